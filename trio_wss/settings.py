@@ -1,0 +1,151 @@
+"""Everything that can be set on a node, with its default, its unit and its check.
+
+Pure: nothing here reads the environment or a file; the command line does that.
+A wrong value raises SettingsError with one sentence that names the setting and the cure.
+"""
+
+import re
+from collections.abc import Callable
+from typing import Any
+from urllib.parse import urlsplit
+
+from attrs import Attribute, field, frozen
+
+from trio_wss.errors import SettingsError
+
+_NAMESPACE = re.compile(r"[A-Za-z0-9_.-]{1,64}")
+_ORIGIN = re.compile(r"https?://[^/?#\s@]+")
+_REDIS_SCHEMES = ("redis", "rediss", "unix")
+
+_MIB = 1 << 20
+
+_Check = Callable[[Any, "Attribute[Any]", Any], None]
+
+
+def _between(low: float, high: float, note: str = "") -> _Check:
+    """A check that a number lies in low..high, both included; NaN never does."""
+
+    def check(_: Any, attribute: "Attribute[Any]", value: Any) -> None:
+        kind = attribute.type
+        fits = isinstance(value, int) if kind is int else isinstance(value, int | float)
+        if not fits or isinstance(value, bool) or not low <= value <= high:
+            noun = "a whole number" if kind is int else "a number"
+            raise SettingsError(
+                f"{attribute.name} must be {noun} from {low} to {high}{note}, not {value!r}."
+            )
+
+    return check
+
+
+def _check_host(_: Any, attribute: "Attribute[str]", value: Any) -> None:
+    if not isinstance(value, str) or not value or re.search(r"[\s/]", value):
+        raise SettingsError(
+            f'host must be an address or a name such as "127.0.0.1" or "0.0.0.0", not {value!r}.'
+        )
+
+
+def _check_redis(_: Any, attribute: "Attribute[str | None]", value: Any) -> None:
+    """Only the scheme, and never the value in the message: it may hold a password."""
+    if value is None:
+        return
+    try:
+        scheme = urlsplit(str(value)).scheme
+    except ValueError:  # an unclosed bracket, for one
+        scheme = ""
+    if scheme not in _REDIS_SCHEMES:
+        raise SettingsError(
+            'redis must be a URL such as "redis://host:6379/0", "rediss://…" or "unix:///path"'
+            f"{f', not {scheme}://' if scheme else ''}."
+        )
+
+
+def _check_namespace(_: Any, attribute: "Attribute[str]", value: Any) -> None:
+    if not isinstance(value, str) or not _NAMESPACE.fullmatch(value):
+        raise SettingsError(
+            "namespace must be 1 to 64 letters, digits, dots, dashes or underscores,"
+            f" not {value!r}."
+        )
+
+
+def _check_origins(_: Any, attribute: "Attribute[tuple[str, ...]]", value: Any) -> None:
+    for origin in value:
+        if not isinstance(origin, str) or not _ORIGIN.fullmatch(origin):
+            raise SettingsError(
+                'origins must be like "https://example.org" or "http://localhost:8000",'
+                f" with no path behind, not {origin!r}."
+            )
+
+
+@frozen(kw_only=True)
+class Settings:
+    """The settings of one node. Times are in seconds, sizes in bytes."""
+
+    host: str = field(default="127.0.0.1", validator=_check_host)
+    """The address to listen on; "0.0.0.0" for every IPv4 address of the machine."""
+
+    port: int = field(default=0, validator=_between(0, 65535, " (0 takes a free port)"))
+    """The TCP port to listen on; 0 takes a free one."""
+
+    redis: str | None = field(default=None, validator=_check_redis, repr=False)
+    """`redis://`, `rediss://` or `unix://` URL. A node needs one; None lets the command line
+    start an embedded server. Not in the repr, since it may hold a password."""
+
+    namespace: str = field(default="wss", validator=_check_namespace)
+    """What all keys begin with, as their hash tag: nodes of one namespace are one cluster."""
+
+    origins: tuple[str, ...] = field(default=(), converter=tuple, validator=_check_origins)
+    """Origins of browsers that may connect beside the node's own Host (RFC 6455 §10.2)."""
+
+    max_connections: int = field(default=20_000, validator=_between(1, 10_000_000))
+    """Connections a node accepts at once; more are answered with 503."""
+
+    max_message: int = field(default=_MIB, validator=_between(1, 512 * _MIB))
+    """The longest message from a client, in bytes; a longer one closes with 1009."""
+
+    max_topics: int = field(default=100, validator=_between(1, 100_000))
+    """Topics that one session may be in."""
+
+    max_name: int = field(default=256, validator=_between(1, 65_536))
+    """The longest topic, key or field name, in bytes of UTF-8."""
+
+    outbox: int = field(default=_MIB, validator=_between(4096, 1024 * _MIB))
+    """Bytes that may wait for one client; one that falls further behind is closed with 1013."""
+
+    rate: float = field(default=1_000.0, validator=_between(0, 10**9, " (0 sets no limit)"))
+    """Events per second that one connection may send in the long run; 0 sets no limit."""
+
+    burst: float = field(default=2_000.0, validator=_between(1, 10**9))
+    """Events that one connection may send at once before `rate` holds it."""
+
+    handshake_timeout: float = field(default=10.0, validator=_between(0.01, 3600))
+    """The time from accepting a socket to the end of its WebSocket handshake."""
+
+    ping_interval: float = field(default=20.0, validator=_between(0.01, 3600))
+    """The time between two keep-alive pings (RFC 6455 §5.5.2)."""
+
+    ping_timeout: float = field(default=20.0, validator=_between(0.01, 3600))
+    """How long a client may take to answer a ping before its connection counts as dead."""
+
+    event_deadline: float = field(default=5.0, validator=_between(0.01, 3600))
+    """How long an event may be re-run on fresh values before it is answered `conflict`."""
+
+    link_deadline: float = field(default=5.0, validator=_between(0.01, 3600))
+    """How long the oldest command sent to Redis may go unanswered before the link is dropped."""
+
+    redis_patience: float = field(default=10.0, validator=_between(0.01, 3600))
+    """How long a command waits for its answer, re-sends included, before it is `unavailable`."""
+
+    redis_away: float = field(default=30.0, validator=_between(0.01, 86_400))
+    """How long Redis may be away before clients are closed with 1012, to go elsewhere."""
+
+    grace: float = field(default=30.0, validator=_between(0, 86_400))
+    """How long a session outlives its connection."""
+
+    drain: float = field(default=10.0, validator=_between(0.01, 3600))
+    """How long a node that was told to stop may take to finish what is in flight."""
+
+    catchup_page: int = field(default=32, validator=_between(1, 1000))
+    """Entries of a topic's stream that are read at once for a member that catches up."""
+
+    catchup_in_flight: int = field(default=4, validator=_between(1, 1000))
+    """Pages that a node reads at the same time."""
