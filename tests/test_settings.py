@@ -1,0 +1,110 @@
+"""trio_wss/settings.py: defaults that stand, and one sentence for every wrong value."""
+
+from typing import Any
+
+import pytest
+from attrs import fields
+from attrs.exceptions import FrozenInstanceError
+
+from trio_wss.errors import SettingsError
+from trio_wss.settings import Settings
+
+
+def test_the_defaults_are_legal_and_safe() -> None:
+    settings = Settings()
+    assert settings.host == "127.0.0.1"
+    assert settings.port == 0
+    assert settings.redis is None
+    assert settings.origins == ()
+
+
+def test_settings_do_not_change() -> None:
+    with pytest.raises(FrozenInstanceError):
+        Settings().port = 1  # type: ignore[misc] # that it is an error is the test
+
+
+@pytest.mark.parametrize(
+    "right",
+    [
+        {"host": "::1"},
+        {"port": 65535},
+        {"redis": "redis://:secret@db:6379/2"},
+        {"redis": "rediss://db"},
+        {"redis": "unix:///run/redis.sock?db=1"},
+        {"namespace": "a"},
+        {"namespace": "shop.eu-1_x" + "y" * 53},
+        {"origins": ["https://example.org", "http://[::1]:8000"]},
+        {"rate": 0},
+        {"rate": 0.5},
+        {"grace": 0},
+    ],
+)
+def test_right_values_are_taken(right: dict[str, Any]) -> None:
+    settings = Settings(**right)
+    for name, value in right.items():
+        assert getattr(settings, name) == (tuple(value) if name == "origins" else value)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "cure"),
+    [
+        ({"host": ""}, '"127.0.0.1"'),
+        ({"host": "ws://here/"}, '"127.0.0.1"'),
+        ({"port": 65536}, "0 to 65535"),
+        ({"port": -1}, "0 takes a free port"),
+        ({"port": True}, "whole number"),
+        ({"port": 1.5}, "whole number"),
+        ({"redis": "http://db"}, "redis://host:6379/0"),
+        ({"redis": "localhost:6379"}, "redis://host:6379/0"),
+        ({"redis": "redis://[::1"}, "redis://host:6379/0"),
+        ({"redis": ""}, "redis://host:6379/0"),
+        ({"namespace": ""}, "1 to 64"),
+        ({"namespace": "a" * 65}, "1 to 64"),
+        ({"namespace": "{a}"}, "1 to 64"),
+        ({"namespace": "a\n"}, "1 to 64"),
+        ({"origins": ["example.org"]}, '"https://example.org"'),
+        ({"origins": ["https://example.org/"]}, "no path"),
+        ({"max_connections": 0}, "from 1"),
+        ({"max_message": 0}, "from 1"),
+        ({"max_topics": 0}, "from 1"),
+        ({"max_name": 0}, "from 1"),
+        ({"outbox": 10}, "from 4096"),
+        ({"rate": -1}, "0 sets no limit"),
+        ({"rate": float("nan")}, "a number"),
+        ({"rate": float("inf")}, "a number"),
+        ({"rate": "many"}, "a number"),
+        ({"burst": 0}, "from 1"),
+        ({"handshake_timeout": 0}, "from 0.01"),
+        ({"ping_interval": 0}, "from 0.01"),
+        ({"ping_timeout": 0}, "from 0.01"),
+        ({"event_deadline": 0}, "from 0.01"),
+        ({"link_deadline": 0}, "from 0.01"),
+        ({"redis_patience": 0}, "from 0.01"),
+        ({"redis_away": 0}, "from 0.01"),
+        ({"grace": -1}, "from 0"),
+        ({"drain": 0}, "from 0.01"),
+        ({"catchup_page": 0}, "from 1"),
+        ({"catchup_in_flight": 0}, "from 1"),
+    ],
+)
+def test_a_wrong_value_is_one_sentence_with_name_and_cure(wrong: dict[str, Any], cure: str) -> None:
+    [name] = wrong
+    with pytest.raises(SettingsError) as caught:
+        Settings(**wrong)
+    message = str(caught.value)
+    assert message.startswith(f"{name} must be ")
+    assert cure in message
+    assert message.endswith(".")
+    assert "\n" not in message
+
+
+def test_every_setting_is_checked() -> None:
+    assert [a.name for a in fields(Settings) if a.validator is None] == []
+
+
+def test_a_password_is_never_shown() -> None:
+    url = "redis://:hush@db:6379/0"
+    assert "hush" not in repr(Settings(redis=url))
+    with pytest.raises(SettingsError) as caught:
+        Settings(redis=url.replace("redis://", "http://"))
+    assert "hush" not in str(caught.value)

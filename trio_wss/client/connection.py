@@ -1,0 +1,280 @@
+"""One client connection: numbers events, gives each exactly one answer, keeps what else comes.
+
+A reader and a writer task own the socket; cancelling a `send` never cuts a frame in two.
+Every buffer is bounded: 64 unanswered events, and `buffer` events nobody has taken.
+"""
+
+import ssl
+from collections.abc import AsyncIterator, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager
+from typing import Any, Self, final
+
+import trio
+from attrs import define, field
+from trio_websocket import (
+    ConnectionClosed,
+    ConnectionRejected,
+    HandshakeError,
+    WebSocketConnection,
+    open_websocket_url,
+)
+
+from trio_wss.client import frames
+from trio_wss.client.errors import ConnectError, ConnectionLost, EventError, FellBehind
+from trio_wss.client.frames import Answer, BadFrame, Event, Welcome
+
+MAX_UNANSWERED = 64
+"""How many events with an id a session may have unanswered (the protocol's bound)."""
+
+CLOSE_TIMEOUT = 2.0
+"""How long a closing handshake may take before the socket is just closed, in seconds."""
+
+
+@define(eq=False)
+class _Pending:
+    """An event on its way: `answer` is set, then `done`, whether or not somebody still waits."""
+
+    done: trio.Event = field(factory=trio.Event)
+    answer: Answer | EventError | ConnectionLost | None = None
+
+    def settle(self, answer: Answer | EventError | ConnectionLost) -> None:
+        self.answer = answer
+        self.done.set()
+
+
+class Events:
+    """The events of a client as an async iterator. It ends when the client closes and raises
+    ConnectionLost when the connection ends in any other way."""
+
+    def __init__(self, client: "Client") -> None:
+        self._client = client
+
+    def __aiter__(self) -> Self:
+        return self
+
+    async def __anext__(self) -> Event:
+        try:
+            return await self._client.receive()
+        except ConnectionLost:
+            if self._client.closing:
+                raise StopAsyncIteration from None
+            raise
+
+
+@final
+class Client:
+    """A connection to a node; `connect` makes one."""
+
+    def __init__(self, socket: WebSocketConnection, greeting: Welcome, buffer: int) -> None:
+        self.welcome = greeting
+        self.closing = False
+        self._socket = socket
+        self._buffer = buffer
+        self._number = greeting.last
+        self._waiting: dict[int, _Pending] = {}
+        self._slots = trio.Semaphore(MAX_UNANSWERED, max_value=MAX_UNANSWERED)
+        self._lost: ConnectionLost | None = None
+        self._outgoing, self._to_write = trio.open_memory_channel[str](MAX_UNANSWERED)
+        self._incoming, self._to_take = trio.open_memory_channel[Event](buffer)
+
+    def __repr__(self) -> str:
+        state = str(self._lost) if self._lost else "open"
+        return f"<Client {self.welcome.session}: {state}, {len(self._waiting)} unanswered>"
+
+    async def send(
+        self,
+        event: str,
+        data: Any = None,
+        *,
+        timeout: float = 10.0,  # noqa: ASYNC109 - one that a caller would always have to add
+        task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED,
+    ) -> Answer:
+        """Send an event and return its answer.
+
+        With `nursery.start` it reports as started once the event has its place in the line, so
+        that many can be under way in a known order.
+
+        Raises EventError for an error answer, ConnectionLost, and trio.TooSlowError after
+        `timeout` seconds, when the outcome is not known.
+        """
+        with trio.fail_after(timeout):
+            pending = await self._queue(event, data)
+            task_status.started()
+            await pending.done.wait()
+        if isinstance(pending.answer, Answer):
+            return pending.answer
+        assert pending.answer is not None
+        raise pending.answer
+
+    async def post(self, event: str, data: Any = None) -> None:
+        """Send an event that has no id and so gets no answer. Raises ConnectionLost."""
+        await self._write(frames.encode(event, data, None))
+
+    async def receive(self) -> Event:
+        """The next event, in the order of arrival. Raises ConnectionLost after the last one."""
+        try:
+            return await self._to_take.receive()
+        except trio.EndOfChannel:
+            raise self._the_loss() from None
+
+    def events(self) -> Events:
+        """What the server sends on its own, for `async for`."""
+        return Events(self)
+
+    async def close(self, code: int = 1000, reason: str = "") -> None:
+        """Close the connection; `send` raises ConnectionLost from then on."""
+        self.closing = True
+        self._end(ConnectionLost(code, reason))
+        with trio.move_on_after(CLOSE_TIMEOUT):
+            await self._socket.aclose(code, reason)
+
+    async def _queue(self, event: str, data: Any) -> _Pending:
+        """Give the event its number and its place in the line."""
+        await self._slots.acquire()
+        self._number = number = self._number + 1
+        self._waiting[number] = pending = _Pending()
+        try:
+            await self._write(frames.encode(event, data, number))
+        except BaseException:  # cancelled or lost before it had a place, or no JSON
+            if self._waiting.pop(number, None):
+                self._slots.release()
+            raise
+        return pending
+
+    async def _write(self, frame: str) -> None:
+        try:
+            await self._outgoing.send(frame)
+        except (trio.ClosedResourceError, trio.BrokenResourceError):
+            raise self._the_loss() from None
+
+    def _the_loss(self) -> ConnectionLost:
+        assert self._lost is not None
+        return type(self._lost)(self._lost.code, self._lost.reason)
+
+    async def _run_writer(self) -> None:
+        async for frame in self._to_write:
+            try:
+                await self._socket.send_message(frame)
+            except ConnectionClosed:
+                return  # the reader tells why
+
+    async def _run_reader(self) -> None:
+        try:
+            while True:
+                self._take(await self._socket.get_message())
+        except ConnectionClosed as closed:
+            code = closed.reason.code if closed.reason else 1006
+            self._end(ConnectionLost(code, (closed.reason and closed.reason.reason) or ""))
+        except BadFrame as fault:
+            await self._give_up(ConnectionLost(1002, str(fault)))
+        except FellBehind as loss:
+            await self._give_up(loss)
+
+    async def _give_up(self, loss: ConnectionLost) -> None:
+        self._end(loss)
+        with trio.move_on_after(CLOSE_TIMEOUT):
+            await self._socket.aclose(loss.code, loss.reason)
+
+    def _take(self, message: str | bytes) -> None:
+        """Hand one frame to whoever waits for it. Raises BadFrame and FellBehind."""
+        number, frame = frames.decode(message)
+        if isinstance(frame, Event):
+            if self._buffer:
+                self._keep(frame)
+            return
+        pending = self._waiting.pop(number, None) if number is not None else None
+        if pending is None:
+            raise BadFrame(f"an answer to {number}, which waits for none")
+        self._slots.release()
+        pending.settle(frame)
+
+    def _keep(self, event: Event) -> None:
+        try:
+            self._incoming.send_nowait(event)
+        except trio.WouldBlock:
+            raise FellBehind(1008, f"{self._buffer} events waited and nobody took them") from None
+
+    def _end(self, loss: ConnectionLost) -> None:
+        """Everybody who waits learns why; the first reason stands."""
+        if self._lost is not None:
+            return
+        self._lost = loss
+        for pending in self._waiting.values():
+            pending.settle(self._the_loss())
+            self._slots.release()
+        self._waiting.clear()
+        self._outgoing.close()
+        self._incoming.close()
+
+
+async def _open(
+    stack: AsyncExitStack,
+    url: str,
+    headers: Mapping[str, str],
+    ssl_context: ssl.SSLContext | None,
+    max_message: int,
+) -> WebSocketConnection:
+    """A socket whose handshake is done. Raises ConnectError."""
+    try:
+        return await stack.enter_async_context(
+            open_websocket_url(
+                url,
+                ssl_context,
+                extra_headers=[(name.encode(), value.encode()) for name, value in headers.items()],
+                max_message_size=max_message,
+                receive_buffer_size=65_536,
+                disconnect_timeout=CLOSE_TIMEOUT,
+            )
+        )
+    except ConnectionRejected as error:
+        body = (error.body or b"").decode(errors="replace").strip()
+        detail = f": {body}" if body else ""
+        status = error.status_code
+        raise ConnectError(f"{url} answered with HTTP {status}{detail}", status) from None
+    except (HandshakeError, ValueError, OSError) as error:
+        reason = error.__cause__ or error
+        raise ConnectError(f"cannot connect to {url}: {reason}") from error
+
+
+@asynccontextmanager
+async def connect(
+    url: str,
+    *,
+    headers: Mapping[str, str] | None = None,
+    ssl_context: ssl.SSLContext | None = None,
+    timeout: float = 10.0,  # noqa: ASYNC109 - one that a caller would always have to add
+    buffer: int = 1024,
+    max_message: int = 16 << 20,
+) -> AsyncIterator[Client]:
+    """Connect to a node: `async with connect("ws://…") as client`.
+
+    `timeout`, in seconds, is for everything up to the welcome. `buffer` is how many events may
+    wait for `receive` before the connection is given up (FellBehind); 0 keeps none.
+    Raises ConnectError.
+    """
+    async with AsyncExitStack() as stack:
+        try:
+            with trio.fail_after(timeout):
+                socket = await _open(stack, url, headers or {}, ssl_context, max_message)
+                greeting = frames.welcome(await socket.get_message())
+        except trio.TooSlowError:
+            raise ConnectError(f"{url} did not answer within {timeout:g} s") from None
+        except BadFrame as fault:
+            raise ConnectError(f"{url} speaks another protocol: {fault}") from None
+        except ConnectionClosed as closed:
+            raise ConnectError(f"{url} closed the connection: {closed.reason}") from None
+        client = Client(socket, greeting, buffer)
+        try:
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(client._run_reader)
+                nursery.start_soon(client._run_writer)
+                try:
+                    yield client
+                finally:
+                    await client.close()
+                    nursery.cancel_scope.cancel()
+        except BaseExceptionGroup as group:
+            # The tasks raise nothing of their own: what came is the body's one exception.
+            if len(group.exceptions) == 1:
+                raise group.exceptions[0] from None
+            raise

@@ -1,0 +1,98 @@
+"""The frames of the wire protocol, version 1, as a client sees them. Pure: bytes in, values out."""
+
+from typing import Any
+
+import orjson
+from attrs import frozen
+
+from trio_wss.client.errors import EventError
+
+
+class BadFrame(Exception):
+    """The server sent what the protocol does not allow; the message says what."""
+
+
+@frozen
+class Welcome:
+    """The first frame of every connection."""
+
+    session: str
+    token: str
+    node: str
+    resumed: bool
+    last: int
+    protocol: int
+
+
+@frozen
+class Answer:
+    """The one answer to an event that had an id: a reply, or `wss.ok` where there was none."""
+
+    event: str
+    data: Any = None
+
+
+@frozen
+class Event:
+    """What the server sent on its own: a broadcast, `wss.joined`, `wss.left`, or a reply or
+    `wss.error` to an event that had no id. Topic, epoch and offset are a broadcast's; a volatile
+    broadcast has neither epoch nor offset.
+    """
+
+    event: str
+    data: Any = None
+    topic: str | None = None
+    epoch: str | None = None
+    offset: int | None = None
+
+
+def encode(event: str, data: Any, number: int | None) -> str:
+    """The frame of one event. Raises TypeError for data that JSON cannot hold."""
+    frame: dict[str, Any] = {"event": event}
+    if number is not None:
+        frame["id"] = number
+    if data is not None:
+        frame["data"] = data
+    return orjson.dumps(frame).decode()
+
+
+def decode(message: str | bytes) -> tuple[int | None, Answer | EventError | Event]:
+    """One frame from the server, with the id that it answers, if any. Raises BadFrame."""
+    try:
+        frame = orjson.loads(message)
+    except orjson.JSONDecodeError as error:
+        raise BadFrame(f"not JSON: {error}") from None
+    if not isinstance(frame, dict) or not isinstance(frame.get("event"), str):
+        raise BadFrame("a frame without an event")
+    event, number, data = frame["event"], frame.get("re"), frame.get("data")
+    if number is None:
+        topic, epoch, offset = frame.get("topic"), frame.get("epoch"), frame.get("offset")
+        return None, Event(event, data, topic, epoch, offset)
+    if not isinstance(number, int):
+        raise BadFrame("an answer whose `re` is no integer")
+    if event != "wss.error":
+        return number, Answer(event, data)
+    if not isinstance(data, dict) or not isinstance(data.get("code"), str):
+        raise BadFrame("an error without a code")
+    return number, EventError(data["code"], data.get("message", ""), data.get("path", ""))
+
+
+def welcome(message: str | bytes) -> Welcome:
+    """The welcome that the first frame must be. Raises BadFrame."""
+    _, frame = decode(message)
+    if not isinstance(frame, Event) or frame.event != "wss.welcome":
+        raise BadFrame("the first frame is no wss.welcome")
+    data = frame.data if isinstance(frame.data, dict) else {}
+    missing = {"session", "token", "node", "resumed", "last", "protocol"} - data.keys()
+    if missing:
+        raise BadFrame(f"a welcome without {', '.join(sorted(missing))}")
+    if data["protocol"] != 1:
+        raise BadFrame(f"protocol {data['protocol']}, but this client speaks 1")
+    return Welcome(
+        data["session"],
+        data["token"],
+        data["node"],
+        data["resumed"],
+        data["last"],
+        data["protocol"],
+    )
