@@ -1,0 +1,317 @@
+"""The cattrs converter, made strict for a wire: an int is an int, never "5", true or 5.0; unknown
+keys are ignored. The work a fault makes is bounded by the type and not by what a client sends: a
+collection stops at its fifth fault, and no fault's text holds the client's data."""
+
+import dataclasses
+from base64 import b64decode, b64encode
+from collections import Counter, OrderedDict, abc, defaultdict, deque
+from collections.abc import Callable, Iterable
+from contextlib import suppress
+from datetime import date, datetime, time
+from enum import Enum
+from functools import partial
+from types import NoneType, UnionType
+from typing import Any, Final, Literal, Union, get_args, get_origin, is_typeddict
+from uuid import UUID
+
+import attrs
+from cattrs import BaseValidationError, IterableValidationError
+from cattrs.errors import CattrsError, IterableValidationNote
+from cattrs.preconf.orjson import make_converter
+
+Hook = Callable[[Any, Any], Any]
+
+FAULTS_TOLD: Final = 5
+"""So many faults of one value are told; the search for more would be the client's to demand."""
+
+WRONG_DATA: Final = (
+    CattrsError,
+    ValueError,
+    TypeError,
+    LookupError,
+    ArithmeticError,
+    AttributeError,
+    AssertionError,
+)
+"""What hooks, validators and classes raise for data that is wrong. Anything else is a bug."""
+
+_KINDS: Final = {
+    dict: "an object",
+    list: "an array",
+    str: "a string",
+    bool: "a boolean",
+    int: "an integer",
+    float: "a number",
+    NoneType: "null",
+}
+_PRIMITIVES: Final = (str, bool, int, float, NoneType)
+
+
+class Fault(ValueError):
+    """A fault found here: its text is made of types alone."""
+
+    def __init__(self, expected: str, value: Any, but: str = "") -> None:
+        kind = but or _KINDS.get(type(value)) or type(value).__name__
+        super().__init__(f"expected {expected}, not {kind}")
+
+
+converter: Final = make_converter(detailed_validation=True)
+"""The cattrs converter of every app. Register hooks for your own types here, before the handlers
+that use them are registered."""
+
+
+def _string(value: Any, type_: Any) -> Any:
+    if type(value) is not str:
+        raise Fault("a string", value)
+    return value if type_ is str else type_(value)  # a subclass, such as a StrEnum
+
+
+def _integer(value: Any, type_: Any) -> Any:
+    if type(value) is not int:
+        raise Fault("an integer", value)
+    return value if type_ is int else type_(value)  # a subclass, such as an IntEnum
+
+
+def _number(value: Any, type_: Any) -> Any:
+    if type(value) is not float and type(value) is not int:
+        raise Fault("a number", value)
+    return type_(value)
+
+
+def _boolean(value: Any, _: Any) -> bool:
+    if type(value) is not bool:
+        raise Fault("a boolean", value)
+    return value
+
+
+def _null(value: Any, _: Any) -> None:
+    if value is not None:
+        raise Fault("null", value)
+
+
+def _text(expected: str, parse: Callable[[str], Any]) -> Hook:
+    """The hook of a type that travels as a string in a format of its own."""
+
+    def hook(value: Any, _: Any) -> Any:
+        if type(value) is str:
+            with suppress(ValueError):
+                return parse(value)
+        raise Fault(expected, value)
+
+    return hook
+
+
+def _object(compiled: Hook, cls: Any) -> Hook:
+    """cattrs' hook of a class, which would take a list for an object without its keys."""
+
+    def hook(value: Any, _: Any) -> Any:
+        if type(value) is not dict:
+            raise Fault("an object", value)
+        return compiled(value, cls)
+
+    return hook
+
+
+def _late(type_: Any) -> Hook:
+    """The hook of an element's type; of a class that holds itself, looked up when called."""
+    try:
+        return converter.get_structure_hook(type_)
+    except RecursionError:  # cattrs' sign that this class's hook is being made
+        return converter.structure
+
+
+def _leaves(error: BaseException) -> int:
+    if isinstance(error, BaseValidationError):
+        return sum(map(_leaves, error.exceptions))
+    return 1
+
+
+def _collect(items: Iterable[tuple[int | str, Any]], hook: Hook, type_: Any) -> list[Any]:
+    """Every item through its hook; faults are gathered with their places until there are enough."""
+    done: list[Any] = []
+    errors: list[Exception] = []
+    found = 0
+    for place, item in items:
+        try:
+            done.append(hook(item, type_))
+        except WRONG_DATA as error:
+            error.add_note(IterableValidationNote("", place, type_))
+            errors.append(error)
+            found += _leaves(error)
+            if found >= FAULTS_TOLD:
+                break
+    if errors:
+        raise IterableValidationError("wrong elements", errors, type_)
+    return done
+
+
+_ARRAYS: Final[dict[Any, Callable[[list[Any]], Any]]] = {
+    list: list,
+    abc.MutableSequence: list,
+    tuple: tuple,
+    abc.Sequence: tuple,
+    set: set,
+    abc.MutableSet: set,
+    frozenset: frozenset,
+    abc.Set: frozenset,
+    deque: deque,
+}
+_OBJECTS: Final[dict[Any, Callable[..., Any]]] = {
+    dict: dict,
+    abc.Mapping: dict,
+    abc.MutableMapping: dict,
+    OrderedDict: OrderedDict,
+    defaultdict: defaultdict,
+    Counter: Counter,
+}
+
+
+def _origin(type_: Any) -> Any:
+    return get_origin(type_) or type_
+
+
+def _is_fixed_tuple(type_: Any) -> bool:
+    return get_origin(type_) is tuple and type_ is not tuple and get_args(type_)[1:] != (...,)
+
+
+def _array_hook(type_: Any) -> Hook:
+    make = _ARRAYS[_origin(type_)]
+    element = (get_args(type_) or (Any,))[0]
+    hook = None if element is Any else _late(element)
+
+    def array(value: Any, _: Any) -> Any:
+        if type(value) is not list:
+            raise Fault("an array", value)
+        return make(value if hook is None else _collect(enumerate(value), hook, element))
+
+    return array
+
+
+def _fixed_tuple_hook(type_: Any) -> Hook:
+    size = len(get_args(type_))
+    compiled = converter.gen_structure_hetero_tuple(type_)
+
+    def fixed_tuple(value: Any, _: Any) -> Any:
+        if type(value) is not list:
+            raise Fault(f"an array of {size}", value)
+        if len(value) != size:
+            raise Fault(f"an array of {size}", value, f"one of {len(value)}")
+        return compiled(value, type_)
+
+    return fixed_tuple
+
+
+def _mapping_hook(type_: Any) -> Hook:
+    origin, arguments = _origin(type_), get_args(type_) or (Any, Any)
+    key, element = arguments[0], int if origin is Counter else arguments[-1]
+    key_hook = None if key in (Any, str) else _key_hook(key)
+    hook = None if element is Any else _late(element)
+    make = _OBJECTS[origin]
+    if origin is defaultdict:
+        make = partial(defaultdict, _origin(element))
+
+    def mapping(value: Any, _: Any) -> Any:
+        if type(value) is not dict:
+            raise Fault("an object", value)
+        keys = value if key_hook is None else _collect(((k, k) for k in value), key_hook, key)
+        values = value.values() if hook is None else _collect(value.items(), hook, element)
+        return make(dict(zip(keys, values, strict=True)))
+
+    return mapping
+
+
+def _key_hook(type_: Any) -> Hook:
+    """JSON has only strings for keys: one whose type is a number is written as one."""
+    hook = _late(type_)
+    for kind in (int, float):
+        if isinstance(type_, type) and issubclass(type_, kind):
+            parse = _text(_KINDS[kind], kind)
+            return lambda value, type_: hook(parse(value, kind), type_)
+    return hook
+
+
+def _literal_hook(type_: Any) -> Hook:
+    known = {}
+    for literal in get_args(type_):
+        plain = literal.value if isinstance(literal, Enum) else literal
+        known[type(plain), plain] = literal
+    expected = "one of " + ", ".join(repr(plain) for _, plain in known)
+
+    def one_of(value: Any, _: Any) -> Any:
+        try:
+            return known[type(value), value]
+        except (KeyError, TypeError):  # TypeError: a list or an object has no hash
+            raise Fault(expected, value, "another") from None
+
+    return one_of
+
+
+def _has_primitives(type_: Any) -> bool:
+    """A union with primitives in it; `T | None` is cattrs' own."""
+    if get_origin(type_) not in (Union, UnionType):
+        return False
+    members = get_args(type_)
+    return not (len(members) == 2 and NoneType in members) and any(
+        member in _PRIMITIVES or get_origin(member) is Literal for member in members
+    )
+
+
+def _union_hook(type_: Any) -> Hook:
+    members = get_args(type_)
+    kinds = [member for member in members if member in _PRIMITIVES]
+    taken = {*kinds, int} if float in kinds else set(kinds)
+    literals = [_literal_hook(member) for member in members if get_origin(member) is Literal]
+    others = tuple(
+        member for member in members if member not in kinds and get_origin(member) is not Literal
+    )
+    rest = Union[others] if others else None  # noqa: UP007  # made at run time
+    hook = _late(rest) if others else None
+
+    def union(value: Any, _: Any) -> Any:
+        if type(value) in taken:
+            return value
+        for literal in literals:
+            with suppress(Fault):
+                return literal(value, None)
+        if hook is None:
+            raise Fault(expected, value)
+        return hook(value, rest)
+
+    expected = " or ".join(_KINDS[kind] for kind in kinds)
+    return union
+
+
+def _is_class(type_: Any) -> bool:
+    return attrs.has(_origin(type_)) or dataclasses.is_dataclass(_origin(type_))
+
+
+def _register() -> None:
+    kinds: list[tuple[Any, Hook]] = [
+        (str, _string),
+        (int, _integer),
+        (float, _number),
+        (bool, _boolean),
+        (NoneType, _null),
+        (bytes, _text("a string in base64", partial(b64decode, validate=True))),
+        (datetime, _text("a time in ISO 8601", datetime.fromisoformat)),
+        (date, _text("a date in ISO 8601", date.fromisoformat)),
+        (time, _text("a time of day in ISO 8601", time.fromisoformat)),
+        (UUID, _text("a UUID", UUID)),
+    ]
+    for kind, hook in kinds:
+        converter.register_structure_hook(kind, hook)
+    factories: list[tuple[Callable[[Any], bool], Callable[[Any], Hook]]] = [
+        (_has_primitives, _union_hook),
+        (lambda type_: get_origin(type_) is Literal, _literal_hook),
+        (lambda type_: _origin(type_) in _ARRAYS, _array_hook),
+        (lambda type_: _origin(type_) in _OBJECTS, _mapping_hook),
+        (_is_fixed_tuple, _fixed_tuple_hook),
+        (_is_class, lambda type_: _object(converter.gen_structure_attrs_fromdict(type_), type_)),
+        (is_typeddict, lambda type_: _object(converter.gen_structure_typeddict(type_), type_)),
+    ]
+    for predicate, factory in factories:
+        converter.register_structure_hook_factory(predicate, factory)
+    converter.register_unstructure_hook(bytes, lambda value: b64encode(value).decode())
+
+
+_register()
