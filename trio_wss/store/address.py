@@ -1,0 +1,115 @@
+"""Where Redis is and how to reach it: REDIS_SERVER parsed by redis-py, opened as a Trio stream.
+A password never leaves this object except through `password`: not in a repr, not in an error."""
+
+import ssl
+from typing import Any, Final
+
+import trio
+from attrs import field, frozen
+from redis.connection import parse_url
+from redis.exceptions import RedisError
+
+from trio_wss.errors import SettingsError
+
+_CURE: Final = (
+    "use redis://[user:password@]host[:port][/database], rediss://… for TLS,"
+    " or unix:///path/to/socket[?db=0]"
+)
+_VERIFY: Final = {
+    "none": ssl.CERT_NONE,
+    "optional": ssl.CERT_OPTIONAL,
+    "required": ssl.CERT_REQUIRED,
+}
+
+
+@frozen
+class Address:
+    """A Redis server: `path` for a Unix socket, else host and port, with TLS if `tls` is set."""
+
+    host: str = "localhost"
+    port: int = 6379
+    path: str | None = None
+    tls: ssl.SSLContext | None = field(default=None, repr=False)
+    username: str | None = None
+    password: str | None = field(default=None, repr=False)
+    database: int = 0
+
+    def __str__(self) -> str:
+        if self.path is not None:
+            return f"unix://{self.path}?db={self.database}"
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return f"{'rediss' if self.tls else 'redis'}://{host}:{self.port}/{self.database}"
+
+    async def open(self) -> trio.abc.Stream:
+        """Connect, TLS handshake included. Raises OSError or trio.BrokenResourceError."""
+        if self.path is not None:
+            return await trio.open_unix_socket(self.path)
+        plain = await trio.open_tcp_stream(self.host, self.port)  # Trio sets TCP_NODELAY
+        if self.tls is None:
+            return plain
+        stream = trio.SSLStream(plain, self.tls, server_hostname=self.host)
+        try:
+            await stream.do_handshake()
+        except BaseException:
+            await trio.aclose_forcefully(stream)
+            raise
+        return stream
+
+
+def parse_address(url: str) -> Address:
+    """The address a REDIS_SERVER names. Raises SettingsError with the cure."""
+    try:
+        options: dict[str, Any] = dict(parse_url(url))  # type: ignore[no-untyped-call]  # redis-py has no types here
+    except ValueError as error:
+        # redis-py's texts name the scheme, the port or the option, never the credentials.
+        raise SettingsError(f"REDIS_SERVER is not a Redis URL ({error}): {_CURE}") from None
+    options.pop("connection_class", None)
+    scheme = url.partition("://")[0].lower()
+    if scheme == "unix" and not options.get("path"):
+        raise SettingsError(f"REDIS_SERVER names no socket: {_CURE}")
+    if scheme != "unix" and "db" not in options and _path_of(url) != "":
+        raise SettingsError(f"REDIS_SERVER's database is not a number: {_CURE}")
+    tls = _tls_context(options) if scheme == "rediss" else None
+    known = {"host", "port", "path", "username", "password", "db"}
+    if unknown := sorted(options.keys() - known):
+        raise SettingsError(f"REDIS_SERVER has an unknown option {unknown[0]!r}: {_CURE}")
+    return Address(
+        host=options.get("host", "localhost"),
+        port=options.get("port", 6379),
+        path=options.get("path"),
+        tls=tls,
+        username=options.get("username"),
+        password=options.get("password"),
+        database=options.get("db", 0),
+    )
+
+
+def _path_of(url: str) -> str:
+    rest = url.partition("://")[2].partition("?")[0].rpartition("@")[2]
+    return rest.partition("/")[2].strip("/")
+
+
+def _tls_context(options: dict[str, Any]) -> ssl.SSLContext:
+    """Takes redis-py's `ssl_…` options out of `options`."""
+    try:
+        context = ssl.create_default_context(
+            cafile=options.pop("ssl_ca_certs", None),
+            capath=options.pop("ssl_ca_path", None),
+            cadata=options.pop("ssl_ca_data", None),
+        )
+        verify = _VERIFY[options.pop("ssl_cert_reqs", "required")]
+        check = str(options.pop("ssl_check_hostname", "true")).lower() in ("true", "1", "yes")
+        context.check_hostname = check and verify is not ssl.CERT_NONE
+        context.verify_mode = verify
+        certificate, key = options.pop("ssl_certfile", None), options.pop("ssl_keyfile", None)
+        if certificate is not None:
+            context.load_cert_chain(certificate, key, options.pop("ssl_password", None))
+    except KeyError as error:
+        raise SettingsError(
+            f"REDIS_SERVER's ssl_cert_reqs cannot be {error}: use none, optional or required"
+        ) from None
+    except (OSError, RedisError) as error:
+        raise SettingsError(
+            f"REDIS_SERVER's TLS files cannot be used ({error}): check ssl_…"
+        ) from None
+    return context

@@ -1,0 +1,72 @@
+"""The first words on a new connection to Redis: who we are, which database, our scripts, and
+which server this is. Nothing of a node's own work is sent before they have been answered."""
+
+from collections.abc import Awaitable, Iterable
+from typing import Any, Final, Protocol
+
+from attrs import frozen
+from redis.exceptions import BusyLoadingError, RedisError, ResponseError
+
+from trio_wss.store.address import Address
+from trio_wss.store.resp import LinkLost
+
+_OLDEST: Final = 7  # the first major version whose scripts may begin with `#!lua`
+
+
+class Ask(Protocol):
+    """Sends one command and returns its reply. Raises RedisError for an error reply."""
+
+    def __call__(self, *command: str | bytes | int) -> Awaitable[Any]: ...
+
+
+@frozen
+class Server:
+    """What the hello found. `maxmemory_policy` is None when CONFIG is forbidden."""
+
+    replid: bytes  # the replication history this server's data belongs to
+    maxmemory_policy: str | None
+
+
+async def say_hello(ask: Ask, address: Address, scripts: Iterable[str], name: str) -> Server:
+    """Raises LinkLost with the reason when Redis does not take us or cannot serve us."""
+    credentials: tuple[str, ...] = ()
+    if address.password is not None:
+        credentials = ("AUTH", address.username or "default", address.password)
+    try:
+        _check_version(await ask("HELLO", 3, *credentials), address)
+        if address.database:
+            await ask("SELECT", address.database)
+        await ask("CLIENT", "SETNAME", name)
+        replication = _fields(await ask("INFO", "replication"))
+        if replication.get(b"role") != b"master":
+            raise LinkLost(f"{address} is a replica: REDIS_SERVER must name the primary")
+        for source in scripts:
+            await ask("SCRIPT", "LOAD", source)
+        policy = await _maxmemory_policy(ask)
+    except BusyLoadingError as error:
+        raise LinkLost(f"{address} is still loading its data ({error})") from error
+    except RedisError as error:
+        raise LinkLost(f"{address} refused the hello ({error})") from error
+    return Server(replication.get(b"master_replid", b""), policy)
+
+
+def _check_version(greeting: Any, address: Address) -> None:
+    version: bytes = greeting.get(b"version", b"0")
+    if int(version.partition(b".")[0]) < _OLDEST:
+        raise LinkLost(
+            f"{address} is version {version.decode()}: Redis {_OLDEST} or any Valkey is needed"
+        )
+
+
+async def _maxmemory_policy(ask: Ask) -> str | None:
+    try:
+        reply = await ask("CONFIG", "GET", "maxmemory-policy")
+    except ResponseError:  # forbidden or renamed, as managed services do
+        return None
+    policy: bytes | None = reply.get(b"maxmemory-policy")
+    return None if policy is None else policy.decode()
+
+
+def _fields(info: bytes) -> dict[bytes, bytes]:
+    lines = (line.partition(b":") for line in info.splitlines())
+    return {name: value for name, colon, value in lines if colon}

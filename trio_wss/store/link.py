@@ -1,0 +1,346 @@
+"""One RESP3 connection to Redis for commands, answers and pushes, kept over many reconnects.
+
+Items are handed on strictly in the order in which they arrive, answers and pushes alike.
+Each command is answered exactly once: by Redis, or with Unavailable when its time is over.
+"""
+
+import hashlib
+from collections.abc import Awaitable, Callable, Mapping
+from functools import partial
+from typing import Any, Final, NoReturn, final
+
+import hiredis
+import trio
+from outcome import Value
+from redis.exceptions import NoScriptError, ReadOnlyError, RedisError
+
+from trio_wss.errors import Unavailable
+from trio_wss.store.address import Address
+from trio_wss.store.backlog import Answered, Backlog, Slot
+from trio_wss.store.hello import say_hello
+from trio_wss.store.resp import NOTHING, LinkLost, is_push, new_reader, pack
+
+__all__ = ["Link", "LinkLost"]
+
+_READ: Final = 1 << 16  # bytes of one read
+_CHUNK: Final = 1000  # channels in one SUBSCRIBE of the hello
+_PING: Final = pack("PING")
+
+
+def _ignore(*_: object) -> None:
+    pass
+
+
+@final
+class Link:
+    """One per node. `run` is one connection's life; everything else outlives it.
+
+    `scripts`: source by name, loaded at every hello; the attribute `scripts` holds their SHA-1.
+    `patience`: seconds from submit until a command is answered with Unavailable.
+    `deadline`: seconds the oldest sent command may stay unanswered before the link is dropped.
+    `idle`: seconds without a command after which a PING goes out, so that a dead peer is found.
+    `hello_deadline`: seconds for connecting and the whole hello.
+    `bound`: unanswered commands at which the link is full.
+    """
+
+    def __init__(
+        self,
+        address: Address,
+        scripts: Mapping[str, str],
+        *,
+        name: str = "trio-wss",
+        patience: float = 10.0,
+        deadline: float = 5.0,
+        idle: float = 0.5,
+        hello_deadline: float = 5.0,
+        bound: int = 4096,
+    ) -> None:
+        self.address = address
+        self.scripts: Mapping[str, str] = {
+            key: hashlib.sha1(source.encode(), usedforsecurity=False).hexdigest()
+            for key, source in scripts.items()
+        }
+        self.up = False
+        self.replid = b""
+        self.maxmemory_policy: str | None = None  # None: not known, CONFIG is forbidden
+        self.on_push: Callable[[bytes, bytes], None] = _ignore
+        self.on_batch_end: Callable[[], None] = _ignore
+        self.on_up: Callable[[], None] = _ignore
+        self._sources = tuple(scripts.values())
+        self._name = name
+        self._patience = patience
+        self._deadline = deadline
+        self._idle = idle
+        self._hello_deadline = hello_deadline
+        self._tick = min(0.1, deadline / 10, patience / 10)
+        self._backlog = Backlog(bound)
+        self._channels: set[bytes] = set()  # wanted
+        self._tells = False  # this connection must be told of every change of _channels
+        self._wake = trio.Event()  # the writer has something to send
+        self._waiting = trio.lowlevel.ParkingLot()  # in room()
+        self._last_sent = 0.0
+        self._suspect: Slot | None = None
+
+    def __repr__(self) -> str:
+        state = "up" if self.up else "down"
+        queued, sent = len(self._backlog.queued), len(self._backlog.sent)
+        return f"<Link {self.address} {state}: {queued} queued, {sent} sent>"
+
+    # ---- commands
+
+    def submit(self, command: bytes, answered: Answered, *, expires: float | None = None) -> None:
+        """Queue a packed command; it leaves with all that was queued in this tick.
+
+        `answered` is called exactly once, from the link's reader or timer, with the reply (a
+        hiredis value), a RedisError (an error reply), or Unavailable when `expires` (on Trio's
+        clock; default: `patience` from now) passed. It must neither raise nor block. After a
+        reconnect an unanswered command is sent again, byte for byte, in the original order.
+        Never refuses: await `room()` first when `full`.
+        """
+        if expires is None:
+            expires = trio.current_time() + self._patience
+        self._put(Slot(command, answered, expires))
+
+    async def call(self, command: bytes) -> Any:
+        """Submit and wait for the reply. Raises RedisError or Unavailable.
+
+        Cancelled, it stops waiting; the command may still be carried out.
+        """
+        if self.full:
+            await self.room()
+        task: trio.lowlevel.Task | None = trio.lowlevel.current_task()
+
+        def answered(reply: Any) -> None:
+            if task is not None:
+                trio.lowlevel.reschedule(task, Value(reply))
+
+        def abandon(_: object) -> trio.lowlevel.Abort:
+            nonlocal task
+            task = None
+            return trio.lowlevel.Abort.SUCCEEDED
+
+        self.submit(command, answered)
+        reply = await trio.lowlevel.wait_task_rescheduled(abandon)
+        if isinstance(reply, RedisError | Unavailable):
+            raise reply
+        return reply
+
+    @property
+    def full(self) -> bool:
+        """True while `bound` commands or 64 MiB are unanswered."""
+        return self._backlog.full
+
+    async def room(self) -> None:
+        """Wait until the link is not full. Submit before the next checkpoint, or ask again."""
+        await trio.lowlevel.checkpoint()
+        while self.full:
+            await self._waiting.park()
+
+    def _put(self, slot: Slot) -> None:
+        self._backlog.put(slot)
+        self._wake.set()
+
+    # ---- channels
+
+    def subscribe(self, channel: bytes) -> None:
+        """Receive `channel` from now on, in order with the commands, over reconnects too.
+
+        Channels belong to no database: the caller names them apart.
+        """
+        self._channels.add(channel)
+        self._tell(b"SUBSCRIBE", channel)
+
+    def unsubscribe(self, channel: bytes) -> None:
+        """Stop receiving `channel`; what Redis sent before it heard of it still comes."""
+        self._channels.discard(channel)
+        self._tell(b"UNSUBSCRIBE", channel)
+
+    def _tell(self, command: bytes, channel: bytes) -> None:
+        if self._tells:  # else the next hello does
+            self._put(Slot(pack(command, channel), None, ours=True, confirmations=1))
+
+    # ---- one connection
+
+    async def run(self, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> NoReturn:
+        """Connect, say hello, send again what is unanswered, then serve until the link is lost.
+
+        Raises LinkLost; nothing of the connection is left then. Call it again after a `rest`.
+        """
+        losses: list[LinkLost] = []
+        try:
+            async with trio.open_nursery() as nursery:
+                guard = partial(self._until_lost, losses, nursery.cancel_scope)
+                nursery.start_soon(guard, self._keep_time)
+                start_reader = partial(nursery.start_soon, guard, self._read)
+                await guard(self._connection, start_reader, task_status)
+        finally:
+            self._disconnected()
+        raise losses[0]
+
+    async def rest(self, seconds: float) -> None:
+        """Sleep between two runs; meanwhile commands whose time is over are answered."""
+        with trio.move_on_after(seconds):
+            await self._keep_time()
+
+    async def _until_lost(
+        self,
+        losses: list[LinkLost],
+        scope: trio.CancelScope,
+        job: Callable[..., Awaitable[NoReturn]],
+        *args: Any,
+    ) -> None:
+        """The one edge at which the errors of a connection become LinkLost; the first counts."""
+        try:
+            await job(*args)
+        except LinkLost as error:
+            losses.append(error)
+        except hiredis.ProtocolError as error:
+            losses.append(LinkLost(f"{self.address} does not speak RESP3 ({error})"))
+        except (OSError, trio.BrokenResourceError, trio.ClosedResourceError) as error:
+            losses.append(LinkLost(f"no connection to {self.address} ({_first_cause(error)})"))
+        scope.cancel()
+
+    async def _connection(
+        self,
+        start_reader: Callable[[trio.abc.Stream], None],
+        task_status: trio.TaskStatus[None],
+    ) -> NoReturn:
+        stream: trio.abc.Stream | None = None
+        try:
+            with trio.move_on_after(self._hello_deadline) as hello:
+                stream = await self.address.open()
+                start_reader(stream)
+                await self._greet(stream)
+            if hello.cancelled_caught or stream is None:
+                seconds = f"{self._hello_deadline:g} s"
+                raise LinkLost(f"{self.address} did not answer the hello within {seconds}")
+            self.up = True
+            self.on_up()
+            task_status.started()
+            await self._write(stream)
+        finally:
+            if stream is not None:
+                await trio.aclose_forcefully(stream)
+
+    async def _greet(self, stream: trio.abc.Stream) -> None:
+        ask = partial(self._ask, stream)
+        server = await say_hello(ask, self.address, self._sources, self._name)
+        self.replid, self.maxmemory_policy = server.replid, server.maxmemory_policy
+        channels = tuple(self._channels)
+        self._tells = True
+        for start in range(0, len(channels), _CHUNK):
+            chunk = channels[start : start + _CHUNK]
+            await self._ask(stream, b"SUBSCRIBE", *chunk, confirmations=len(chunk))
+
+    async def _ask(
+        self, stream: trio.abc.Stream, *command: str | bytes | int, confirmations: int = 0
+    ) -> Any:
+        """A command of the hello: goes out at once, ahead of the queue. Raises RedisError."""
+        replies: list[Any] = []
+        there = trio.Event()
+
+        def answered(reply: Any) -> None:
+            replies.append(reply)
+            there.set()
+
+        slot = Slot(pack(*command), answered, ours=True, confirmations=confirmations)
+        self._backlog.put_sent(slot, trio.current_time())
+        await stream.send_all(slot.packed)
+        await there.wait()
+        if isinstance(replies[0], RedisError):
+            raise replies[0]
+        return replies[0]
+
+    def _disconnected(self) -> None:
+        self.up = self._tells = False
+        self._suspect = None
+        self._backlog.disconnected()
+
+    # ---- the writer
+
+    async def _write(self, stream: trio.abc.Stream) -> NoReturn:
+        while True:
+            await self._wake.wait()
+            self._wake = trio.Event()
+            while self._backlog.queued:
+                self._last_sent = trio.current_time()
+                await stream.send_all(self._backlog.next_write(self._last_sent))
+
+    # ---- the reader
+
+    async def _read(self, stream: trio.abc.Stream) -> NoReturn:
+        reader = new_reader()
+        while True:
+            data = await stream.receive_some(_READ)
+            if not data:
+                raise LinkLost(f"{self.address} closed the connection")
+            reader.feed(bytes(data))  # no copy: our streams give bytes
+            try:
+                while (item := reader.gets()) is not NOTHING:
+                    if is_push(item):
+                        self._take_push(item)
+                    else:
+                        self._take_answer(item)
+            finally:
+                self.on_batch_end()
+                self._let_in()
+
+    def _take_answer(self, item: Any) -> None:
+        if not self._backlog.sent:
+            raise LinkLost(f"{self.address} sent an answer to no command")
+        slot = self._backlog.sent[0]
+        if slot.confirmations:
+            raise LinkLost(f"{self.address} refused a subscription ({item})")
+        if isinstance(item, NoScriptError) and not slot.retried:
+            slot.retried = True  # stays unanswered: goes out again when the hello has loaded them
+            raise LinkLost(f"{self.address} has lost the scripts")
+        self._backlog.answer_first(item)
+        if isinstance(item, ReadOnlyError):
+            raise LinkLost(f"{self.address} has become a replica ({item})")
+
+    def _take_push(self, item: list[Any]) -> None:
+        kind = item[0]
+        if kind == b"message":
+            self.on_push(item[1], item[2])
+        elif kind in (b"subscribe", b"unsubscribe"):
+            sent = self._backlog.sent
+            if not sent or not sent[0].confirmations:
+                raise LinkLost(f"{self.address} confirmed what was not asked")
+            sent[0].confirmations -= 1
+            if not sent[0].confirmations:
+                self._backlog.answer_first(None)
+
+    # ---- the timer
+
+    async def _keep_time(self) -> NoReturn:
+        while True:
+            await trio.sleep(self._tick)
+            now = trio.current_time()
+            self._backlog.expire(now)
+            self._check_peer(now)
+            self._let_in()
+
+    def _check_peer(self, now: float) -> None:
+        if not self._backlog.sent:
+            if self.up and not self._backlog.queued and now - self._last_sent >= self._idle:
+                self._put(Slot(_PING, None, ours=True))
+            return
+        oldest = self._backlog.sent[0]
+        if now - oldest.sent > self._deadline:
+            # One more tick: if it was this process that stood still, answers lie unread.
+            if self._suspect is oldest:
+                raise LinkLost(f"{self.address} has not answered for {self._deadline:g} s")
+            self._suspect = oldest
+
+    def _let_in(self) -> None:
+        if self._waiting and not self.full:
+            self._waiting.unpark(count=self._backlog.free)
+
+
+def _first_cause(error: BaseException) -> str:
+    """Trio wraps the errors of an attempt to connect; the innermost says what it was."""
+    while error.__cause__ is not None:
+        error = error.__cause__
+    if isinstance(error, BaseExceptionGroup):
+        return _first_cause(error.exceptions[0])
+    return str(error) or type(error).__name__
