@@ -1,6 +1,7 @@
 """A small client for the wire protocol, on Trio: `async with connect(url) as client`."""
 
-from trio_wss.client.connection import Client, connect
+from trio_wss.client.connection import Client
+from trio_wss.client.dial import connect
 from trio_wss.client.errors import (
     ClientError,
     ConnectError,

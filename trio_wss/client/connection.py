@@ -4,23 +4,14 @@ A reader and a writer task own the socket; cancelling a `send` never cuts a fram
 Every buffer is bounded: 64 unanswered events, and `buffer` events nobody has taken.
 """
 
-import ssl
-from collections.abc import AsyncIterator, Mapping
-from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any, Self, final
 
 import trio
 from attrs import define, field
-from trio_websocket import (
-    ConnectionClosed,
-    ConnectionRejected,
-    HandshakeError,
-    WebSocketConnection,
-    open_websocket_url,
-)
+from trio_websocket import ConnectionClosed, WebSocketConnection
 
 from trio_wss.client import frames
-from trio_wss.client.errors import ConnectError, ConnectionLost, EventError, FellBehind
+from trio_wss.client.errors import ConnectionLost, EventError, FellBehind
 from trio_wss.client.frames import Answer, BadFrame, Event, Welcome
 
 MAX_UNANSWERED = 64
@@ -151,14 +142,16 @@ class Client:
         assert self._lost is not None
         return type(self._lost)(self._lost.code, self._lost.reason)
 
-    async def _run_writer(self) -> None:
+    async def run_writer(self) -> None:
+        """Write what is in line; `connect` runs it."""
         async for frame in self._to_write:
             try:
                 await self._socket.send_message(frame)
             except ConnectionClosed:
                 return  # the reader tells why
 
-    async def _run_reader(self) -> None:
+    async def run_reader(self) -> None:
+        """Take what comes until the connection ends, and tell why; `connect` runs it."""
         try:
             while True:
                 self._take(await self._socket.get_message())
@@ -205,76 +198,3 @@ class Client:
         self._waiting.clear()
         self._outgoing.close()
         self._incoming.close()
-
-
-async def _open(
-    stack: AsyncExitStack,
-    url: str,
-    headers: Mapping[str, str],
-    ssl_context: ssl.SSLContext | None,
-    max_message: int,
-) -> WebSocketConnection:
-    """A socket whose handshake is done. Raises ConnectError."""
-    try:
-        return await stack.enter_async_context(
-            open_websocket_url(
-                url,
-                ssl_context,
-                extra_headers=[(name.encode(), value.encode()) for name, value in headers.items()],
-                max_message_size=max_message,
-                receive_buffer_size=65_536,
-                disconnect_timeout=CLOSE_TIMEOUT,
-            )
-        )
-    except ConnectionRejected as error:
-        body = (error.body or b"").decode(errors="replace").strip()
-        detail = f": {body}" if body else ""
-        status = error.status_code
-        raise ConnectError(f"{url} answered with HTTP {status}{detail}", status) from None
-    except (HandshakeError, ValueError, OSError) as error:
-        reason = error.__cause__ or error
-        raise ConnectError(f"cannot connect to {url}: {reason}") from error
-
-
-@asynccontextmanager
-async def connect(
-    url: str,
-    *,
-    headers: Mapping[str, str] | None = None,
-    ssl_context: ssl.SSLContext | None = None,
-    timeout: float = 10.0,  # noqa: ASYNC109 - one that a caller would always have to add
-    buffer: int = 1024,
-    max_message: int = 16 << 20,
-) -> AsyncIterator[Client]:
-    """Connect to a node: `async with connect("ws://…") as client`.
-
-    `timeout`, in seconds, is for everything up to the welcome. `buffer` is how many events may
-    wait for `receive` before the connection is given up (FellBehind); 0 keeps none.
-    Raises ConnectError.
-    """
-    async with AsyncExitStack() as stack:
-        try:
-            with trio.fail_after(timeout):
-                socket = await _open(stack, url, headers or {}, ssl_context, max_message)
-                greeting = frames.welcome(await socket.get_message())
-        except trio.TooSlowError:
-            raise ConnectError(f"{url} did not answer within {timeout:g} s") from None
-        except BadFrame as fault:
-            raise ConnectError(f"{url} speaks another protocol: {fault}") from None
-        except ConnectionClosed as closed:
-            raise ConnectError(f"{url} closed the connection: {closed.reason}") from None
-        client = Client(socket, greeting, buffer)
-        try:
-            async with trio.open_nursery() as nursery:
-                nursery.start_soon(client._run_reader)
-                nursery.start_soon(client._run_writer)
-                try:
-                    yield client
-                finally:
-                    await client.close()
-                    nursery.cancel_scope.cancel()
-        except BaseExceptionGroup as group:
-            # The tasks raise nothing of their own: what came is the body's one exception.
-            if len(group.exceptions) == 1:
-                raise group.exceptions[0] from None
-            raise

@@ -1,0 +1,105 @@
+"""trio_wss/client/frames.py: the wire protocol's frames, as a client reads and writes them."""
+
+import json
+from typing import Any
+
+import pytest
+
+from trio_wss.client import Answer, Event, EventError, Welcome
+from trio_wss.client.frames import BadFrame, decode, encode, welcome
+
+WELCOME = {
+    "session": "s",
+    "token": "t",
+    "node": "n",
+    "resumed": False,
+    "last": 0,
+    "protocol": 1,
+}
+
+
+@pytest.mark.parametrize(
+    ("event", "data", "number", "frame"),
+    [
+        ("say", {"a": [1, "ü"]}, 7, '{"event":"say","id":7,"data":{"a":[1,"ü"]}}'),
+        ("say", None, 7, '{"event":"say","id":7}'),
+        ("say", 0, None, '{"event":"say","data":0}'),
+    ],
+)
+def test_what_a_client_writes(event: str, data: Any, number: int | None, frame: str) -> None:
+    assert encode(event, data, number) == frame
+
+
+def test_what_json_cannot_hold_is_a_type_error() -> None:
+    with pytest.raises(TypeError):
+        encode("say", object(), 1)
+
+
+@pytest.mark.parametrize(
+    ("frame", "number", "value"),
+    [
+        ('{"event":"ok","re":7,"data":{"n":1}}', 7, Answer("ok", {"n": 1})),
+        ('{"event":"wss.ok","re":7}', 7, Answer("wss.ok")),
+        ('{"event":"x","new":"key"}', None, Event("x")),
+        (
+            '{"event":"said","topic":"a","epoch":"x","offset":42,"data":[]}',
+            None,
+            Event("said", [], "a", "x", 42),
+        ),
+        (
+            '{"event":"wss.error","data":{"code":"invalid","message":"m"}}',
+            None,
+            Event("wss.error", {"code": "invalid", "message": "m"}),
+        ),
+    ],
+)
+def test_what_a_client_reads(frame: str, number: int | None, value: Any) -> None:
+    assert decode(frame) == (number, value)
+
+
+def test_an_error_answer_is_an_exception_with_code_message_and_path() -> None:
+    number, error = decode(
+        '{"event":"wss.error","re":3,"data":{"code":"invalid","message":"no","path":"data.n"}}'
+    )
+    assert number == 3
+    assert isinstance(error, EventError)
+    assert (error.code, error.message, error.path) == ("invalid", "no", "data.n")
+    assert str(error) == "invalid: no (data.n)"
+
+
+@pytest.mark.parametrize(
+    "frame",
+    [
+        "",
+        "{",
+        b"\xff",
+        "[]",
+        "{}",
+        '{"event":5}',
+        '{"event":"ok","re":"7"}',
+        '{"event":"wss.error","re":7}',
+        '{"event":"wss.error","re":7,"data":{}}',
+    ],
+)
+def test_what_the_protocol_does_not_allow(frame: str | bytes) -> None:
+    with pytest.raises(BadFrame):
+        decode(frame)
+
+
+def test_the_welcome() -> None:
+    frame = json.dumps({"event": "wss.welcome", "data": WELCOME})
+    assert welcome(frame) == Welcome("s", "t", "n", False, 0, 1)
+
+
+@pytest.mark.parametrize(
+    ("frame", "says"),
+    [
+        ({"event": "hello"}, "no wss.welcome"),
+        ({"event": "wss.welcome", "re": 1}, "no wss.welcome"),
+        ({"event": "wss.welcome"}, "without last, node"),
+        ({"event": "wss.welcome", "data": WELCOME | {"protocol": 2}}, "protocol 2"),
+    ],
+)
+def test_what_is_no_welcome(frame: dict[str, Any], says: str) -> None:
+    with pytest.raises(BadFrame, match=says):
+        welcome(json.dumps(frame))
