@@ -3,17 +3,17 @@ A password never leaves this object except through `password`: not in a repr, no
 
 import ssl
 from typing import Any, Final
+from urllib.parse import urlsplit
 
 import trio
 from attrs import field, frozen
 from redis.connection import parse_url
-from redis.exceptions import RedisError
 
 from trio_wss.errors import SettingsError
 
 _CURE: Final = (
-    "use redis://[user:password@]host[:port][/database], rediss://… for TLS,"
-    " or unix:///path/to/socket[?db=0]"
+    "use redis://[user:password@]host[:port][/database] (rediss:// with TLS and its ssl_… options)"
+    " or unix:///path/to/socket[?db=0], with special characters of the password percent-encoded"
 )
 _VERIFY: Final = {
     "none": ssl.CERT_NONE,
@@ -57,22 +57,26 @@ class Address:
 
 
 def parse_address(url: str) -> Address:
-    """The address a REDIS_SERVER names. Raises SettingsError with the cure."""
+    """The address a REDIS_SERVER names. Raises SettingsError with the cure.
+
+    No part of the URL is in the error: a password with a stray `/` or `?` could be anywhere in it.
+    """
     try:
-        options: dict[str, Any] = dict(parse_url(url))  # type: ignore[no-untyped-call]  # redis-py has no types here
-    except ValueError as error:
-        # redis-py's texts name the scheme, the port or the option, never the credentials.
-        raise SettingsError(f"REDIS_SERVER is not a Redis URL ({error}): {_CURE}") from None
+        options: dict[str, Any] = dict(parse_url(url))  # type: ignore[no-untyped-call]  # redis-py
+        parts = urlsplit(url)
+    except ValueError:
+        raise SettingsError(f"REDIS_SERVER is not the URL of a Redis: {_CURE}") from None
     options.pop("connection_class", None)
-    scheme = url.partition("://")[0].lower()
-    if scheme == "unix" and not options.get("path"):
-        raise SettingsError(f"REDIS_SERVER names no socket: {_CURE}")
-    if scheme != "unix" and "db" not in options and _path_of(url) != "":
-        raise SettingsError(f"REDIS_SERVER's database is not a number: {_CURE}")
-    tls = _tls_context(options) if scheme == "rediss" else None
-    known = {"host", "port", "path", "username", "password", "db"}
-    if unknown := sorted(options.keys() - known):
-        raise SettingsError(f"REDIS_SERVER has an unknown option {unknown[0]!r}: {_CURE}")
+    if parts.scheme == "unix":
+        if not options.get("path"):
+            raise SettingsError(f"REDIS_SERVER names no socket: {_CURE}")
+    elif parts.path.strip("/") and not parts.path.strip("/").isdecimal():
+        raise SettingsError(f"The database of REDIS_SERVER is not a number: {_CURE}")
+    tls = _tls_context(options) if parts.scheme == "rediss" else None
+    if options.keys() - {"host", "port", "path", "username", "password", "db"}:
+        raise SettingsError(f"REDIS_SERVER has an option that is not known: {_CURE}")
+    if options.get("db", 0) < 0:
+        raise SettingsError(f"The database of REDIS_SERVER is below 0: {_CURE}")
     return Address(
         host=options.get("host", "localhost"),
         port=options.get("port", 6379),
@@ -84,32 +88,23 @@ def parse_address(url: str) -> Address:
     )
 
 
-def _path_of(url: str) -> str:
-    rest = url.partition("://")[2].partition("?")[0].rpartition("@")[2]
-    return rest.partition("/")[2].strip("/")
-
-
 def _tls_context(options: dict[str, Any]) -> ssl.SSLContext:
     """Takes redis-py's `ssl_…` options out of `options`."""
+    verify = _VERIFY.get(options.pop("ssl_cert_reqs", "required"))
+    if verify is None:
+        raise SettingsError("REDIS_SERVER's ssl_cert_reqs must be none, optional or required")
+    checked = str(options.pop("ssl_check_hostname", True)).lower() not in ("false", "no", "n", "0")
     try:
         context = ssl.create_default_context(
-            cafile=options.pop("ssl_ca_certs", None),
-            capath=options.pop("ssl_ca_path", None),
-            cadata=options.pop("ssl_ca_data", None),
+            cafile=options.pop("ssl_ca_certs", None), capath=options.pop("ssl_ca_path", None)
         )
-        verify = _VERIFY[options.pop("ssl_cert_reqs", "required")]
-        check = str(options.pop("ssl_check_hostname", "true")).lower() in ("true", "1", "yes")
-        context.check_hostname = check and verify is not ssl.CERT_NONE
+        context.check_hostname = checked and verify is not ssl.CERT_NONE
         context.verify_mode = verify
         certificate, key = options.pop("ssl_certfile", None), options.pop("ssl_keyfile", None)
         if certificate is not None:
-            context.load_cert_chain(certificate, key, options.pop("ssl_password", None))
-    except KeyError as error:
+            context.load_cert_chain(certificate, key, options.pop("ssl_password", ""))
+    except OSError as error:
         raise SettingsError(
-            f"REDIS_SERVER's ssl_cert_reqs cannot be {error}: use none, optional or required"
-        ) from None
-    except (OSError, RedisError) as error:
-        raise SettingsError(
-            f"REDIS_SERVER's TLS files cannot be used ({error}): check ssl_…"
+            f"REDIS_SERVER's TLS files cannot be used ({error}): check its ssl_… options"
         ) from None
     return context

@@ -30,7 +30,7 @@ _CURE: Final = "install trio-wss[embedded] or set REDIS_SERVER"
 
 # $1 is the folder, the rest the server's command line. Signals of the terminal are not for us, and
 # the server sets its own. `kill 0` takes along the watcher and its sleep: the group is ours alone.
-_GUARD: Final = """
+GUARD: Final = """
 trap '' INT HUP TERM
 folder=$1; shift
 exec 3<&0
@@ -99,7 +99,7 @@ def _new_folder() -> Path:
 async def _launch(binary: Path, folder: Path, data_dir: Path | None) -> trio.Process:
     lock = () if data_dir is None else (_lock(data_dir),)
     command = [
-        *("/bin/sh", "-c", _GUARD, "trio-wss-redis", str(folder)),
+        *("/bin/sh", "-c", GUARD, "trio-wss-redis", str(folder)),
         *(str(binary), "--port", "0", "--unixsocket", str(folder / _SOCKET)),
         *("--unixsocketperm", "700", "--save", "", "--maxmemory-policy", "noeviction"),
         *("--appendonly", "no" if data_dir is None else "yes", "--loglevel", "warning"),

@@ -43,10 +43,12 @@ async def say_hello(ask: Ask, address: Address, scripts: Iterable[str], name: st
         for source in scripts:
             await ask("SCRIPT", "LOAD", source)
         policy = await _maxmemory_policy(ask)
-    except BusyLoadingError as error:
-        raise LinkLost(f"{address} is still loading its data ({error})") from error
+    except BusyLoadingError:
+        raise LinkLost(f"{address} is still loading its data") from None
     except RedisError as error:
-        raise LinkLost(f"{address} refused the hello ({error})") from error
+        # A server too old for HELLO repeats it in its error, password and all.
+        text = str(error).replace(address.password or "\0", "…")
+        raise LinkLost(f"{address} refused the hello ({text})") from None
     return Server(replication.get(b"master_replid", b""), policy)
 
 

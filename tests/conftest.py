@@ -1,0 +1,63 @@
+"""Real Redis servers for every test that asks for one, on both engines: Valkey from the wheel and
+the redis-server of the PATH."""
+
+import os
+import shutil
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.servers import RedisServer
+from trio_wss.store.embedded import find_server
+
+MakeRedis = Callable[..., RedisServer]
+
+
+@pytest.fixture(scope="session", params=["valkey", "redis"])
+def redis_binary(request: pytest.FixtureRequest) -> Path:
+    """The server of one engine: a test that uses it, even indirectly, runs on both."""
+    found = find_server() if request.param == "valkey" else shutil.which("redis-server")
+    if found is None or request.param not in Path(found).name:
+        missing = f"there is no {request.param}-server here"
+        if os.environ.get("CI"):
+            pytest.fail(missing)
+        pytest.skip(missing)
+    return Path(found)
+
+
+@pytest.fixture(scope="session")
+def shared_redis(redis_binary: Path) -> Iterator[RedisServer]:
+    """One server for all tests of the run: do it no harm."""
+    server = RedisServer(redis_binary)
+    yield server
+    server.close()
+
+
+@pytest.fixture
+def redis_url(shared_redis: RedisServer) -> str:
+    """The URL of a server with no data and no scripts."""
+    with shared_redis.client() as client:
+        client.flushall()
+        client.script_flush()
+    return shared_redis.url
+
+
+@pytest.fixture
+def make_redis(redis_binary: Path) -> Iterator[MakeRedis]:
+    """`make_redis(appendonly="yes")`: servers of the test's own, to pause, kill and restart."""
+    servers: list[RedisServer] = []
+
+    def make(**options: str) -> RedisServer:
+        servers.append(RedisServer(redis_binary, **options))
+        return servers[-1]
+
+    yield make
+    for server in servers:
+        server.close()
+
+
+@pytest.fixture
+def own_redis(make_redis: MakeRedis) -> RedisServer:
+    """A server of the test's own, which loses its data when it restarts."""
+    return make_redis()

@@ -1,0 +1,101 @@
+"""Real Redis servers for the tests, handled from synchronous code: a test may pause, kill or
+restart its own one. A server ends with the test run, however that ends."""
+
+import os
+import shutil
+import signal
+import subprocess
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+import redis
+
+from trio_wss.store.embedded import GUARD
+
+START = 10.0  # seconds until a server must answer
+
+
+class RedisServer:
+    """One server on a Unix socket. `options` are its configuration, as in `appendonly="yes"`:
+    then a restart keeps the data, else it comes back empty."""
+
+    def __init__(self, binary: Path, **options: str) -> None:
+        self.binary = binary
+        self.options = {"port": "0", "save": "", "loglevel": "warning"} | options
+        self.folder = Path(tempfile.mkdtemp(prefix="wss-"))
+        self.socket = self.folder / "redis.sock"
+        self.url = f"unix://{self.socket}"
+        self._guard: subprocess.Popen[bytes] | None = None
+        self._pid = 0
+        self.start()
+
+    def start(self) -> None:
+        """Start it and wait until it answers PING."""
+        assert self._guard is None, "it is running"
+        scratch = tempfile.mkdtemp(prefix="wss-")  # the guard's: it goes with the server
+        command = [str(self.binary), "--unixsocket", str(self.socket)]
+        for name, value in self.options.items():
+            command += [f"--{name.replace('_', '-')}", value]
+        self._guard = subprocess.Popen(
+            ["/bin/sh", "-c", GUARD, "test-redis", scratch, *command],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            start_new_session=True,
+            cwd=self.folder,
+        )
+        end = time.monotonic() + START
+        with self.client() as client:
+            while self._guard.poll() is None and time.monotonic() < end:
+                try:
+                    client.ping()
+                    self._pid = client.info("server")["process_id"]
+                    return
+                except redis.ConnectionError:
+                    time.sleep(0.005)
+        log = self._end()
+        raise RuntimeError(f"{self.binary} does not start: {log}")
+
+    def client(self, **options: Any) -> redis.Redis:
+        """A synchronous client; use it as a context manager."""
+        password = self.options.get("requirepass")
+        return redis.Redis(unix_socket_path=str(self.socket), password=password, **options)
+
+    def pause(self) -> None:
+        """It still accepts connections and takes bytes (the kernel does), but never answers."""
+        os.kill(self._pid, signal.SIGSTOP)
+
+    def resume(self) -> None:
+        os.kill(self._pid, signal.SIGCONT)
+
+    def kill(self) -> None:
+        """As a crash: nothing is flushed or closed in order."""
+        os.kill(self._pid, signal.SIGKILL)
+        self._end()
+
+    def restart(self) -> None:
+        """Kill it if it runs, then start it at the same address."""
+        if self._guard is not None:
+            self.kill()
+        self.start()
+
+    def kill_connections(self) -> int:
+        """CLIENT KILL of everybody else's connections; how many there were."""
+        with self.client() as client:
+            kinds = ("normal", "pubsub")
+            return sum(client.client_kill_filter(_type=kind, skipme=True) for kind in kinds)
+
+    def close(self) -> None:
+        if self._guard is not None:
+            self.kill()
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+    def _end(self) -> str:
+        assert self._guard is not None
+        with self._guard as guard:  # closes its pipes, which ends the server if it is still there
+            self._guard = None
+            assert guard.stdin is not None
+            guard.stdin.close()
+            assert guard.stdout is not None
+            return guard.stdout.read().decode(errors="replace")
