@@ -1,0 +1,230 @@
+"""RFC 6455 frames as bytes: how the server's are built and how a client's are told apart.
+
+Pure: bytes in, bytes and messages out; no socket, clock or callback.
+"""
+
+from collections.abc import Iterable
+from struct import Struct
+from typing import Final, final
+
+Data = bytes | bytearray
+
+TEXT: Final = 0x81  # FIN and opcode 1
+BINARY: Final = 0x82
+CLOSE: Final = 0x88
+PING: Final = 0x89
+PONG: Final = 0x8A
+_FAST: Final = frozenset((TEXT, BINARY, CLOSE, PING, PONG))
+
+_MEDIUM: Final = Struct("!BBH").pack
+_LARGE: Final = Struct("!BBQ").pack
+_CODE: Final = Struct("!H")
+_NEVER_SENT: Final = (1005, 1006, 1015)  # RFC 6455 §7.4.1: they describe, they do not travel
+
+
+def text_frame(payload: bytes) -> bytes:
+    """One unfragmented, unmasked text frame; `payload` is UTF-8."""
+    return _frame(TEXT, payload)
+
+
+def binary_frame(payload: bytes) -> bytes:
+    """One unfragmented, unmasked binary frame."""
+    return _frame(BINARY, payload)
+
+
+def ping_frame(payload: bytes = b"") -> bytes:
+    """A Ping of at most 125 bytes (RFC 6455 §5.5)."""
+    return _frame(PING, payload[:125])
+
+
+def close_frame(code: int, reason: str = "") -> bytes:
+    """A Close with a code and as much of the reason as fits into 123 bytes of whole characters.
+
+    The codes that may not travel (1005, 1006, 1015) make a Close without a code.
+    """
+    if code in _NEVER_SENT:
+        return _frame(CLOSE, b"")
+    text = reason.encode("utf-8", "replace")[:123].decode("utf-8", "ignore")
+    return _frame(CLOSE, _CODE.pack(code) + text.encode())
+
+
+def _frame(first: int, payload: bytes) -> bytes:
+    size = len(payload)
+    if size < 126:
+        return bytes((first, size)) + payload
+    if size < 65536:
+        return _MEDIUM(first, 126, size) + payload
+    return _LARGE(first, 127, size) + payload
+
+
+def frame_end(frames: bytes, offset: int) -> int:
+    """Where the frame that holds byte `offset - 1` of `frames`, whole server frames, ends."""
+    end = 0
+    while end < offset:
+        end += _frame_size(frames, end)
+    return min(end, len(frames))
+
+
+def _frame_size(data: Data, start: int) -> int:
+    """The size of the frame at `start`, whose header is there whole."""
+    size = header_size(data, start)
+    second = data[start + 1] & 127
+    if second < 126:
+        return size + second
+    return size + int.from_bytes(data[start + 2 : start + (4 if second == 126 else 10)])
+
+
+def header_size(data: Data, start: int = 0) -> int:
+    """The size of the header at `start`, as far as its first two bytes tell; 2 without them."""
+    if len(data) < start + 2:
+        return 2
+    second = data[start + 1]
+    length = second & 127
+    return 2 + (0 if length < 126 else 2 if length == 126 else 8) + (4 if second > 127 else 0)
+
+
+def unmask(payload: Data, mask: Data) -> bytes:
+    """XOR `payload` with the four bytes of `mask` (RFC 6455 §5.3); its own inverse."""
+    size = len(payload)
+    key = (bytes(mask) * (size // 4 + 1))[:size]
+    return (int.from_bytes(payload, "little") ^ int.from_bytes(key, "little")).to_bytes(
+        size, "little"
+    )
+
+
+@final
+class Parser:
+    """Sorts a client's bytes, cut anywhere, into messages and control frames while all is plain.
+
+    Plain: complete, masked, unfragmented, no reserved bit, length in its shortest form and at
+    most `limit`, text in UTF-8. The first frame that is not sets `slow`; it and all behind it
+    stay in `rest`, and `feed` must not be called again.
+    """
+
+    __slots__ = ("_limit", "_need", "closed", "rest", "slow")
+
+    def __init__(self, limit: int) -> None:
+        self._limit = limit
+        self._need = 2
+        self.rest = bytearray()
+        """Bytes not yet sorted."""
+        self.slow = False
+        """A frame came that is not plain."""
+        self.closed = False
+        """A Close came; what was behind it is dropped."""
+
+    def feed(self, data: bytes) -> tuple[list[str | bytes], bytes]:
+        """Sort `data`: the messages in order, and the control frames in order, joined."""
+        if self.rest:
+            self.rest += data
+            if len(self.rest) < self._need:
+                return [], b""
+            data = bytes(self.rest)
+        messages: list[str | bytes] = []
+        controls: list[bytes] = []
+        position = self._sort(data, messages, controls)
+        self.rest = bytearray() if self.closed else bytearray(data[position:])
+        return messages, b"".join(controls)
+
+    def _sort(self, data: bytes, messages: list[str | bytes], controls: list[bytes]) -> int:
+        """Take whole plain frames from the front of `data`; return where they end."""
+        size = len(data)
+        short = min(self._limit, 125)
+        position = 0
+        self._need = 2
+        while size - position > 1:
+            first = data[position]
+            length = data[position + 1] - 128
+            start = position + 6
+            if length > short:
+                start = position + header_size(data, position)
+                length = self._long(data, position, start)
+            if length < 0:
+                break
+            end = start + length
+            if end > size:
+                self._need = end - position
+                self.slow = first not in _FAST
+                return position
+            if first == TEXT:
+                try:
+                    messages.append(unmask(data[start:end], data[start - 4 : start]).decode())
+                except UnicodeDecodeError:
+                    break
+            elif first == BINARY:
+                messages.append(unmask(data[start:end], data[start - 4 : start]))
+            elif first in _FAST:
+                controls.append(data[position:end])
+                if first == CLOSE:
+                    self.closed = True
+                    return end
+            else:
+                break
+            position = end
+        else:
+            return position
+        self.slow = True
+        return position
+
+    def _long(self, data: bytes, position: int, start: int) -> int:
+        """The length of the data frame at `position`, payload at `start`, in its long form; -1 when
+        it is not plain. 0 while not all of the length is here (then `start` is not here either)."""
+        if data[position] not in (TEXT, BINARY):
+            return -1  # RFC 6455 §5.5: a control frame has 125 bytes at most
+        if start - 4 > len(data):
+            return 0
+        length = int.from_bytes(data[position + 2 : start - 4] or data[position + 1 : position + 2])
+        shortest = {6: 0, 8: 126, 14: 65536}[start - position]
+        return length if shortest <= length <= self._limit else -1
+
+
+@final
+class Walker:
+    """Follows the ends of a client's frames in bytes cut anywhere; judges and unmasks nothing."""
+
+    __slots__ = ("_first", "_header", "_left", "closed")
+
+    def __init__(self) -> None:
+        self._header = bytearray()  # of the frame whose header is not here whole
+        self._first = 0
+        self._left = 0  # bytes of payload still to come
+        self.closed = False
+        """The end of a Close frame has passed."""
+
+    def step(self, data: Data, start: int = 0) -> int:
+        """Walk from `start` to the end of the frame there, or of `data`; return where that is."""
+        if not self._left:
+            header = self._header
+            while (missing := header_size(header) - len(header)) > 0:
+                piece = data[start : start + missing]
+                if not piece:
+                    return start
+                header += piece
+                start += len(piece)
+            self._first = header[0]
+            self._left = _frame_size(header, 0) - len(header)
+            header.clear()
+        taken = min(self._left, len(data) - start)
+        self._left -= taken
+        if not self._left and self._first == CLOSE:
+            self.closed = True
+        return start + taken
+
+    def skip(self, data: Data) -> None:
+        """Walk over all of `data`, or to the end of a Close frame in it."""
+        position = 0
+        while position < len(data) and not self.closed:
+            position = self.step(data, position)
+
+
+def joined(frames: Iterable[bytes], at_most: int) -> tuple[bytes, int]:
+    """The first frames joined to about `at_most` bytes (one at least), and how many they are."""
+    size = count = 0
+    taken = []
+    for frame in frames:
+        taken.append(frame)
+        count += 1
+        size += len(frame)
+        if size >= at_most:
+            break
+    return (taken[0] if count == 1 else b"".join(taken)), count

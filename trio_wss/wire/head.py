@@ -1,0 +1,211 @@
+"""The request head: read to the blank line and no further in meaning, judged, and answered where
+it is plain HTTP or may not become a WebSocket (RFC 6455 §4.2)."""
+
+import base64
+import binascii
+from collections.abc import Callable, Mapping
+from typing import final
+from urllib.parse import parse_qsl, unquote, urlsplit
+
+import h11
+import trio
+from attrs import field, frozen
+
+from trio_wss.wire.limits import WireLimits
+
+
+@final
+@frozen
+class Head:
+    """What a client asked for."""
+
+    path: str
+    """Percent-decoded, without the query."""
+    query: dict[str, str] = field(factory=dict)
+    """Of a name that comes twice, the last value."""
+    headers: Mapping[str, str] = field(factory=dict)
+    """Names in lower case; values of one name are joined with commas."""
+    remote: str | None = None
+    """The peer's address, where the transport has one."""
+    method: str = "GET"
+
+
+@final
+@frozen
+class Response:
+    """A plain HTTP answer; the connection is closed behind it."""
+
+    status: int
+    body: bytes = b""
+    headers: tuple[tuple[str, str], ...] = ()
+    content_type: str = "text/plain; charset=utf-8"
+
+
+class BadHead(Exception):
+    """The head may not become a WebSocket; `response` says so to the client, if it is not None."""
+
+    def __init__(self, response: Response | None) -> None:
+        super().__init__(response)
+        self.response = response
+
+
+@final
+@frozen
+class Opening:
+    """A head that was read, with the frames that came behind it."""
+
+    head: Head
+    version: bytes
+    rest: bytes
+
+
+async def read_head(stream: trio.abc.Stream, limits: WireLimits) -> Opening:
+    """Read a request head of at most `head_bytes`.
+
+    Raises BadHead: 400 malformed, 431 too long, no response where the peer sent nothing or left.
+    """
+    parser = h11.Connection(h11.SERVER, max_incomplete_event_size=limits.head_bytes)
+    left = limits.head_bytes
+    try:
+        while (event := parser.next_event()) is h11.NEED_DATA:
+            if left <= 0:
+                raise BadHead(Response(431, b"The request head is too long.\n"))
+            chunk = bytes(await stream.receive_some(left))
+            if not chunk:
+                raise BadHead(None)
+            left -= len(chunk)
+            parser.receive_data(chunk)
+        if not isinstance(event, h11.Request):
+            raise BadHead(None)
+        head = _parse(event, remote_address(stream))
+    except h11.RemoteProtocolError as error:
+        raise BadHead(Response(error.error_status_hint, b"Malformed request.\n")) from error
+    except ValueError as error:
+        raise BadHead(Response(400, b"Malformed request.\n")) from error
+    except (trio.BrokenResourceError, trio.ClosedResourceError) as error:
+        raise BadHead(None) from error
+    parser.next_event()
+    return Opening(head, bytes(event.http_version), bytes(parser.trailing_data[0]))
+
+
+def _parse(event: h11.Request, remote: str | None) -> Head:
+    path, _, query = event.target.decode("ascii").partition("?")
+    headers: dict[str, str] = {}
+    for name, value in event.headers:
+        key, text = name.decode("ascii"), value.decode("latin-1")
+        headers[key] = f"{headers[key]}, {text}" if key in headers else text
+    return Head(
+        path=unquote(path),
+        query=dict(parse_qsl(query, keep_blank_values=True, max_num_fields=100)),
+        headers=headers,
+        remote=remote,
+        method=event.method.decode("ascii"),
+    )
+
+
+def upgrade_head(
+    opening: Opening, origins: tuple[str, ...], plain: Callable[[Head], Response | None]
+) -> bytes:
+    """The head to hand to trio-websocket: what it looks at, and nothing else of the request.
+
+    Raises BadHead with the answer to plain HTTP, and to what may not be upgraded.
+    """
+    head = opening.head
+    headers = head.headers
+    if head.method not in ("GET", "HEAD"):
+        raise BadHead(Response(405, headers=(("Allow", "GET, HEAD"),)))
+    if "websocket" not in _tokens(headers, "upgrade"):
+        answer = plain(head)
+        raise BadHead(answer or Response(426, _WANTED, (("Upgrade", "websocket"),)))
+    if headers.get("sec-websocket-version") != "13":
+        raise BadHead(Response(426, _WANTED, (("Sec-WebSocket-Version", "13"),)))
+    key = headers.get("sec-websocket-key", "")
+    if (
+        head.method != "GET"
+        or opening.version != b"1.1"
+        or "upgrade" not in _tokens(headers, "connection")
+        or "host" not in headers
+        or not _is_key(key)
+        or headers.get("content-length", "0") != "0"
+        or "transfer-encoding" in headers
+    ):
+        raise BadHead(Response(400, b"Not a WebSocket handshake (RFC 6455).\n"))
+    if not origin_allowed(headers.get("origin"), headers["host"], origins):
+        raise BadHead(Response(403, b"This origin may not connect.\n"))
+    return _HEAD.format(key).encode("ascii")
+
+
+_WANTED = b"This is a WebSocket server (RFC 6455, version 13).\n"
+_HEAD = (
+    "GET / HTTP/1.1\r\nHost: _\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"
+    "Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: {}\r\n\r\n"
+)
+
+
+def origin_allowed(origin: str | None, host: str, origins: tuple[str, ...]) -> bool:
+    """Whether a browser's Origin is the Host's own or one of `origins` ("*": any).
+
+    No Origin means no browser: allowed (RFC 6455 §10.2). Scheme is not compared with Host, since
+    TLS may end before this server.
+    """
+    if origin is None or "*" in origins:
+        return True
+    wanted = origin.lower()
+    if wanted in (allowed.lower().rstrip("/") for allowed in origins):
+        return True
+    try:
+        return urlsplit(wanted).netloc == host.lower() != ""
+    except ValueError:
+        return False
+
+
+def _tokens(headers: Mapping[str, str], name: str) -> list[str]:
+    return [token.strip().lower() for token in headers.get(name, "").split(",")]
+
+
+def _is_key(key: str) -> bool:
+    """RFC 6455 §4.2.1: base64 of 16 bytes."""
+    try:
+        return len(base64.b64decode(key, validate=True)) == 16
+    except (binascii.Error, ValueError):
+        return False
+
+
+async def answer(stream: trio.abc.Stream, response: Response, method: str = "GET") -> None:
+    """Send a plain HTTP answer and wait a moment for the peer to close, so that it is not lost."""
+    connection = h11.Connection(h11.SERVER)
+    connection.receive_data(f"{method} / HTTP/1.0\r\n\r\n".encode("ascii"))
+    connection.next_event()
+    headers = [
+        ("Content-Type", response.content_type),
+        ("Content-Length", str(len(response.body))),
+        ("Connection", "close"),
+        ("Cache-Control", "no-store"),
+        *response.headers,
+    ]
+    data = connection.send(h11.Response(status_code=response.status, headers=headers))
+    assert data is not None
+    if method != "HEAD":
+        data += response.body
+    with trio.move_on_after(1):
+        try:
+            await stream.send_all(data)
+            if isinstance(stream, trio.abc.HalfCloseableStream):
+                await stream.send_eof()
+            while await stream.receive_some(4096):
+                pass
+        except (trio.BrokenResourceError, trio.ClosedResourceError):
+            return
+
+
+def remote_address(stream: trio.abc.Stream) -> str | None:
+    """The peer's address; None for what has none (a Unix socket, a memory stream)."""
+    if isinstance(stream, trio.SSLStream):
+        return remote_address(stream.transport_stream)
+    if not isinstance(stream, trio.SocketStream):
+        return None
+    try:
+        peer = stream.socket.getpeername()
+    except OSError:
+        return None
+    return peer[0] if isinstance(peer, tuple) else None

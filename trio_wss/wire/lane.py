@@ -1,0 +1,253 @@
+"""The stream between one socket and trio-websocket: messages that are plain go past it.
+
+Control frames go through trio-websocket, which answers them. The first data that is not plain
+makes the connection slow for good: from there every byte goes through trio-websocket. The socket
+is read only when somebody asks, a chunk at a time; `aclose` is the only place that closes it.
+"""
+
+from collections.abc import Callable
+from typing import Final, final
+
+import trio
+from trio_websocket import WebSocketConnection
+
+from trio_wss.wire.frames import CLOSE, Parser, Walker
+from trio_wss.wire.limits import WireLimits
+from trio_wss.wire.outbox import Outbox
+
+_CHUNK: Final = 64 * 1024
+_CLOSE: Final = bytes((CLOSE,))
+
+
+def _nothing() -> None:
+    """The hooks that nobody has set."""
+
+
+@final
+class Lane(trio.abc.Stream):
+    """A trio stream for trio-websocket; `read` gives the plain messages to the connection."""
+
+    __slots__ = (
+        "_at",
+        "_calm",
+        "_early",
+        "_eof",
+        "_feed",
+        "_gone",
+        "_limits",
+        "_parser",
+        "_reading",
+        "_stream",
+        "_wake",
+        "_walker",
+        "before_close",
+        "clean",
+        "closed",
+        "heard",
+        "hungry",
+        "listening",
+        "outbox",
+        "over",
+        "peer_closed",
+        "slow",
+        "websocket",
+        "when_hungry",
+    )
+
+    def __init__(
+        self, stream: trio.abc.Stream, outbox: Outbox, limits: WireLimits, head: bytes, rest: bytes
+    ) -> None:
+        """`head` is for trio-websocket; `rest` came behind it and is frames."""
+        self._stream = stream
+        self.outbox = outbox
+        self._limits = limits
+        self._parser = Parser(limits.message_bytes)
+        self._walker: Walker | None = None  # once slow or sealed: where a frame ends
+        self._feed = head  # for trio-websocket, from `_at` on
+        self._at = 0
+        self._early = rest  # read before its time
+        self._reading = False
+        self._eof = False
+        self._wake = trio.Event()  # something for trio-websocket
+        self._calm: trio.Event | None = None
+        self._gone: trio.Event | None = None
+        self.before_close: Callable[[], None] = _nothing
+        """Called in the same step as the close, before it."""
+        self.when_hungry: Callable[[], None] = _nothing
+        """Called when trio-websocket asks for bytes and there are none."""
+        self.websocket: WebSocketConnection | None = None
+        """Set once the handshake is over."""
+        self.hungry = False
+        """trio-websocket has used up what it was given."""
+        self.slow = False
+        self.listening = False
+        """Somebody waits for messages: what the peer sends is read."""
+        self.heard = False
+        """Something was read since somebody last set this to False."""
+        self.peer_closed = False
+        """The peer's Close has come."""
+        self.over = False
+        """trio-websocket, or our side, has begun to close."""
+        self.clean = False
+        """The peer said Close, and it was well-formed."""
+        self.closed = False
+
+    async def settled(self) -> None:
+        """Wait until trio-websocket has done all it can with what it was given."""
+        while not (self.hungry or self.over):
+            if self._calm is None:
+                self._calm = trio.Event()
+            await self._calm.wait()
+
+    async def read(self) -> list[str | bytes]:
+        """Read the socket once; the plain messages that came, in order, maybe none.
+
+        Call it when `settled`, so that no more than a chunk ever waits for trio-websocket.
+        """
+        return self._sort(await self._chunk())
+
+    async def receive_some(self, max_bytes: int | None = None) -> bytes:
+        """For trio-websocket: control frames; once slow, at most one frame at a time, so that it
+        is given nothing behind a Close of its own."""
+        await trio.lowlevel.checkpoint()
+        while not self.closed:
+            if not self.outbox.sealed:
+                if self._feed:
+                    return self._next_piece()
+                if self._eof:
+                    break
+            self._wake = trio.Event()
+            self.hungry = True
+            self._calm_down()
+            self.when_hungry()
+            await self._wake.wait()
+        return b""
+
+    async def send_all(self, data: bytes | bytearray | memoryview) -> None:
+        """For trio-websocket: queue `data`, whole frames, and wait until it is out."""
+        frames = bytes(data)
+        if self.websocket is not None and frames[:1] == _CLOSE:
+            self.clean = self.peer_closed
+            self.outbox.seal_with(frames)
+        else:
+            self.outbox.push(frames)
+            self.outbox.flush()
+        await self.outbox.sent()
+
+    async def wait_send_all_might_not_block(self) -> None:
+        """For the interface; trio-websocket does not use it."""
+        await trio.lowlevel.checkpoint()
+
+    async def aclose(self) -> None:
+        """Say Close if nobody has, wait for the peer's, and close. The outbox's writer sees to the
+        deadline; cancelled, it closes at once."""
+        self.over = True
+        self._calm_down()
+        try:
+            if self.websocket is not None and not self._eof:
+                await self._farewell(self.websocket)
+        finally:
+            await self._shut()
+
+    async def _farewell(self, websocket: WebSocketConnection) -> None:
+        fault = websocket.closed  # trio-websocket sends no Close for a broken protocol
+        self.outbox.seal(fault.code if fault else 1000, (fault and fault.reason) or "")
+        try:
+            await self.outbox.sent()
+        except trio.BrokenResourceError:
+            return
+        while not (self.peer_closed or self._eof or self.closed):
+            await self.read()
+
+    async def _shut(self) -> None:
+        if self.closed:
+            await trio.lowlevel.checkpoint()
+            return
+        self.closed = True
+        self.before_close()
+        self.outbox.detach()
+        self.hungry = False
+        self._wake.set()
+        if self._gone is not None:
+            self._gone.set()
+        with trio.move_on_after(self._limits.close_seconds):
+            await self._stream.aclose()
+
+    async def _chunk(self) -> bytes:
+        """What came from the peer; empty at its end, and when somebody else read to the close."""
+        if self._early:
+            early, self._early = self._early, b""
+            await trio.lowlevel.checkpoint()
+            return early
+        if self._reading:
+            await self._wait_closed()
+            return b""
+        self._reading = True
+        try:
+            chunk = bytes(await self._stream.receive_some(_CHUNK))
+        except (trio.BrokenResourceError, trio.ClosedResourceError):
+            chunk = b""
+        finally:
+            self._reading = False
+        self.heard = True
+        return chunk
+
+    def _sort(self, chunk: bytes) -> list[str | bytes]:
+        """Part what came into messages, returned, and what trio-websocket must see."""
+        if not chunk:
+            self._eof = True
+        if self.outbox.sealed:
+            self._skip(chunk)
+            return []
+        if self.slow:
+            self._give(chunk)
+            return []
+        messages, given = self._parser.feed(chunk)
+        self.peer_closed = self._parser.closed
+        if self._parser.slow or self._eof:
+            self.slow = True
+            self._walker = Walker()
+            given += self._parser.rest
+            self._parser.rest.clear()
+        if given or self._eof:
+            self._give(given)
+        return messages
+
+    def _skip(self, chunk: bytes) -> None:
+        """Behind our Close: all is dropped, only the peer's Close is looked for."""
+        pending = self._feed[self._at :] if self.slow else bytes(self._parser.rest)
+        self._feed = b""
+        self._at = 0
+        self._parser.rest.clear()
+        if self._walker is None:
+            self._walker = Walker()
+        self._walker.skip(pending + chunk)
+        if self._walker.closed:
+            self.peer_closed = self.clean = True
+
+    def _give(self, feed: bytes) -> None:
+        self._feed = feed
+        self._at = 0
+        self.hungry = False
+        self._wake.set()
+
+    def _next_piece(self) -> bytes:
+        feed, start = self._feed, self._at
+        end = len(feed)
+        if self._walker is not None:
+            end = self._walker.step(feed, start)
+            self.peer_closed = self._walker.closed
+        self._at = end
+        if end == len(feed):
+            self._feed = b""
+        return feed[start:end]
+
+    def _calm_down(self) -> None:
+        if self._calm is not None:
+            self._calm.set()
+            self._calm = None
+
+    async def _wait_closed(self) -> None:
+        if self._gone is None:
+            self._gone = trio.Event()
+        await self._gone.wait()

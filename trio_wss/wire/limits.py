@@ -1,0 +1,33 @@
+"""What one connection may cost: every bound and every deadline of the wire in one frozen record."""
+
+from attrs import field, frozen
+from attrs.validators import gt
+
+
+@frozen(kw_only=True)
+class WireLimits:
+    """Bounds in bytes, deadlines in seconds."""
+
+    head_bytes: int = field(default=16 * 1024, validator=gt(0))
+    """The longest request head."""
+
+    handshake_seconds: float = field(default=10.0, validator=gt(0))
+    """For the request head; then again for admitting the client; then again for the upgrade."""
+
+    message_bytes: int = field(default=1024 * 1024, validator=gt(0))
+    """The longest message from a client; a longer one closes with 1009."""
+
+    outbox_bytes: int = field(default=1024 * 1024, validator=gt(0))
+    """What may wait for a client that reads slowly; beyond it the client gets 1013."""
+
+    stall_seconds: float = field(default=20.0, validator=gt(0))
+    """How long a client may take nothing at all while something waits for it."""
+
+    close_seconds: float = field(default=5.0, validator=gt(0))
+    """From the moment a Close is queued until the socket is closed whatever the peer does."""
+
+    ping_seconds: float = field(default=20.0, validator=gt(0))
+    """A peer that is silent for so long is sent a ping."""
+
+    pong_seconds: float = field(default=20.0, validator=gt(0))
+    """A peer that is silent for so long after a ping is gone."""

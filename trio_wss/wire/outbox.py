@@ -1,0 +1,256 @@
+"""The only writer of one socket: a bounded queue of whole frames, memory only until flush().
+
+A Close seals it: nothing follows, and the socket has `close_seconds` left. Whoever lets it grow
+over its bound falls behind: all but the frame begun is dropped, then Close 1013.
+"""
+
+import os
+from collections.abc import Callable
+from typing import Final, final
+
+import trio
+
+from trio_wss.wire.frames import close_frame, frame_end, joined
+from trio_wss.wire.limits import WireLimits
+
+_CHUNK: Final = 256 * 1024
+"""Bytes joined for one write; more would copy a long queue again and again."""
+
+
+@final
+class Outbox:
+    """What waits to be written to one client."""
+
+    __slots__ = (
+        "_begun",
+        "_bound",
+        "_fd",
+        "_flying",
+        "_life",
+        "_limits",
+        "_on_dirty",
+        "_out",
+        "_progress",
+        "_queue",
+        "_stream",
+        "_work",
+        "code",
+        "detached",
+        "dirty",
+        "limit",
+        "reason",
+        "sealed",
+        "size",
+    )
+
+    def __init__(
+        self,
+        stream: trio.abc.SendStream,
+        limits: WireLimits,
+        on_dirty: Callable[["Outbox"], None],
+    ) -> None:
+        self._stream = stream
+        self._fd = stream.socket.fileno() if isinstance(stream, trio.SocketStream) else -1
+        self._limits = limits
+        self._on_dirty = on_dirty
+        # A list, not a deque: an empty deque keeps 700 bytes, and there is one per connection.
+        self._queue: list[bytes] = []
+        self._begun = False  # the first item is the rest of a frame that is partly out
+        self._flying = 0  # bytes inside send_all, no longer in the queue
+        self._out = 0  # bytes written or dropped, ever
+        self._bound = self.limit = limits.outbox_bytes  # -1 once nothing may follow
+        self._work = trio.Event()  # set while the writer task has something to do
+        self._progress: trio.Event | None = None
+        self._life = trio.CancelScope()  # of the writer task
+        self.size = 0
+        """Bytes that wait."""
+        self.dirty = False
+        """Something was pushed since the last flush()."""
+        self.sealed = False
+        """A Close is queued or out: nothing follows."""
+        self.code: int | None = None
+        """The code of the Close that our side decided on."""
+        self.reason = ""
+        self.detached = False
+        """The socket is closed, or about to be: nothing is written any more."""
+
+    def push(self, frames: bytes) -> None:
+        """Queue whole frames; never waits, never writes. Dropped once sealed."""
+        self._queue.append(frames)
+        self.size = size = self.size + len(frames)
+        if size > self._bound:
+            self._over(frames)
+        elif not self.dirty:
+            self.dirty = True
+            self._on_dirty(self)
+
+    def flush(self) -> None:
+        """Try one write that does not wait; leave what remains to the writer task."""
+        self.dirty = False
+        if not self._queue or self._work.is_set():
+            return
+        if self._fd >= 0:
+            self._write()
+        if self._queue:
+            self._work.set()
+
+    def seal(self, code: int, reason: str = "") -> None:
+        """Queue a Close behind all that waits; the first Close wins, later ones do nothing.
+
+        From here the socket has `close_seconds`, whatever the peer does.
+        """
+        if not self.sealed and not self.detached:
+            self.code, self.reason = code, reason
+            self.seal_with(close_frame(code, reason))
+
+    def seal_with(self, frame: bytes) -> None:
+        """Queue `frame`, a Close made elsewhere, as the last one."""
+        if self.sealed or self.detached:
+            return
+        self.sealed = True
+        self._bound = -1
+        self._queue.append(frame)
+        self.size += len(frame)
+        self._life.deadline = trio.current_time() + self._limits.close_seconds
+        self.flush()
+
+    def fail(self) -> None:
+        """The socket is of no more use: the writer task returns and the lane closes it."""
+        self._bound = -1
+        self._clear()
+        self._life.cancel()
+
+    def detach(self) -> None:
+        """Forget the socket, in the same step as its close: its fd may soon be another's."""
+        self.detached = True
+        self._fd = -1
+        self.fail()
+
+    async def sent(self) -> None:
+        """Wait until all that is queued now is out, or dropped because the client is behind.
+
+        Raises trio.BrokenResourceError when the socket failed or was closed first.
+        """
+        mark = self._out + self.size
+        await trio.lowlevel.checkpoint()
+        while self._out < mark and not self._life.cancel_called:
+            await self._next_progress()
+        if self._life.cancel_called:
+            raise trio.BrokenResourceError("the connection is gone")
+
+    async def room(self) -> None:
+        """Wait until less than half of the bound is used, or the outbox takes no more."""
+        await trio.lowlevel.checkpoint()
+        while self.size * 2 >= self.limit and self._bound >= 0:
+            await self._next_progress()
+
+    async def run(self, beat: Callable[[], float]) -> None:
+        """The writer task: sends what flush() left. Between writes, calls `beat` at the times it
+        returns (trio's clock).
+
+        Returns when the socket should be closed now: a write failed, the client took nothing for
+        `stall_seconds`, or `close_seconds` have passed since a Close was queued.
+        """
+        with self._life:
+            due = beat()
+            while True:
+                with trio.move_on_at(due) as waiting:
+                    await self._work.wait()
+                if waiting.cancelled_caught:
+                    due = beat()
+                else:
+                    await self._write_out()
+                    self._work = trio.Event()
+
+    async def _write_out(self) -> None:
+        while self._queue:
+            with trio.move_on_after(self._limits.stall_seconds) as stalled:
+                await self._write_more()
+            if stalled.cancelled_caught:
+                self.fail()
+
+    async def _write_more(self) -> None:
+        try:
+            if self._fd >= 0:
+                await trio.lowlevel.wait_writable(self._fd)
+                self._write()
+            else:
+                chunk, count = joined(self._queue, _CHUNK)
+                del self._queue[:count]
+                self._flying = len(chunk)
+                try:
+                    await self._stream.send_all(chunk)
+                finally:
+                    self._flying = 0
+                    self._count_out(len(chunk))
+        except (trio.BrokenResourceError, trio.ClosedResourceError):
+            self.fail()
+
+    def _write(self) -> None:
+        """One write to the socket that does not wait."""
+        chunk, count = joined(self._queue, _CHUNK)
+        try:
+            written = os.write(self._fd, chunk)
+        except BlockingIOError:
+            return
+        except OSError:  # reset, broken pipe: the peer is gone
+            self.fail()
+            return
+        if written == len(chunk):
+            del self._queue[:count]
+            self._begun = False
+        else:
+            self._drop_written(written)
+        self._count_out(written)
+
+    def _drop_written(self, written: int) -> None:
+        """Take `written` bytes off the queue's front, and cut there what is part of a frame."""
+        queue = self._queue
+        gone = 0
+        while written >= len(queue[gone]):
+            written -= len(queue[gone])
+            gone += 1
+        first = queue[gone]
+        begun = self._begun and not gone  # the rest of a begun frame has no header to read
+        end = len(first) if begun else frame_end(first, written)
+        self._begun = begun or end > written
+        queue[: gone + 1] = [piece for piece in (first[written:end], first[end:]) if piece]
+
+    def _count_out(self, count: int) -> None:
+        self.size -= count
+        self._out += count
+        if self._progress is not None:
+            self._progress.set()
+            self._progress = None
+
+    async def _next_progress(self) -> None:
+        if self._progress is None:
+            self._progress = trio.Event()
+        await self._progress.wait()
+
+    def _over(self, frames: bytes) -> None:
+        """The last push went over the bound."""
+        if self._bound < 0:
+            self._queue.pop()
+            self.size -= len(frames)
+        elif self.size == len(frames):
+            # All else is out, so this client is not behind, however long the one item is.
+            self.dirty = True
+            self._on_dirty(self)
+        else:
+            self._fall_behind()
+
+    def _fall_behind(self) -> None:
+        kept = self._queue[:1] if self._begun else []
+        self._clear()
+        self._queue += kept
+        for frame in kept:
+            self.size += len(frame)
+            self._out -= len(frame)
+        self._begun = bool(kept)
+        self.seal(1013, "this client reads too slowly")
+
+    def _clear(self) -> None:
+        self._queue.clear()
+        self._begun = False
+        self._count_out(self.size - self._flying)
