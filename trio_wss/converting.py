@@ -170,6 +170,13 @@ def _origin(type_: Any) -> Any:
     return get_origin(type_) or type_
 
 
+def nothing_of(type_: Any) -> list[Any] | dict[str, Any] | None:
+    """The JSON of an empty collection of this type; None for a type that is no collection."""
+    if _origin(type_) in _OBJECTS:
+        return {}
+    return [] if _origin(type_) in _ARRAYS and not _is_fixed_tuple(type_) else None
+
+
 def _is_fixed_tuple(type_: Any) -> bool:
     return get_origin(type_) is tuple and type_ is not tuple and get_args(type_)[1:] != (...,)
 

@@ -128,7 +128,7 @@ def structurer(type_: Any) -> Hook:
     give what it raises of `WRONG_DATA` to `explained`. Raises `RegistrationError` if none is."""
     try:
         return converter.get_structure_hook(type_)
-    except StructureHandlerNotFoundError as error:
+    except (StructureHandlerNotFoundError, NameError, TypeError, ValueError) as error:
         raise RegistrationError(
             f"{error} (trio_wss.converter.register_structure_hook teaches it)"
         ) from error

@@ -1,0 +1,138 @@
+"""The app: the table of a program's handlers and topics. It is filled at import and only read from
+then on; it holds no data and does nothing."""
+
+import re
+import sys
+from collections.abc import Awaitable, Callable, Mapping
+from fnmatch import translate
+from types import MappingProxyType
+from typing import Any, Final, TypeAlias, TypeVar
+
+from attrs import define, field, frozen
+
+from trio_wss.effects import Effects
+from trio_wss.errors import RegistrationError
+from trio_wss.handlers import Handler
+
+MOST_EVENT_NAME: Final = 64
+"""So many characters may an event's name have."""
+
+HandlerT = TypeVar("HandlerT", bound=Callable[..., Effects])
+
+
+@frozen
+class Identity:
+    """Who a client is, as `authenticate` found. `info` goes with the session to every handler."""
+
+    user: str
+    info: Any = None
+
+
+@define
+class Request:
+    """The handshake's request. `headers` has lower-case names; what `authenticate` takes out of
+    `query` (a token, say) is used up and does not reach `Client.query`; `remote` is the peer."""
+
+    path: str
+    headers: Mapping[str, str] = field(factory=dict)
+    query: dict[str, str] = field(factory=dict)
+    remote: str | None = None
+
+
+Authenticated: TypeAlias = Identity | Awaitable[Identity | None] | None
+AuthenticatorT = TypeVar("AuthenticatorT", bound=Callable[[Request], Authenticated])
+
+
+class App:
+    """A program's handlers and topics.
+
+    A topic keeps its last `history` broadcasts for `history_ttl` seconds, for clients that come
+    back; `topic` says otherwise for some. A decorator returns its function unchanged, so a test
+    calls the handler itself. All of them raise `RegistrationError`.
+    """
+
+    def __init__(self, *, history: int = 128, history_ttl: float = 300.0) -> None:
+        self._history = _checked("App(history, history_ttl)", history, history_ttl)
+        self._topics: list[tuple[re.Pattern[str], tuple[int, float]]] = []
+        self._handlers: dict[str, Handler] = {}
+        self.handlers: Mapping[str, Handler] = MappingProxyType(self._handlers)
+        self.connect: Handler | None = None
+        self.disconnect: Handler | None = None
+        self.authenticator: Callable[[Request], Authenticated] | None = None
+
+    def on(self, event: str) -> Callable[[HandlerT], HandlerT]:
+        """Register the handler of the event with this name: 1 to 64 characters, not `wss.…`."""
+        _check_event(event)
+
+        def register(function: HandlerT) -> HandlerT:
+            if event in self._handlers:
+                raise RegistrationError(f"event {event!r} has a handler: {self._handlers[event]!r}")
+            self._handlers[event] = Handler(function, event, localns=_locals_of_caller())
+            return function
+
+        return register
+
+    def on_connect(self, function: HandlerT) -> HandlerT:
+        """Register what runs when a session begins. It takes no event."""
+        if self.connect is not None:
+            raise RegistrationError(f"on_connect has a handler: {self.connect!r}")
+        self.connect = Handler(
+            function, "on_connect", takes_event=False, localns=_locals_of_caller()
+        )
+        return function
+
+    def on_disconnect(self, function: HandlerT) -> HandlerT:
+        """Register what runs once when a session is over. It takes no event and cannot Reply."""
+        if self.disconnect is not None:
+            raise RegistrationError(f"on_disconnect has a handler: {self.disconnect!r}")
+        self.disconnect = Handler(
+            function, "on_disconnect", takes_event=False, localns=_locals_of_caller()
+        )
+        return function
+
+    def authenticate(self, function: AuthenticatorT) -> AuthenticatorT:
+        """Register what tells who a client is, before there is a session. It may be async: it
+        returns an Identity, or None for an anonymous client, or raises Refused (HTTP 401)."""
+        if self.authenticator is not None:
+            raise RegistrationError(f"authenticate is registered: {self.authenticator!r}")
+        self.authenticator = function
+        return function
+
+    def topic(self, pattern: str, *, history: int, ttl: float) -> None:
+        """Topics that match `pattern` (`*`, `?`, `[…]`) keep their last `history` broadcasts for
+        `ttl` seconds. The first match wins; 0 makes every broadcast there volatile."""
+        rule = _checked(f"topic {pattern!r}", history, ttl)
+        compiled = re.compile(translate(pattern))
+        if any(known == compiled for known, _ in self._topics):
+            raise RegistrationError(f"topic {pattern!r} is there already, and the first match wins")
+        self._topics.append((compiled, rule))
+
+    def history(self, topic: str) -> tuple[int, float]:
+        """How many broadcasts of a topic are kept, and for how many seconds."""
+        for pattern, rule in self._topics:
+            if pattern.match(topic):
+                return rule
+        return self._history
+
+
+def _check_event(name: object) -> None:
+    if not isinstance(name, str) or not 0 < len(name) <= MOST_EVENT_NAME:
+        raise RegistrationError(
+            f'an event has a name of 1 to {MOST_EVENT_NAME} characters, as in @app.on("say"), '
+            f"not {name!r:.100}"
+        )
+    if name.startswith("wss."):
+        raise RegistrationError(f"event {name!r}: names that begin with wss. are the server's own")
+
+
+def _checked(what: str, history: object, ttl: object) -> tuple[int, float]:
+    if not isinstance(history, int) or history < 0:
+        raise RegistrationError(f"{what}: history is a number of broadcasts, 0 or more")
+    if not isinstance(ttl, int | float) or not 0 < ttl < float("inf"):
+        raise RegistrationError(f"{what}: ttl is a number of seconds above 0")
+    return history, float(ttl)
+
+
+def _locals_of_caller() -> Mapping[str, Any]:
+    """The names where the decorator stands: a handler inside a function finds its classes there."""
+    return sys._getframe(2).f_locals

@@ -1,0 +1,91 @@
+"""What a handler declares that it needs to know: markers for its annotations, and the plain values
+they bring. Declared, not performed: nothing here reads anything."""
+
+from collections.abc import Mapping
+from typing import Any, Final, Literal, final
+
+from attrs import field as attr
+from attrs import frozen
+
+
+@final
+@frozen
+class Read:
+    """`Annotated[T, Read("game:{event.game}")]`: what the key holds, structured into T.
+
+    A map comes as an object, a set or a list as an array, a counter as a number; `field` reads one
+    field of a map. Both may hold `{event.…}` and `{client.…}`. If nothing is stored, the parameter
+    is its default; without one None, if T admits it; else an empty T, if T is a collection; else
+    the event is refused with the code `absent`, and the handler does not run.
+    """
+
+    key: str
+    field: str | None = attr(default=None, kw_only=True)
+
+
+@final
+@frozen
+class Members:
+    """`Annotated[list[Member], Members("room:{event.room}")]`: the sessions in a topic."""
+
+    topic: str
+
+
+@final
+class _Given:
+    """A marker with no more to say than its name."""
+
+    __slots__ = ("name",)
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+
+    def __repr__(self) -> str:
+        return self.name
+
+
+Now: Final = _Given("Now")
+"""`Annotated[datetime, Now]`, aware and in UTC, or `Annotated[float, Now]`, seconds since 1970."""
+
+Rng: Final = _Given("Rng")
+"""`Annotated[random.Random, Rng]`: the only randomness that a handler may use."""
+
+
+@final
+@frozen
+class Client:
+    """Who sent the event. The same in every handler, on whichever node it runs.
+
+    `user` is None for an anonymous one; `info` is what `authenticate` returned, as JSON has it;
+    `query` is the URL's query less what `authenticate` took out.
+    """
+
+    session: str
+    user: str | None = None
+    info: Any = None
+    query: Mapping[str, str] = attr(factory=dict)
+
+
+@final
+@frozen
+class Member:
+    """A session in a topic; `info` is what its `Join` said."""
+
+    session: str
+    user: str | None = None
+    info: Any = None
+
+
+@final
+@frozen
+class ReadRequest:
+    """One thing to be read in Redis, in the terms of the language."""
+
+    kind: Literal["value", "field", "members"]
+    key: str
+    field: str | None = None
+
+
+def is_implied(topic: str) -> bool:
+    """Whether connections are in this topic by themselves; such topics are not read or joined."""
+    return topic == "all" or topic.startswith(("session:", "user:"))
