@@ -1,0 +1,131 @@
+"""A connection: one socket from its welcome to its close. Its reader takes an event only through
+the door: few of them unanswered, and room in the outbox, so that a reply never waits.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+import trio
+
+from trio_wss.node.bucket import Bucket
+from trio_wss.node.session import Session
+from trio_wss.node.turn import Decision, refuse, take_turn
+from trio_wss.reads import Client
+from trio_wss.store.outcome import Outcome
+from trio_wss.wire import Closed, codec
+
+if TYPE_CHECKING:
+    from trio_wss.node.node import Node
+    from trio_wss.wire import WebSocket
+
+UNANSWERED: Final = 32  # events of one connection in flight: the door shuts at it
+
+
+class Connection:
+    """One socket, and the session behind it."""
+
+    def __init__(self, node: Node, socket: WebSocket, client: Client) -> None:
+        self.node = node
+        self.socket = socket
+        self.session = Session(node, client, socket.outbox, self.close_soon)
+        self._outbox = socket.outbox
+        self._bucket = Bucket(node.settings.rate, node.settings.burst)
+        self._last_id = -1  # the highest id seen; what is not above it may be sent again
+        self._unanswered = 0
+        self._retired = False
+        self._fewer = trio.Event()
+        self._nursery: trio.Nursery | None = None
+
+    def __repr__(self) -> str:
+        return f"<Connection {self.session!r} unanswered={self._unanswered}>"
+
+    async def run(self) -> None:
+        """Begin the session, take events until the socket closes, end the session."""
+        async with trio.open_nursery() as nursery:
+            self._nursery = nursery
+            self.session.open(nursery)
+            try:
+                if await self.session.begin():
+                    while True:
+                        for raw in await self.socket.receive():
+                            if not self._retired:
+                                await self._take(raw)
+            except Closed:
+                pass
+            finally:
+                self.leave_hub()
+                nursery.cancel_scope.cancel()
+                with trio.move_on_after(self.node.settings.drain / 2, shield=True):
+                    await self.session.end()
+
+    async def retire(self, code: int, reason: str) -> None:
+        """Take no more events, let those in flight be answered, then close."""
+        self._retired = True
+        while self._unanswered:
+            self._fewer = trio.Event()
+            await self._fewer.wait()
+        await self.socket.close(code, reason)
+
+    def leave_hub(self) -> None:
+        """Nothing more is sent to this socket: synchronous, before it closes."""
+        self._nursery = None
+        self.session.leave_hub()
+
+    def close_soon(self, code: int, reason: str = "") -> None:
+        """Close the socket behind what is in its outbox; that ends its reader too."""
+        if self._nursery is not None:
+            self._nursery.start_soon(self.socket.close, code, reason)
+
+    async def _take(self, raw: str | bytes) -> None:
+        """Take one event in and send its commit. Waits only at the door, and for reads."""
+        if (
+            self._unanswered >= UNANSWERED
+            or self.node.link.full
+            or self._outbox.size * 2 >= self._outbox.limit
+        ):
+            await self._wait_at_door()
+        try:
+            message = codec.parse_message(raw)
+        except codec.Malformed as fault:
+            self._send(refuse(fault.number, "invalid", fault.message, fault.path))
+            return
+        if not self._bucket.take(trio.current_time()) and not await self._may_be_late(message.id):
+            self.session.push(codec.error(message.id, "rate_limited", "too many events"))
+            return
+        if message.id is not None and message.id > self._last_id:
+            self._last_id = message.id
+        turn = take_turn(self.node.app, self.session.client, message)
+        if isinstance(turn, Decision):
+            self._send(turn)
+        elif turn.requests:
+            self._unanswered += 1
+            await self.session.settle(turn)
+            self._answered()
+        else:
+            self._send(turn.decide())
+
+    def _send(self, decision: Decision) -> None:
+        self._unanswered += 1
+        self.session.send(decision, self._answered)
+
+    def _answered(self, _: Outcome | None = None) -> None:
+        self._unanswered -= 1
+        self._fewer.set()
+
+    async def _wait_at_door(self) -> None:
+        while self._unanswered >= UNANSWERED:
+            self._fewer = trio.Event()
+            await self._fewer.wait()
+        await self._outbox.room()
+        if self.node.link.full:
+            await self.node.link.room()
+
+    async def _may_be_late(self, number: int | None) -> bool:
+        """Whether an event over the rate may have been sent before: only Redis knows its answer,
+        so it waits for its token instead of being refused.
+        """
+        if number is None or number > self._last_id:
+            return False
+        await trio.sleep(self._bucket.borrow())
+        return True

@@ -1,0 +1,89 @@
+"""The entrance: from an accepted socket to a connection, and what a node answers over plain HTTP.
+
+Here is the other place that catches every exception: a failure inside a connection ends that
+connection alone.
+"""
+
+from __future__ import annotations
+
+import inspect
+import secrets
+from typing import TYPE_CHECKING
+
+import structlog
+import trio
+
+from trio_wss.app import Identity, Request
+from trio_wss.encoding import encode
+from trio_wss.errors import Refused
+from trio_wss.node.connection import Connection
+from trio_wss.reads import Client
+from trio_wss.wire import Head, Response, accept
+
+if TYPE_CHECKING:
+    from trio_wss.node.node import Node
+
+log = structlog.get_logger(__name__)
+
+
+async def handle(node: Node, stream: trio.abc.Stream) -> None:
+    """One socket's life on this node, from its first byte."""
+    clients: list[Client] = []
+
+    async def admit(head: Head) -> Response | None:
+        admitted = await _admit(node, head)
+        if isinstance(admitted, Response):
+            return admitted
+        clients.append(admitted)
+        return None
+
+    try:
+        async with accept(
+            stream,
+            limits=node.wire_limits,
+            origins=node.settings.origins,
+            plain=lambda head: _plain(node, head),
+            admit=admit,
+            on_dirty=node.hub.mark_dirty,
+        ) as socket:
+            if socket is not None:
+                connection = Connection(node, socket, clients[0])
+                socket.before_close(connection.leave_hub)
+                with node.connected(connection):
+                    await connection.run()
+    except Exception:
+        log.exception("connection failed", node=node.id)
+
+
+def _plain(node: Node, head: Head) -> Response | None:
+    """Health and readiness, on the node's own port."""
+    if head.path == "/healthz":
+        return Response(200, b"ok\n")
+    if head.path == "/readyz":
+        reason = node.unready()
+        return Response(503, f"{reason}\n".encode()) if reason else Response(200, b"ready\n")
+    return None
+
+
+async def _admit(node: Node, head: Head) -> Client | Response:
+    """Whether a handshake becomes a connection, and whose."""
+    reason = node.unready()
+    if not reason and len(node.connections) >= node.settings.max_connections:
+        reason = "the node has all the connections that it takes"
+    if reason:
+        return Response(503, f"{reason}\n".encode(), (("Retry-After", "1"),))
+    request = Request(head.path, head.headers, dict(head.query), head.remote)
+    try:
+        identity = await _authenticate(node, request)
+    except Refused as refusal:
+        body = encode({"code": refusal.code, "message": refusal.message})
+        return Response(401, body, content_type="application/json")
+    user, info = (None, None) if identity is None else (identity.user, identity.info)
+    return Client(secrets.token_urlsafe(12), user, info, request.query)
+
+
+async def _authenticate(node: Node, request: Request) -> Identity | None:
+    if node.app.authenticator is None:
+        return None
+    found = node.app.authenticator(request)
+    return await found if inspect.isawaitable(found) else found

@@ -1,0 +1,183 @@
+"""The hub: which sockets of this node are in which topic, and one frame for all of them.
+
+A topic's cursor here is the last broadcast its members were given. Pushes and the answers of our
+commands come in one order, and what they cause here is done as they come, so both keep it.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Awaitable, Callable
+from typing import TYPE_CHECKING, Final, Protocol
+
+import trio
+
+from trio_wss.store.outcome import Cursor, parse_text
+from trio_wss.wire import text_frame
+
+if TYPE_CHECKING:
+    from trio_wss.store.keys import Keys
+    from trio_wss.store.link import Link
+    from trio_wss.wire import Outbox
+
+SLICE: Final = 200  # sockets written before other tasks get their turn: about a millisecond
+
+
+class Member(Protocol):
+    """What the hub needs of a connection."""
+
+    @property
+    def outbox(self) -> Outbox:
+        """Where its frames go."""
+
+    def tell_joined(self, topic: str, cursor: Cursor, *, recovered: bool) -> None:
+        """Send `wss.joined`."""
+
+
+class Topic:
+    """A topic that somebody on this node is in, or is about to be."""
+
+    __slots__ = ("channel", "cursor", "holds", "live", "members", "name", "settled")
+
+    def __init__(self, name: str, channel: bytes) -> None:
+        self.name: Final = name
+        self.channel: Final = channel
+        self.cursor: Cursor | None = None  # None: nothing of it has been seen yet
+        self.members: Final[dict[Outbox, Member]] = {}
+        self.holds = 0  # joins in flight and members catching up: reasons to stay subscribed
+        self.live = True  # False: pushes are dropped until the stream has filled the gap
+        self.settled = trio.Event()  # set when a gap is filled
+
+    def __repr__(self) -> str:
+        state = "" if self.live else " gap"
+        return f"<Topic {self.name} at {self.cursor} members={len(self.members)}{state}>"
+
+    def give(self, text: bytes) -> None:
+        """Give one broadcast to every member: encoded once, the same bytes to all."""
+        frame = text_frame(text)
+        for outbox in self.members:
+            outbox.push(frame)
+
+    def break_off(self, cursor: Cursor) -> None:
+        """The history is broken: tell every member where the topic goes on."""
+        self.cursor = cursor
+        for member in self.members.values():
+            member.tell_joined(self.name, cursor, recovered=False)
+
+    def settle(self) -> None:
+        """Live again: what comes next follows the cursor."""
+        self.live = True
+        self.settled.set()
+        self.settled = trio.Event()
+
+
+class Hub:
+    """The topics of one node, and the writing of what they have for its sockets."""
+
+    def __init__(self, link: Link, keys: Keys) -> None:
+        self._link = link
+        self._prefix = keys.channel
+        self._topics: dict[bytes, Topic] = {}
+        self._dirty: deque[Outbox] = deque()
+        self._gaps: deque[Topic] = deque()
+        self._wake = trio.Event()
+        self._in_batch = False
+
+    # --- membership
+
+    def hold(self, name: str) -> Topic:
+        """Follow a topic until `release`. Call it before the Join is sent."""
+        channel = (self._prefix + name).encode()
+        topic = self._topics.get(channel)
+        if topic is None:
+            topic = self._topics[channel] = Topic(name, channel)
+            self._link.subscribe(channel)
+        topic.holds += 1
+        return topic
+
+    def release(self, topic: Topic) -> None:
+        """Undo one `hold`."""
+        topic.holds -= 1
+        self._forget_unused(topic)
+
+    def enter(self, topic: Topic, member: Member, cursor: Cursor) -> bool:
+        """Make it a member if its cursor equals the topic's. False: it has to catch up first."""
+        if topic.cursor is None:
+            topic.cursor = cursor
+        if topic.cursor != cursor:
+            return False
+        topic.members[member.outbox] = member
+        return True
+
+    def leave(self, topic: Topic, member: Member) -> None:
+        """Give it nothing more of this topic."""
+        topic.members.pop(member.outbox, None)
+        self._forget_unused(topic)
+
+    def _forget_unused(self, topic: Topic) -> None:
+        if not topic.holds and not topic.members and self._topics.get(topic.channel) is topic:
+            del self._topics[topic.channel]
+            self._link.unsubscribe(topic.channel)
+
+    # --- what Redis pushes
+
+    def push(self, channel: bytes, payload: bytes) -> None:
+        """Take one push. One that does not follow its topic's cursor opens a gap."""
+        self._in_batch = True
+        topic = self._topics.get(channel)
+        if topic is None:
+            return  # unsubscribed, and this was on its way
+        cursor, before, text = parse_text(payload)
+        if cursor is None:  # volatile
+            topic.give(text)
+        elif topic.live:
+            last = topic.cursor
+            if last is None:
+                topic.cursor = cursor
+            elif cursor.offset == last.offset + 1 and before == last.epoch:
+                topic.cursor = cursor
+                topic.give(text)
+            elif cursor.offset > last.offset or cursor.epoch != last.epoch:
+                self._open_gap(topic)
+
+    def reset(self) -> None:
+        """The link is new: anything may have been missed in every topic."""
+        for topic in self._topics.values():
+            if topic.live and topic.cursor is not None:
+                self._open_gap(topic)
+
+    def _open_gap(self, topic: Topic) -> None:
+        topic.live = False
+        self._gaps.append(topic)
+        self._wake.set()
+
+    # --- writing
+
+    def mark_dirty(self, outbox: Outbox) -> None:
+        """An outbox has something to write, at the end of this batch or soon."""
+        self._dirty.append(outbox)
+        if not self._in_batch:
+            self._wake.set()
+
+    def end_batch(self) -> None:
+        """All that one read of the link brought is in the outboxes: write."""
+        self._in_batch = False
+        self._flush_slice()
+        if self._dirty:
+            self._wake.set()
+
+    def _flush_slice(self) -> None:
+        for _ in range(min(SLICE, len(self._dirty))):
+            self._dirty.popleft().flush()
+
+    async def run(self, fill_gap: Callable[[Topic], Awaitable[None]]) -> None:
+        """The subscriber task: write what is left of large batches, and see to gaps."""
+        async with trio.open_nursery() as nursery:
+            while True:
+                await self._wake.wait()
+                self._wake = trio.Event()
+                while self._gaps:
+                    nursery.start_soon(fill_gap, self._gaps.popleft())
+                while self._dirty:
+                    self._flush_slice()
+                    await trio.lowlevel.checkpoint()

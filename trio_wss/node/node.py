@@ -1,0 +1,87 @@
+"""A node: what its tasks share. It holds nothing that matters but sockets."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Final
+
+from trio_wss.app import App
+from trio_wss.node.catchup import CatchUp
+from trio_wss.node.connection import Connection
+from trio_wss.node.hub import Hub
+from trio_wss.node.locks import KeyLocks
+from trio_wss.settings import Settings
+from trio_wss.store.address import parse_address
+from trio_wss.store.executor import SCRIPTS, Executor
+from trio_wss.store.keys import Keys
+from trio_wss.store.link import Link
+from trio_wss.wire import WireLimits
+
+
+class Node:
+    """The parts of one node. `serve` in supervisor.py gives them their tasks."""
+
+    def __init__(self, app: App, settings: Settings) -> None:
+        assert settings.redis is not None
+        self.app: Final = app
+        self.settings: Final = settings
+        self.id: Final = secrets.token_hex(8)
+        self.host = settings.host
+        self.port = settings.port
+        self.draining = False
+        self.registered = False  # its record is in Redis
+        self.connections: Final[set[Connection]] = set()
+        self.locks: Final = KeyLocks()
+        address = parse_address(settings.redis)
+        keys = Keys(settings.namespace, address.database)
+        self.link: Final = Link(
+            address, SCRIPTS, patience=settings.redis_patience, deadline=settings.link_deadline
+        )
+        self.executor: Final = Executor(self.link, keys, self.id, max_topics=settings.max_topics)
+        self.hub: Final = Hub(self.link, keys)
+        self.catch_up: Final = CatchUp(
+            self.executor,
+            self.hub,
+            page=settings.catchup_page,
+            in_flight=settings.catchup_in_flight,
+        )
+        self.wire_limits: Final = WireLimits(
+            handshake_seconds=settings.handshake_timeout,
+            message_bytes=settings.max_message,
+            outbox_bytes=settings.outbox,
+            ping_seconds=settings.ping_interval,
+            pong_seconds=settings.ping_timeout,
+        )
+        self.link.on_push = self.hub.push
+        self.link.on_batch_end = self.hub.end_batch
+        self.link.on_up = self.hub.reset
+
+    def __repr__(self) -> str:
+        return f"<Node {self.id} {self.host}:{self.port} connections={len(self.connections)}>"
+
+    @property
+    def url(self) -> str:
+        """Where clients connect."""
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return f"ws://{host}:{self.port}"
+
+    @contextmanager
+    def connected(self, connection: Connection) -> Iterator[None]:
+        """Count a connection as one of this node's while it lives."""
+        self.connections.add(connection)
+        try:
+            yield
+        finally:
+            self.connections.discard(connection)
+
+    def unready(self) -> str:
+        """Why no client should be sent here now; empty: it is ready."""
+        if self.draining:
+            return "the node is stopping"
+        if not self.link.up:
+            return "Redis is away"
+        if not self.registered:
+            return "the node is not registered"
+        return ""

@@ -1,0 +1,149 @@
+"""The supervisor: what runs in a node, from the outside in: the link, the subscriber, the node's
+lease, the connections, the listener. So a node starts Redis-first and stops accepting first.
+"""
+
+from __future__ import annotations
+
+import random
+from functools import partial
+from typing import Final
+
+import structlog
+import trio
+
+from trio_wss.app import App
+from trio_wss.errors import SettingsError, Unavailable
+from trio_wss.node.entrance import handle
+from trio_wss.node.node import Node
+from trio_wss.node.session import RESTART
+from trio_wss.settings import Settings
+from trio_wss.store.resp import LinkLost
+
+log = structlog.get_logger(__name__)
+
+FIRST_LINK: Final = 5.0  # seconds to wait for Redis before listening without it
+BACK_OFF: Final = (0.05, 2.0)  # seconds between two tries of the link: the first, and the most
+LEASE: Final = 15.0  # seconds a node's record holds without a beat
+BEAT: Final = 5.0
+BATCH: Final = 100  # clients told to go at once
+
+
+async def serve(
+    app: App,
+    settings: Settings,
+    *,
+    listeners: list[trio.SocketListener] | None = None,
+    shutdown: trio.Event | None = None,
+    task_status: trio.TaskStatus[Node] = trio.TASK_STATUS_IGNORED,
+) -> None:
+    """Run one node until `shutdown` is set, then stop accepting, finish what is in flight, tell
+    clients to go (1012) and return within `settings.drain` seconds.
+
+    The started value is the Node. Raises SettingsError if the address cannot be listened on.
+    """
+    node = Node(app, settings)
+    if shutdown is None:
+        shutdown = trio.Event()
+    async with trio.open_nursery() as services:
+        linked = trio.Event()
+        services.start_soon(_keep_link, node, linked)
+        services.start_soon(node.hub.run, node.catch_up.fill_gap)
+        services.start_soon(_keep_registered, node)
+        services.start_soon(_leave_a_dead_redis, node)
+        with trio.move_on_after(FIRST_LINK):
+            await linked.wait()
+        listeners = listeners or await _listen(settings)
+        node.host, node.port = listeners[0].socket.getsockname()[:2]
+        async with trio.open_nursery() as connections:
+            async with trio.open_nursery() as entrance:
+                entrance.start_soon(
+                    partial(
+                        trio.serve_listeners,
+                        partial(handle, node),
+                        listeners,
+                        handler_nursery=connections,
+                    )
+                )
+                task_status.started(node)
+                await shutdown.wait()
+                node.draining = True
+                entrance.cancel_scope.cancel()
+            connections.cancel_scope.deadline = trio.current_time() + settings.drain / 2
+            await send_away(node, settings.drain / 4, "the node is stopping")
+        services.cancel_scope.cancel()
+
+
+async def send_away(node: Node, seconds: float, reason: str) -> None:
+    """Tell every client to go to another node, in batches spread over `seconds`: no stampede."""
+    connections = list(node.connections)
+    random.shuffle(connections)
+    batches = [connections[at : at + BATCH] for at in range(0, len(connections), BATCH)]
+    async with trio.open_nursery() as nursery:
+        for number, batch in enumerate(batches):
+            if number:
+                await trio.sleep(random.uniform(0.5, 1.5) * seconds / len(batches))
+            for connection in batch:
+                nursery.start_soon(connection.retire, RESTART, reason)
+
+
+async def _listen(settings: Settings) -> list[trio.SocketListener]:
+    try:
+        found = await trio.open_tcp_listeners(settings.port, host=settings.host)
+    except OSError as error:
+        raise SettingsError(
+            f"cannot listen on {settings.host} port {settings.port} ({error.strerror or error}):"
+            " choose another --host or --port, or no port to get a free one."
+        ) from None
+    if settings.port == 0:  # each address family would get a free port of its own
+        for listener in found[1:]:
+            await listener.aclose()
+        del found[1:]
+    return found
+
+
+async def _keep_link(node: Node, linked: trio.Event) -> None:
+    """Keep the link to Redis: when it is lost, take it up again, with back-off and jitter."""
+    first, most = BACK_OFF
+    pause = first
+    while True:
+        started = trio.current_time()
+        try:
+            async with trio.open_nursery() as nursery:
+                await nursery.start(node.link.run)
+                linked.set()
+                log.info("linked to Redis", node=node.id)
+        except* LinkLost as lost:
+            log.warning("Redis is away", reason=str(lost.exceptions[0]))
+        if trio.current_time() - started > most:
+            pause = first
+        await node.link.rest(random.uniform(pause / 2, pause))
+        pause = min(pause * 2, most)
+
+
+async def _keep_registered(node: Node) -> None:
+    """Hold the node's lease. Its record gone means that its sessions are gone too."""
+    while True:
+        try:
+            there = await node.executor.beat(LEASE, new=not node.registered)
+        except Unavailable:
+            there = node.registered  # Redis did not say
+        if node.registered and not there:
+            log.warning("the node's record is gone from Redis")
+            node.registered = False
+            await send_away(node, BEAT, "the node lost its sessions")
+            continue
+        node.registered = there
+        await trio.sleep(BEAT if there else BEAT / 10)
+
+
+async def _leave_a_dead_redis(node: Node) -> None:
+    """Send clients to other nodes when Redis has been away from this one for too long."""
+    away_since: float | None = None
+    while True:
+        await trio.sleep(1)
+        if node.link.up:
+            away_since = None
+        elif away_since is None:
+            away_since = trio.current_time()
+        elif trio.current_time() - away_since >= node.settings.redis_away:
+            await send_away(node, BEAT, "Redis is away")

@@ -1,0 +1,105 @@
+"""A turn: from a frame to what shall be committed. The app's code is run here; nothing is awaited.
+
+Here is one of the two places that catch every exception: whatever an app does wrong becomes an
+answer, and an answer to an event with an id is a commit like any other.
+"""
+
+from __future__ import annotations
+
+import random
+import time
+from collections.abc import Callable, Sequence
+from typing import Final, TypeVar
+
+import structlog
+from attrs import field, frozen
+
+from trio_wss.app import App
+from trio_wss.errors import Invalid, Refused
+from trio_wss.handlers import Handler
+from trio_wss.plan import NOTHING, Phase, Plan, plan
+from trio_wss.reads import Client, ReadRequest
+from trio_wss.store.entries import Entry
+from trio_wss.wire import codec
+
+log = structlog.get_logger(__name__)
+
+INTERNAL: Final = "the server failed at this event; nothing was applied"
+
+T = TypeVar("T")
+
+
+@frozen
+class Decision:
+    """What shall be committed: a plan, and the answer (empty: none). Refused: a plan of nothing."""
+
+    number: int | None  # the event's id
+    plan: Plan
+    answer: bytes
+    refused: bool = False
+
+
+@frozen
+class Turn:
+    """One event of one client in the hands of its handler.
+
+    Time and seed are taken once, so that a handler that runs again on fresh values sees the same.
+    """
+
+    app: App
+    handler: Handler
+    client: Client
+    phase: Phase = "event"
+    event: object = None
+    number: int | None = None
+    requests: Sequence[ReadRequest] = ()
+    now: float = field(factory=time.time)
+    seed: int = field(factory=lambda: random.getrandbits(64))
+
+    def decide(self, entries: Sequence[Entry] = ()) -> Decision:
+        """Run the handler on what was read, and plan what it returns."""
+        values = [entry.value for entry in entries]
+
+        def run() -> Decision:
+            effects = self.handler.run(self.event, self.client, values, self.now, self.seed)
+            made = plan(effects, self.client, self.app.history, self.phase)
+            return Decision(self.number, made, self._answer(made))
+
+        return _guarded(self.number, self.handler, run)
+
+    def _answer(self, made: Plan) -> bytes:
+        if made.reply is not None:
+            return codec.reply(made.reply.event, self.number, made.reply.data)
+        return b"" if self.number is None else codec.ok(self.number)
+
+
+def take_turn(app: App, client: Client, message: codec.Message) -> Turn | Decision:
+    """Find a message's handler and bind its data; a Decision says why that cannot be."""
+    handler = app.handlers.get(message.event)
+    if handler is None:
+        return refuse(message.id, "unknown_event", f"there is no event {message.event[:64]!r}")
+
+    def bind() -> Turn:
+        event = handler.bind(message.data)
+        requests = handler.requests(event, client) if handler.reads else ()
+        return Turn(app, handler, client, "event", event, message.id, requests)
+
+    return _guarded(message.id, handler, bind)
+
+
+def refuse(number: int | None, code: str, message: str, path: str = "") -> Decision:
+    """A decision that applies nothing and answers with an error."""
+    return Decision(number, NOTHING, codec.error(number, code, message, path), refused=True)
+
+
+def _guarded(number: int | None, handler: Handler, work: Callable[[], T]) -> T | Decision:
+    """Run the app's code; what it raises becomes an answer."""
+    try:
+        return work()
+    except Refused as refusal:
+        return refuse(number, refusal.code, refusal.message)
+    except Invalid as fault:
+        return refuse(number, "invalid", fault.message, fault.path)
+    except Exception:
+        log.exception("handler failed", handler=handler.name)
+        return refuse(number, "internal", INTERNAL)

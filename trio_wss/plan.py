@@ -1,0 +1,289 @@
+"""The plan: one event's effects, checked and encoded, ready to be one commit.
+
+What can be refused without asking Redis is refused here, so the commit script need not look for it.
+Everything is pure: the same effects give the same plan.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING, Final, Literal, assert_never
+
+from attrs import frozen
+
+from trio_wss.effects import (
+    Add,
+    Append,
+    Broadcast,
+    Close,
+    Delete,
+    Drop,
+    Effect,
+    Increment,
+    Join,
+    Leave,
+    Put,
+    Remove,
+    Reply,
+    Store,
+)
+from trio_wss.encoding import encode
+from trio_wss.errors import PlanError
+from trio_wss.reads import is_implied
+
+if TYPE_CHECKING:
+    from trio_wss.reads import Client
+
+MOST_EFFECTS: Final = 256
+MOST_BYTES: Final = 1024 * 1024
+MOST_NAME: Final = 256  # bytes of a key, a field or a topic
+MOST_ITEMS: Final = 100_000  # of a list
+MOST_REASON: Final = 123  # bytes: what a Close frame has room for, RFC 6455 §5.5
+MOST_TTL: Final = 10 * 365 * 86400.0  # seconds
+RESERVED: Final = "wss."
+EXACT: Final = (
+    2**53
+)  # counters stay below it: a number beyond is not exact in a script or a browser
+
+Phase = Literal["connect", "event", "disconnect"]
+
+Key = tuple[str, str]
+"""A key in the terms of the language: what it is (`k` state, `m` members, `t` a topic's meta,
+`h` its stream) and its name."""
+Op = tuple[str, tuple[Key, ...], list[str | bytes]]
+"""An operation of the commit script: its letter, the keys it touches, its further arguments."""
+
+
+@frozen
+class Answer:
+    """What a Reply says: its event, and its data as JSON with placeholders left in."""
+
+    event: str
+    data: bytes
+
+
+@frozen
+class Plan:
+    """One event's effects as operations, in commit order: state, membership, broadcasts."""
+
+    ops: tuple[Op, ...] = ()
+    reply: Answer | None = None
+    close: Close | None = None
+    joins: tuple[str, ...] = ()
+    leaves: tuple[str, ...] = ()
+    frees: bool = True  # nothing in it makes Redis larger: a full one takes it too
+
+
+NOTHING: Final = Plan()
+
+
+def plan(
+    effects: Iterable[Effect],
+    client: Client,
+    history: Callable[[str], tuple[int, float]],
+    phase: Phase = "event",
+) -> Plan:
+    """Check one event's effects and encode them.
+
+    `history` gives a topic's number of kept broadcasts and their time to live in seconds.
+    Raises PlanError for effects that may not stand together or carry what cannot be sent.
+    """
+    draft = _Draft(client, history)
+    for count, effect in enumerate(effects, 1):
+        if count > MOST_EFFECTS:
+            raise PlanError(f"an event may have at most {MOST_EFFECTS} effects")
+        draft.add(effect)
+    return draft.finish(phase)
+
+
+class _Draft:
+    """A plan in the making."""
+
+    def __init__(self, client: Client, history: Callable[[str], tuple[int, float]]) -> None:
+        self.client = client
+        self.history = history
+        self.state: list[tuple[Effect, Op]] = []
+        self.membership: list[Op] = []
+        self.broadcasts: list[Op] = []
+        self.joins: list[str] = []
+        self.leaves: list[str] = []
+        self.reply: Answer | None = None
+        self.close: Close | None = None
+        self.results: list[Effect] = []  # effects whose outcome is used, by placeholder number
+        self.uses: dict[str, str] = {}  # what each key and topic is used as
+        self.frees = True
+        self.size = 0
+
+    def add(self, effect: Effect) -> None:
+        """Take one effect in: the one place where the kinds of effects are told apart."""
+        match effect:
+            case Reply():
+                if self.reply is not None:
+                    raise PlanError("an event has at most one Reply")
+                data = self.encode(effect.data, self.results)
+                self.reply = Answer(check_event(effect.event), data)
+            case Broadcast():
+                self.broadcast(effect)
+            case Increment(key, by):
+                if type(by) is not int or not -EXACT < by < EXACT:
+                    raise PlanError(f"Increment({key!r}) takes an int below 2^53, not {by!r}")
+                self.write(effect, "I", key, "a counter", [str(by), _ttl(effect.ttl), ""])
+            case Store(key, value):
+                self.write(effect, "S", key, "a value", [self.encode(value), _ttl(effect.ttl)])
+            case Put(key, field, value):
+                field, value = check_name("field", field), self.encode(value)
+                self.write(effect, "P", key, "a map", ["m", field, value, _ttl(effect.ttl), ""])
+            case Add(key, member):
+                member = self.encode(member)
+                self.write(effect, "P", key, "a set", ["s", member, "", _ttl(effect.ttl), ""])
+            case Append(key, value, limit):
+                if type(limit) is not int or not 0 < limit <= MOST_ITEMS:
+                    raise PlanError(f"Append({key!r}) takes a limit of 1 to {MOST_ITEMS} items")
+                value = self.encode(value)
+                self.write(effect, "A", key, "a list", [value, str(limit), _ttl(effect.ttl), ""])
+            case Delete(key):
+                self.free(effect, "D", key, "deleted", [])
+            case Drop(key, field):
+                self.free(effect, "R", key, "a map", ["m", check_name("field", field), ""])
+            case Remove(key, member):
+                self.free(effect, "R", key, "a set", ["s", self.encode(member), ""])
+            case Join(topic):
+                self.join(effect, _membership(topic))
+            case Leave(topic):
+                self.use(f"topic {_membership(topic)!r}", "left")
+                self.leaves.append(topic)
+                self.membership.append(
+                    ("L", (("m", topic),), [topic, self.client.session, encode(topic)])
+                )
+            case Close():
+                self.set_close(effect)
+            case _:
+                assert_never(effect)
+
+    def write(self, effect: Effect, op: str, key: str, kind: str, rest: list[str | bytes]) -> None:
+        """A state effect that may make Redis larger."""
+        self.frees = False
+        self.free(effect, op, key, kind, rest)
+
+    def free(self, effect: Effect, op: str, key: str, kind: str, rest: list[str | bytes]) -> None:
+        """A state effect that can only make Redis smaller."""
+        self.use(f"key {check_name('key', key)!r}", kind)
+        self.state.append((effect, (op, (("k", key),), rest)))
+
+    def use(self, name: str, kind: str) -> None:
+        """Refuse different kinds of use on one name, and a second use that can only stand alone."""
+        before = self.uses.setdefault(name, kind)
+        if before is not kind:
+            raise PlanError(f"{name} cannot be {before} and {kind} in one event")
+        if kind in ("deleted", "joined", "left"):
+            self.uses[name] = f"{kind} already"
+
+    def encode(self, value: object, results: list[Effect] | None = None) -> bytes:
+        data = encode(value, results)
+        self.size += len(data)
+        if self.size > MOST_BYTES:
+            raise PlanError(f"the data of one event's effects is over {MOST_BYTES} bytes")
+        return data
+
+    def broadcast(self, effect: Broadcast) -> None:
+        topic = check_name("topic", effect.topic)
+        if topic.startswith(RESERVED):
+            raise PlanError(f"topic {topic!r}: names that begin with {RESERVED!r} are reserved")
+        self.frees = False
+        head = b'{"event":%b,"topic":%b' % (encode(check_event(effect.event)), encode(topic))
+        data = self.encode(effect.data, self.results)
+        length, ttl = (0, 0.0) if effect.volatile else self.history(topic)
+        if length == 0:
+            self.broadcasts.append(("V", (), [topic, head, data]))
+        else:
+            keys: tuple[Key, ...] = (("t", topic), ("h", topic))
+            rest: list[str | bytes] = [topic, head, data, str(length), _ttl(ttl)]
+            self.broadcasts.append(("B", keys, rest))
+
+    def join(self, effect: Join, topic: str) -> None:
+        self.use(f"topic {topic!r}", "joined")
+        self.frees = False
+        self.joins.append(topic)
+        client = self.client
+        member = {"session": client.session, "user": client.user, "info": effect.info}
+        keys: tuple[Key, ...] = (("m", topic), ("t", topic))
+        rest: list[str | bytes] = [topic, client.session, self.encode(member), encode(topic)]
+        self.membership.append(("J", keys, rest))
+
+    def set_close(self, effect: Close) -> None:
+        if self.close is not None:
+            raise PlanError("an event has at most one Close")
+        code = effect.code
+        if code not in (1000, 1008) and code not in range(4000, 5000):
+            raise PlanError(f"Close takes code 1000, 1008 or 4000 to 4999, not {code!r}")
+        if type(effect.reason) is not str or len(effect.reason.encode()) > MOST_REASON:
+            raise PlanError(f"a Close's reason is text of at most {MOST_REASON} bytes")
+        self.close = effect
+
+    def place_results(self) -> None:
+        """Give each effect whose result is used the number of its placeholder."""
+        for number, used in enumerate(self.results):
+            places = [op for effect, op in self.state if effect == used]
+            if not places:
+                raise PlanError(f"the result of {used!r} is used, but it is not returned")
+            if len(places) > 1:
+                raise PlanError(f"the result of {used!r} is used, and there are two equal ones")
+            places[0][2][-1] = str(number)
+
+    def finish(self, phase: Phase) -> Plan:
+        self.place_results()
+        if phase == "disconnect" and (self.reply or self.close or self.membership):
+            raise PlanError("on_disconnect cannot Reply, Close, Join or Leave: the session is over")
+        ops = [op for _, op in self.state]
+        return Plan(
+            ops=(*ops, *self.membership, *self.broadcasts),
+            reply=self.reply,
+            close=self.close,
+            joins=tuple(self.joins),
+            leaves=tuple(self.leaves),
+            frees=self.frees,
+        )
+
+
+def check_name(what: str, name: str) -> str:
+    """The name of a key, field or topic: text of 1 to 256 bytes. Raises PlanError."""
+    if type(name) is str and 0 < len(name) <= MOST_NAME:
+        if name.isascii():
+            return name
+        try:
+            if len(name.encode()) <= MOST_NAME:
+                return name
+        except UnicodeEncodeError:
+            pass  # a lone surrogate, which has no place in UTF-8
+    raise PlanError(f"a {what} is text of 1 to {MOST_NAME} bytes, not {_short(name)}")
+
+
+def check_event(name: str) -> str:
+    """The name of an event that is sent. Raises PlanError."""
+    check_name("event", name)
+    if name.startswith(RESERVED):
+        raise PlanError(f"event {name!r}: names that begin with {RESERVED!r} are reserved")
+    return name
+
+
+def _membership(topic: str) -> str:
+    check_name("topic", topic)
+    if is_implied(topic):
+        raise PlanError(f"topic {topic!r}: connections are in it by themselves")
+    if topic.startswith(RESERVED):
+        raise PlanError(f"topic {topic!r}: names that begin with {RESERVED!r} are reserved")
+    return topic
+
+
+def _ttl(seconds: float | None) -> str:
+    """A time to live as milliseconds, or '' for none."""
+    if seconds is None:
+        return ""
+    if type(seconds) not in (int, float) or not 0.001 <= seconds <= MOST_TTL:
+        raise PlanError(f"a ttl is a number of seconds from 0.001 to ten years, not {seconds!r}")
+    return str(int(seconds * 1000))
+
+
+def _short(value: object) -> str:
+    text = repr(value)
+    return text if len(text) <= 80 else text[:77] + "..."

@@ -1,0 +1,50 @@
+"""What a declared read found: its version, and its value as JSON."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import orjson
+from attrs import frozen
+
+from trio_wss.errors import WssError
+
+_MARK = 0xFF  # reserved fields begin with it; valid UTF-8 cannot
+
+
+class WrongType(WssError):
+    """A field was read of something that is not a map."""
+
+
+@frozen
+class Entry:
+    """One read: `version` names the content for the commit, `value` is JSON or None if absent."""
+
+    version: bytes
+    value: bytes | None
+
+
+def parse_entries(reply: Any) -> tuple[Entry, ...]:
+    """The entries of a script's reply. Raises WrongType."""
+    return tuple(_parse(entry) for entry in reply)
+
+
+def _parse(entry: list[Any]) -> Entry:
+    version, kind = entry[0], entry[1]
+    match kind:
+        case b"none":
+            return Entry(version, None)
+        case b"value":
+            return Entry(version, entry[2])
+        case b"list":
+            return Entry(version, b"[%b]" % b",".join(entry[2]))
+        case b"wrong":
+            raise WrongType("a field was read of a key that is not a map")
+    flat = entry[2]
+    pairs = [(n, v) for n, v in zip(flat[::2], flat[1::2], strict=True) if n[0] != _MARK]
+    if kind == b"map":
+        fields = (b"%b:%b" % (orjson.dumps(name.decode()), value) for name, value in pairs)
+        return Entry(version, b"{%b}" % b",".join(fields))
+    if kind == b"set":
+        return Entry(version, b"[%b]" % b",".join(name for name, _ in pairs))
+    return Entry(version, b"[%b]" % b",".join(value for _, value in pairs))

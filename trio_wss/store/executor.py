@@ -1,0 +1,229 @@
+"""The executor: the only thing that applies effects. It lays a plan out as one EVALSHA.
+
+It does not wait for one commit before it sends the next; answers come in the order of the commits.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Sequence
+from importlib.resources import files
+from itertools import count
+from typing import Any, Final
+
+import orjson
+import structlog
+from attrs import frozen
+
+from trio_wss.encoding import encode
+from trio_wss.errors import Unavailable
+from trio_wss.plan import Op, Plan
+from trio_wss.reads import Client, ReadRequest
+from trio_wss.store.entries import Entry, WrongType, parse_entries
+from trio_wss.store.keys import NODE_RING, RING, Keys
+from trio_wss.store.link import Link
+from trio_wss.store.outcome import (
+    Changed,
+    Cursor,
+    Done,
+    Failed,
+    Fenced,
+    Gone,
+    Joined,
+    Left,
+    Outcome,
+    Stale,
+    Unknown,
+)
+from trio_wss.store.resp import pack
+
+log = structlog.get_logger(__name__)
+
+
+def _scripts() -> dict[str, str]:
+    """The scripts by name. One that only frees may run when Redis is full (flag allow-oom)."""
+    text = {
+        path.name: path.read_text()
+        for path in files(__package__).iterdir()
+        if path.name.endswith(".lua")
+    }
+    reads, commit = text["reads.lua"], text["commit.lua"]
+    return {
+        "commit": f"#!lua\n{reads}{commit}",
+        "free": f"#!lua flags=allow-oom\n{reads}{commit}",
+        "read": f"#!lua flags=no-writes\n{reads}{text['read.lua']}",
+        "page": f"#!lua flags=no-writes\n{text['page.lua']}",
+        "beat": f"#!lua flags=allow-oom\n{text['beat.lua']}",
+    }
+
+
+SCRIPTS: Final = _scripts()
+_SHA: Final = {name: hashlib.sha1(text.encode()).hexdigest() for name, text in SCRIPTS.items()}
+NEW: Final = "+"  # the generation of a session that is yet to begin
+_INDEX: Final = [str(n) for n in range(4096)]  # key numbers, as the script wants them
+
+
+@frozen
+class Commit:
+    """All that one commit needs. `number` is the event's id; None lets the node number it."""
+
+    plan: Plan
+    session: str = ""
+    generation: str = ""
+    number: int | None = None
+    answer: bytes = b""
+    keep: bool = False  # record the answer though nothing is written: a refusal
+    requests: Sequence[ReadRequest] = ()
+    entries: Sequence[Entry] = ()
+    lead: tuple[Op, ...] = ()  # operations before the plan's: a session's begin or end
+
+
+@frozen
+class Page:
+    """A page of a topic's history: whether it is unbroken, the topic's own cursor, the texts."""
+
+    whole: bool
+    cursor: Cursor
+    texts: list[bytes]
+
+
+class Executor:
+    """Applies commits and takes reads, over one link."""
+
+    def __init__(self, link: Link, keys: Keys, node: str, *, max_topics: int = 100) -> None:
+        self._link = link
+        self._keys = keys
+        self._node = node
+        self._owner = keys.node(node)
+        self._most_topics = str(max_topics)
+        self._numbers = count(1)
+
+    def commit(self, commit: Commit, answered: Callable[[Outcome], None]) -> None:
+        """Send one commit. `answered` is called once, in the order of the commits."""
+        self._link.submit(self._pack(commit), lambda reply: answered(parse_outcome(reply)))
+
+    async def read(self, requests: Sequence[ReadRequest]) -> tuple[Entry, ...]:
+        """Take all reads at one instant. Raises Unavailable and WrongType."""
+        keys: list[str] = []
+        arguments = self._requests(requests, (), keys)
+        reply = await self._call("read", keys, arguments)
+        return parse_entries(reply)
+
+    def page(
+        self, topic: str, after: Cursor, most: int, answered: Callable[[Page | None], None]
+    ) -> None:
+        """Ask for up to `most` broadcasts of a topic that follow a cursor.
+
+        `answered` is called once, in order with commits and pushes; with None if Redis did not say.
+        """
+        keys = [self._keys.meta(topic), self._keys.stream(topic)]
+        arguments = [after.epoch, str(after.offset), str(most)]
+        command = _command("page", keys, arguments)
+        self._link.submit(command, lambda reply: answered(_parse_page(reply)))
+
+    async def beat(self, lease: float, *, new: bool = False) -> bool:
+        """Register this node, or extend its lease (seconds). False: its record is gone."""
+        arguments = [self._node, str(int(lease * 1000)), "new" if new else ""]
+        return bool(await self._call("beat", [self._owner, self._keys.nodes], arguments))
+
+    def begin(self, client: Client, token_hash: str, topics: Sequence[str]) -> tuple[Op, ...]:
+        """The operations that begin a session, and give the cursors of the topics it is in."""
+        stored = encode({"user": client.user, "info": client.info, "query": dict(client.query)})
+        begin: list[Op] = [
+            ("N", (("o", self._node),), [client.session, self._node, stored, token_hash])
+        ]
+        begin += [("C", (("t", topic),), [encode(topic)]) for topic in topics]
+        return tuple(begin)
+
+    def end(self, session: str) -> tuple[Op, ...]:
+        """The operations that end a session and all its memberships."""
+        return (("E", (("o", self._node), ("due", "")), [session, f"{self._keys.prefix}m:"]),)
+
+    async def _call(self, script: str, keys: list[str], arguments: Sequence[str | bytes]) -> Any:
+        return await self._link.call(_command(script, keys, arguments))
+
+    def _requests(
+        self, requests: Sequence[ReadRequest], entries: Sequence[Entry], keys: list[str]
+    ) -> list[str | bytes]:
+        """Lay requests out, with the versions that were seen, if any; their keys go to `keys`."""
+        arguments: list[str | bytes] = []
+        for number, request in enumerate(requests):
+            place = "m:" if request.kind == "members" else "k:"
+            keys.append(f"{self._keys.prefix}{place}{request.key}")
+            version = entries[number].version if entries else b""
+            arguments += (request.kind, _INDEX[len(keys)], request.field or "", version)
+        return arguments
+
+    def _pack(self, commit: Commit) -> bytes:
+        """One commit as one command; commit.lua says what stands where."""
+        plan, prefix = commit.plan, self._keys.prefix
+        session = self._keys.session(commit.session) if commit.session else self._owner
+        number = commit.number
+        if number is None:
+            owner, number = self._owner, next(self._numbers)
+            slot = f"r{number % NODE_RING}"
+        else:
+            owner, slot = session, f"r{number % RING}"
+        keys = [owner, session]
+        requests = self._requests(commit.requests, commit.entries, keys)
+        arguments: list[str | bytes] = [
+            slot, str(number), commit.generation, self._link.replid, commit.answer,
+            "1" if commit.keep else "", self._most_topics, self._keys.channel,
+            str(len(commit.requests)), *requests,
+        ]  # fmt: skip
+        for letter, places, rest in (*commit.lead, *plan.ops):
+            arguments.append(letter)
+            for place, name in places:
+                keys.append(f"{prefix}{place}:{name}")
+                arguments.append(_INDEX[len(keys)])
+            arguments += rest
+        script = "free" if plan.frees and commit.generation != NEW else "commit"
+        return _command(script, keys, arguments)
+
+
+def _command(script: str, keys: Sequence[str], arguments: Sequence[str | bytes]) -> bytes:
+    return pack("EVALSHA", _SHA[script], len(keys), *keys, *arguments)
+
+
+def parse_outcome(reply: Any) -> Outcome:
+    """What a reply of the commit script means, an error reply or a lost link included."""
+    if isinstance(reply, Exception):
+        if not isinstance(reply, Unavailable):
+            log.error("commit not applied", error=str(reply))
+        return Unknown(str(reply))
+    status = reply[0]
+    if status in (b"done", b"seen"):
+        return _parse_record(reply[1])
+    if status == b"changed":
+        try:
+            return Changed(parse_entries(reply[1]))
+        except WrongType as error:
+            return Failed(f"wrong_type {error}")
+    return _PLAIN[status]
+
+
+_PLAIN: Final[dict[bytes, Outcome]] = {b"stale": Stale(), b"fenced": Fenced(), b"gone": Gone()}
+
+
+def _parse_page(reply: Any) -> Page | None:
+    if isinstance(reply, Exception):
+        return None
+    whole, epoch, offset, *texts = reply
+    return Page(whole == b"whole", Cursor(epoch.decode(), int(offset)), texts)
+
+
+def _parse_record(record: bytes) -> Outcome:
+    membership, newline, answer = record.partition(b"\n")
+    if newline:
+        return Done(answer, _parse_membership(membership)) if membership else Done(answer)
+    if record == b"~":
+        return Changed(())
+    return Failed(record[1:].decode(errors="replace"))
+
+
+def _parse_membership(text: bytes) -> tuple[Joined | Left, ...]:
+    changes = orjson.loads(b"[%b]" % text)
+    return tuple(
+        Joined(change[0], Cursor(change[1], change[2])) if len(change) > 1 else Left(change[0])
+        for change in changes
+    )

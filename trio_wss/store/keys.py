@@ -1,0 +1,51 @@
+"""The names of everything in Redis. One hash tag for all keys of a namespace, so that every commit
+is legal on a Cluster.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+RING: Final = 64  # recorded answers of a session; at most this many unanswered events
+NODE_RING: Final = 4096  # of a node: more than it may have unanswered
+
+
+class Keys:
+    """The keys and channels of one namespace."""
+
+    __slots__ = ("channel", "due", "nodes", "prefix")
+
+    def __init__(self, namespace: str, database: int = 0) -> None:
+        self.prefix: Final = f"{{{namespace}}}:"
+        # Channels are not scoped by database in Redis, so the number is in their names.
+        self.channel: Final = f"{{{namespace}}}/{database}:"
+        self.nodes: Final = f"{self.prefix}nodes"
+        self.due: Final = f"{self.prefix}due:"
+
+    def state(self, key: str) -> str:
+        """What handlers store under `key`."""
+        return f"{self.prefix}k:{key}"
+
+    def session(self, session: str) -> str:
+        """The hash of a session."""
+        return f"{self.prefix}s:{session}"
+
+    def node(self, node: str) -> str:
+        """The record of a node, which holds its ring."""
+        return f"{self.prefix}n:{node}"
+
+    def sessions_of(self, node: str) -> str:
+        """The set of sessions that a node owns."""
+        return f"{self.prefix}o:{node}"
+
+    def meta(self, topic: str) -> str:
+        """A topic's epoch, master and offset."""
+        return f"{self.prefix}t:{topic}"
+
+    def stream(self, topic: str) -> str:
+        """A topic's last broadcasts."""
+        return f"{self.prefix}h:{topic}"
+
+    def members(self, topic: str) -> str:
+        """The hash of a topic's members."""
+        return f"{self.prefix}m:{topic}"

@@ -1,0 +1,94 @@
+"""The wire protocol's JSON: one event in, and every text that goes out. Version 1."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+import orjson
+from attrs import frozen
+
+from trio_wss.encoding import decode, encode
+from trio_wss.errors import Invalid
+
+PROTOCOL: Final = 1
+LARGEST_ID: Final = 2**53  # exact in every client
+
+
+@frozen
+class Message:
+    """What a client sent: an event, the id it wants an answer under, and its data."""
+
+    event: str
+    id: int | None = None
+    data: Any = None
+
+
+class Malformed(Invalid):
+    """Not an event. `number` is the message's id, where it has a good one."""
+
+    def __init__(self, message: str, path: str = "", number: int | None = None) -> None:
+        super().__init__(message, path)
+        self.number = number
+
+
+def parse_message(text: str | bytes) -> Message:
+    """Read one frame from a client. Unknown keys are ignored. Raises Malformed."""
+    if isinstance(text, bytes):
+        raise Malformed("binary frames are not part of the protocol: send JSON text")
+    try:
+        found = decode(text)
+    except Invalid as error:
+        raise Malformed(error.message, error.path) from None
+    if type(found) is not dict:
+        raise Malformed('a message is a JSON object like {"event": "say", "id": 1, "data": {}}')
+    number = found.get("id")
+    if number is not None and (type(number) is not int or not 0 < number < LARGEST_ID):
+        raise Malformed("an id is a whole number from 1 to 2^53 - 1", "id")
+    event = found.get("event")
+    if type(event) is not str:
+        raise Malformed("an event's name is text", "event", number)
+    return Message(event, number, found.get("data"))
+
+
+def reply(event: str, number: int | None, data: bytes) -> bytes:
+    """A handler's Reply; `data` is JSON."""
+    if number is None:
+        return b'{"event":%b,"data":%b}' % (orjson.dumps(event), data)
+    return b'{"event":%b,"re":%d,"data":%b}' % (orjson.dumps(event), number, data)
+
+
+def ok(number: int) -> bytes:
+    """Committed, and the handler had nothing to say."""
+    return b'{"event":"wss.ok","re":%d}' % number
+
+
+def error(number: int | None, code: str, message: str, path: str = "") -> bytes:
+    """An error answer; without a number it belongs to an event that had no id."""
+    data = {"code": code, "message": message}
+    if path:
+        data["path"] = path
+    return _own("wss.error", number, data)
+
+
+def joined(topic: str, epoch: str, offset: int, *, recovered: bool) -> bytes:
+    """In a topic: what comes next there is offset + 1."""
+    data = {"topic": topic, "epoch": epoch, "offset": offset, "recovered": recovered}
+    return _own("wss.joined", None, data)
+
+
+def left(topic: str) -> bytes:
+    """No longer in a topic."""
+    return _own("wss.left", None, {"topic": topic})
+
+
+def welcome(session: str, token: str, node: str, *, resumed: bool, last: int) -> bytes:
+    """The first frame of every connection."""
+    data = {
+        "session": session, "token": token, "node": node,
+        "resumed": resumed, "last": last, "protocol": PROTOCOL,
+    }  # fmt: skip
+    return _own("wss.welcome", None, data)
+
+
+def _own(event: str, number: int | None, data: dict[str, Any]) -> bytes:
+    return reply(event, number, encode(data))
