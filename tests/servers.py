@@ -42,6 +42,7 @@ class RedisServer:
             ["/bin/sh", "-c", GUARD, "test-redis", scratch, *command],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
             start_new_session=True,
             cwd=self.folder,
         )

@@ -109,6 +109,7 @@ async def _launch(binary: Path, folder: Path, data_dir: Path | None) -> trio.Pro
             command,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
             start_new_session=True,  # Ctrl-C is for the parent, which then stops us in order
             cwd=data_dir or folder,
             pass_fds=lock,  # held by the server: it is free when the server is gone, not before

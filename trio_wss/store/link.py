@@ -6,6 +6,7 @@ Each command is answered exactly once: by Redis, or with Unavailable when its ti
 
 import hashlib
 from collections.abc import Awaitable, Callable, Mapping
+from contextlib import AsyncExitStack
 from functools import partial
 from typing import Any, Final, NoReturn, final
 
@@ -126,6 +127,11 @@ class Link:
         return reply
 
     @property
+    def unanswered(self) -> int:
+        """How many commands are queued or sent."""
+        return len(self._backlog.queued) + len(self._backlog.sent)
+
+    @property
     def full(self) -> bool:
         """True while `bound` commands or 64 MiB are unanswered."""
         return self._backlog.full
@@ -168,11 +174,12 @@ class Link:
         """
         losses: list[LinkLost] = []
         try:
-            async with trio.open_nursery() as nursery:
+            # The stream is closed when no task uses it any more: else that would be the reason.
+            async with AsyncExitStack() as stack, trio.open_nursery() as nursery:
                 guard = partial(self._until_lost, losses, nursery.cancel_scope)
                 nursery.start_soon(guard, self._keep_time)
                 start_reader = partial(nursery.start_soon, guard, self._read)
-                await guard(self._connection, start_reader, task_status)
+                await guard(self._connection, stack, start_reader, task_status)
         finally:
             self._disconnected()
         raise losses[0]
@@ -196,31 +203,29 @@ class Link:
             losses.append(error)
         except hiredis.ProtocolError as error:
             losses.append(LinkLost(f"{self.address} does not speak RESP3 ({error})"))
-        except (OSError, trio.BrokenResourceError, trio.ClosedResourceError) as error:
+        except (OSError, trio.BrokenResourceError) as error:
             losses.append(LinkLost(f"no connection to {self.address} ({_first_cause(error)})"))
         scope.cancel()
 
     async def _connection(
         self,
+        stack: AsyncExitStack,
         start_reader: Callable[[trio.abc.Stream], None],
         task_status: trio.TaskStatus[None],
     ) -> NoReturn:
         stream: trio.abc.Stream | None = None
-        try:
-            with trio.move_on_after(self._hello_deadline) as hello:
-                stream = await self.address.open()
-                start_reader(stream)
-                await self._greet(stream)
-            if hello.cancelled_caught or stream is None:
-                seconds = f"{self._hello_deadline:g} s"
-                raise LinkLost(f"{self.address} did not answer the hello within {seconds}")
+        with trio.move_on_after(self._hello_deadline):
+            stream = await self.address.open()
+            stack.push_async_callback(trio.aclose_forcefully, stream)
+            start_reader(stream)
+            await self._greet(stream)
             self.up = True
-            self.on_up()
-            task_status.started()
-            await self._write(stream)
-        finally:
-            if stream is not None:
-                await trio.aclose_forcefully(stream)
+        if stream is None or not self.up:
+            seconds = f"{self._hello_deadline:g} s"
+            raise LinkLost(f"{self.address} did not answer the hello within {seconds}")
+        self.on_up()
+        task_status.started()
+        await self._write(stream)
 
     async def _greet(self, stream: trio.abc.Stream) -> None:
         ask = partial(self._ask, stream)
@@ -260,11 +265,11 @@ class Link:
 
     async def _write(self, stream: trio.abc.Stream) -> NoReturn:
         while True:
-            await self._wake.wait()
-            self._wake = trio.Event()
             while self._backlog.queued:
                 self._last_sent = trio.current_time()
                 await stream.send_all(self._backlog.next_write(self._last_sent))
+            self._wake = trio.Event()
+            await self._wake.wait()
 
     # ---- the reader
 
