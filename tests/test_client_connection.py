@@ -11,7 +11,6 @@ import trio
 from tests.peer import Peer, echo, server
 from trio_wss.client import (
     Answer,
-    Client,
     ConnectionLost,
     Event,
     EventError,
@@ -51,19 +50,13 @@ async def test_answers_may_come_in_any_order() -> None:
             await peer.put(event="ok", re=frame["id"], data=frame["data"])
         await peer.until_closed()
 
-    answers: dict[int, Any] = {}
-
-    async def ask(client: Client, n: int, *, task_status: trio.TaskStatus[None]) -> None:
-        answers[n] = (await client.send("say", n, task_status=task_status)).data
-
-    async with server(backwards) as url, connect(url) as client, trio.open_nursery() as nursery:
-        for n in range(3):
-            await nursery.start(ask, client, n)
-    assert answers == {0: 0, 1: 1, 2: 2}
+    async with server(backwards) as url, connect(url) as client:
+        pending = [await client.submit("say", n) for n in range(3)]
+        assert [p.number for p in pending] == [6, 7, 8]
+        assert [(await p.answer()).data for p in pending] == [0, 1, 2]
 
 
-async def test_started_means_in_line() -> None:
-    """`nursery.start` in a loop keeps the order, though tasks are scheduled at random."""
+async def test_submitted_events_go_out_in_order() -> None:
     order: list[Any] = []
 
     async def note(peer: Peer) -> None:
@@ -72,9 +65,9 @@ async def test_started_means_in_line() -> None:
             order.append(frame["data"])
             await peer.put(event="ok", re=frame["id"])
 
-    async with server(note) as url, connect(url) as client, trio.open_nursery() as nursery:
-        for n in range(200):
-            await nursery.start(client.send, "say", n)
+    async with server(note) as url, connect(url) as client:
+        pending = [await client.submit("say", n) for n in range(200)]
+        await pending[-1].answer()
     assert order == list(range(200))
 
 
@@ -224,9 +217,8 @@ async def test_exactly_one_answer_per_id(ids: list[int]) -> None:
             await peer.put(event="ok", re=number)
         codes.append(await peer.until_closed())
 
-    async with server(wrong) as url, connect(url) as client, trio.open_nursery() as nursery:
-        pending = nursery.start(client.send, "say") if 6 in ids else client.post("say")
-        await pending
+    async with server(wrong) as url, connect(url) as client:
+        await client.submit("say")
         with pytest.raises(ConnectionLost, match="waits for none"):
             await client.receive()
     assert codes == [1002]

@@ -1,6 +1,6 @@
 """A small client for the wire protocol, on Trio: `async with connect(url) as client`."""
 
-from trio_wss.client.connection import Client
+from trio_wss.client.connection import Client, Pending
 from trio_wss.client.dial import connect
 from trio_wss.client.errors import (
     ClientError,
@@ -20,6 +20,7 @@ __all__ = [
     "Event",
     "EventError",
     "FellBehind",
+    "Pending",
     "Welcome",
     "connect",
 ]

@@ -21,16 +21,27 @@ CLOSE_TIMEOUT = 2.0
 """How long a closing handshake may take before the socket is just closed, in seconds."""
 
 
+@final
 @define(eq=False)
-class _Pending:
-    """An event on its way: `answer` is set, then `done`, whether or not somebody still waits."""
+class Pending:
+    """An event on its way; `number` is its id."""
 
-    done: trio.Event = field(factory=trio.Event)
-    answer: Answer | EventError | ConnectionLost | None = None
+    number: int
+    _done: trio.Event = field(factory=trio.Event)
+    _outcome: Answer | EventError | ConnectionLost | None = None
 
-    def settle(self, answer: Answer | EventError | ConnectionLost) -> None:
-        self.answer = answer
-        self.done.set()
+    async def answer(self) -> Answer:
+        """Wait for the answer. Raises EventError for an error answer, and ConnectionLost."""
+        await self._done.wait()
+        if isinstance(self._outcome, Answer):
+            return self._outcome
+        assert self._outcome is not None
+        raise self._outcome
+
+    def settle(self, outcome: Answer | EventError | ConnectionLost) -> None:
+        """Set the outcome, whether or not somebody still waits for it."""
+        self._outcome = outcome
+        self._done.set()
 
 
 class Events:
@@ -62,9 +73,10 @@ class Client:
         self._socket = socket
         self._buffer = buffer
         self._number = greeting.last
-        self._waiting: dict[int, _Pending] = {}
+        self._waiting: dict[int, Pending] = {}
         self._slots = trio.Semaphore(MAX_UNANSWERED, max_value=MAX_UNANSWERED)
         self._lost: ConnectionLost | None = None
+        self._reader_done = trio.Event()
         self._outgoing, self._to_write = trio.open_memory_channel[str](MAX_UNANSWERED)
         self._incoming, self._to_take = trio.open_memory_channel[Event](buffer)
 
@@ -78,24 +90,31 @@ class Client:
         data: Any = None,
         *,
         timeout: float = 10.0,  # noqa: ASYNC109 - one that a caller would always have to add
-        task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED,
     ) -> Answer:
         """Send an event and return its answer.
 
-        With `nursery.start` it reports as started once the event has its place in the line, so
-        that many can be under way in a known order.
-
         Raises EventError for an error answer, ConnectionLost, and trio.TooSlowError after
-        `timeout` seconds, when the outcome is not known.
+        `timeout` seconds; in the latter two the outcome is not known.
         """
         with trio.fail_after(timeout):
-            pending = await self._queue(event, data)
-            task_status.started()
-            await pending.done.wait()
-        if isinstance(pending.answer, Answer):
-            return pending.answer
-        assert pending.answer is not None
-        raise pending.answer
+            pending = await self.submit(event, data)
+            return await pending.answer()
+
+    async def submit(self, event: str, data: Any = None) -> Pending:
+        """Send an event without waiting for its answer, so that many can be under way in order.
+
+        Waits while 64 are unanswered, and raises ConnectionLost.
+        """
+        await self._slots.acquire()
+        self._number = number = self._number + 1
+        self._waiting[number] = pending = Pending(number)
+        try:
+            await self._write(frames.encode(event, data, number))
+        except BaseException:  # cancelled or lost before it had a place, or no JSON
+            if self._waiting.pop(number, None):
+                self._slots.release()
+            raise
+        return pending
 
     async def post(self, event: str, data: Any = None) -> None:
         """Send an event that has no id and so gets no answer. Raises ConnectionLost."""
@@ -118,19 +137,7 @@ class Client:
         self._end(ConnectionLost(code, reason))
         with trio.move_on_after(CLOSE_TIMEOUT):
             await self._socket.aclose(code, reason)
-
-    async def _queue(self, event: str, data: Any) -> _Pending:
-        """Give the event its number and its place in the line."""
-        await self._slots.acquire()
-        self._number = number = self._number + 1
-        self._waiting[number] = pending = _Pending()
-        try:
-            await self._write(frames.encode(event, data, number))
-        except BaseException:  # cancelled or lost before it had a place, or no JSON
-            if self._waiting.pop(number, None):
-                self._slots.release()
-            raise
-        return pending
+            await self._reader_done.wait()  # it may be closing for a reason of its own
 
     async def _write(self, frame: str) -> None:
         try:
@@ -162,6 +169,8 @@ class Client:
             await self._give_up(ConnectionLost(1002, str(fault)))
         except FellBehind as loss:
             await self._give_up(loss)
+        finally:
+            self._reader_done.set()
 
     async def _give_up(self, loss: ConnectionLost) -> None:
         self._end(loss)

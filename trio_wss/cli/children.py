@@ -1,0 +1,112 @@
+"""Node processes and their parent: started, told to stop, killed when they do not, started again.
+
+A child runs in a process group of its own, so that a terminal's Ctrl-C reaches it only through
+the parent; a parent that is killed leaves none behind, because each child watches its channel.
+"""
+
+import socket
+import subprocess
+from collections.abc import Callable, Mapping, Sequence
+from typing import Final
+
+import structlog
+import trio
+from attrs import frozen
+
+from trio_wss.errors import WssError
+
+_LONGEST_PAUSE: Final = 10.0
+_FIRST_PAUSE: Final = 0.1
+_HEALTHY: Final = 10.0  # seconds: whoever lived longer is started again at once
+
+
+class ChildFailed(WssError):
+    """A child that ended before it ever listened; it has said why."""
+
+    def __init__(self, code: int) -> None:
+        super().__init__(f"a node process ended with {code}")
+        self.exit_code = code if code >= 0 else 128 - code  # as a shell puts a signal
+
+
+@frozen
+class Child:
+    """How to start a node process and how long it may take to stop, in seconds."""
+
+    arguments: Sequence[str]
+    environment: Mapping[str, str]
+    patience: float
+
+    async def run(self, stop: trio.Event, ready: Callable[[], None]) -> int:
+        """Run the process until it ends; returns its exit code.
+
+        Calls `ready` when it listens. When `stop` is set it gets SIGTERM, and SIGKILL if it is
+        there after `patience`; if we are cancelled, SIGKILL at once.
+        """
+        ours, theirs = socket.socketpair()
+        with theirs:
+            process = await trio.lowlevel.open_process(
+                [*self.arguments, "--channel", str(theirs.fileno())],
+                stdin=subprocess.DEVNULL,
+                pass_fds=[theirs.fileno()],
+                process_group=0,
+                env=self.environment,
+            )
+        try:
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(_hear, trio.socket.from_stdlib_socket(ours), ready)
+                nursery.start_soon(self._obey, process, stop)
+                code = await process.wait()
+                nursery.cancel_scope.cancel()
+        finally:
+            ours.close()
+            if process.returncode is None:
+                process.kill()
+            with trio.CancelScope(shield=True):  # a killed process does not keep us waiting
+                await process.wait()
+        return code
+
+    async def _obey(self, process: trio.Process, stop: trio.Event) -> None:
+        await stop.wait()
+        process.terminate()
+        await trio.sleep(self.patience)
+        process.kill()
+
+
+async def _hear(channel: trio.socket.SocketType, ready: Callable[[], None]) -> None:
+    if await channel.recv(1):
+        ready()
+
+
+async def keep(
+    child: Child, stop: trio.Event, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED
+) -> None:
+    """Keep one child running until `stop` is set; started when it listens for the first time.
+
+    One that keeps dying is started more and more slowly. Raises ChildFailed if the very first
+    never listens.
+    """
+    log = structlog.get_logger()
+    listened = False
+
+    def ready() -> None:
+        nonlocal listened
+        if not listened:
+            task_status.started()
+        listened = True
+
+    pause = _FIRST_PAUSE
+    while True:
+        began = trio.current_time()
+        code = await child.run(stop, ready)
+        if stop.is_set():
+            ready()  # or as ready as it will be
+            return
+        if not listened:
+            raise ChildFailed(code)
+        if trio.current_time() - began > _HEALTHY:
+            pause = _FIRST_PAUSE
+        log.warning("a node process ended", code=code, again_in=pause)
+        with trio.move_on_after(pause):
+            await stop.wait()
+            return
+        pause = min(pause * 2, _LONGEST_PAUSE)

@@ -1,0 +1,148 @@
+"""`trio-wss connect`: a client for the terminal. A line is `EVENT JSON`; what comes is printed.
+
+From a pipe it sends every line in order and waits for all answers; into a pipe it prints one JSON
+object per line. The exit code says whether an answer was an error, or there was no connection.
+"""
+
+import os
+import sys
+from collections.abc import AsyncIterator, Mapping
+from functools import partial
+from typing import Final
+
+import click
+import orjson
+import trio
+from attrs import define, field
+
+from trio_wss.cli.faults import leaves
+from trio_wss.cli.show import as_json, as_text
+from trio_wss.client import (
+    Answer,
+    Client,
+    ConnectError,
+    ConnectionLost,
+    Event,
+    EventError,
+    Pending,
+)
+from trio_wss.client import connect as dial
+
+_STDIN: Final = 0
+_ERROR_ANSWER: Final = 1
+_NO_CONNECTION: Final = 2
+
+
+@click.command()
+@click.argument("url")
+@click.option("--origin", metavar="URL", help="The Origin header to send.")
+@click.option(
+    "--timeout",
+    type=click.FloatRange(min=0, min_open=True),
+    default=10.0,
+    show_default=True,
+    help="Seconds to wait for the connection, and for each answer.",
+)
+def connect(url: str, origin: str | None, timeout: float) -> int:
+    """Connect to a node and type EVENT JSON, as in: say {"room":"lobby","text":"hi"}
+
+    In a pipe: one line in for each event, one JSON object out for each answer and broadcast; `re`
+    is the number of the line. Exit code 1: an answer was an error, 2: no connection.
+    """
+    headers = {} if origin is None else {"Origin": origin}
+    return trio.run(partial(converse, url, headers, timeout))
+
+
+async def converse(url: str, headers: Mapping[str, str], patience: float) -> int:
+    """Talk until stdin ends; returns the exit code."""
+    code = 0
+    try:
+        async with dial(url, headers=headers, timeout=patience) as client:
+            if os.isatty(_STDIN):
+                welcome = client.welcome
+                _note(f"connected to node {welcome.node} as session {welcome.session}")
+                _note("type EVENT JSON, and Ctrl-D to leave")
+            code = await _Conversation(client, patience).run()
+    except* ConnectError as failed:
+        _note(str(failed.exceptions[0]))
+        code = _NO_CONNECTION
+    except* ConnectionLost as lost:  # told to everyone who waited
+        _note(str(next(leaves(lost))))
+        code = _ERROR_ANSWER
+    return code
+
+
+@define(eq=False)
+class _Conversation:
+    client: Client
+    patience: float
+    human: bool = field(factory=sys.stdout.isatty)
+    code: int = 0
+
+    async def run(self) -> int:
+        """Send what comes on stdin until it ends and all is answered; returns the exit code."""
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(self._listen)
+            async with trio.open_nursery() as answers:
+                number = 0
+                async for line in lines(_STDIN):
+                    number += 1
+                    if line.strip():
+                        await self._say(answers, number, line.decode(errors="replace").strip())
+            nursery.cancel_scope.cancel()
+        return self.code
+
+    async def _say(self, answers: trio.Nursery, number: int, line: str) -> None:
+        """Send one line's event; its answer is printed when it comes."""
+        event, _, text = line.partition(" ")
+        try:
+            data = orjson.loads(text) if text.strip() else None
+            with trio.fail_after(self.patience):
+                pending = await self.client.submit(event, data)
+        except orjson.JSONDecodeError as error:
+            self._fail(f"line {number}: what follows {event} is not JSON: {error}")
+        except trio.TooSlowError:
+            self._fail(f"line {number}: too many events are not answered")
+        else:
+            answers.start_soon(self._await, number, pending)
+
+    async def _await(self, number: int, pending: Pending) -> None:
+        try:
+            with trio.fail_after(self.patience):
+                self._print(await pending.answer(), pending.number)
+        except EventError as error:
+            self.code = _ERROR_ANSWER
+            self._print(error, pending.number)
+        except trio.TooSlowError:
+            self._fail(f"line {number}: no answer within {self.patience:g} s")
+
+    async def _listen(self) -> None:
+        async for event in self.client.events():
+            self._print(event)
+
+    def _print(self, shown: Answer | EventError | Event, number: int | None = None) -> None:
+        print(as_text(shown) if self.human else as_json(shown, number), flush=True)
+
+    def _fail(self, sentence: str) -> None:
+        self.code = _ERROR_ANSWER
+        _note(sentence)
+
+
+async def lines(descriptor: int) -> AsyncIterator[bytes]:
+    """The lines of a file, read in a thread that may be left behind when we are cancelled.
+
+    Not sys.stdin: a thread left in its buffer's lock would crash the interpreter's end.
+    """
+    rest = b""
+    while chunk := await trio.to_thread.run_sync(
+        os.read, descriptor, 65_536, abandon_on_cancel=True
+    ):
+        *whole, rest = (rest + chunk).split(b"\n")
+        for line in whole:
+            yield line
+    if rest:
+        yield rest
+
+
+def _note(sentence: str) -> None:
+    print(sentence, file=sys.stderr, flush=True)

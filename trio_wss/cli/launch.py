@@ -1,0 +1,63 @@
+"""What `trio-wss run` was asked for, and the same thing again as a child's command line."""
+
+import os
+import sys
+from pathlib import Path
+
+from attrs import frozen
+
+from trio_wss.cli.apps import DEMO
+from trio_wss.errors import SettingsError
+from trio_wss.settings import Settings
+from trio_wss.store.address import parse_address
+
+
+@frozen
+class Launch:
+    """A start: the app, its settings, and how many processes run it."""
+
+    target: str
+    settings: Settings
+    data: Path | None = None
+    workers: int = 1
+    reload: bool = False
+    log_format: str = "text"
+    channel: int | None = None
+
+    def check(self) -> None:
+        """What no single option can tell. Raises SettingsError."""
+        if self.settings.redis is not None:
+            parse_address(self.settings.redis)
+            if self.data is not None:
+                raise SettingsError(
+                    "--data is the embedded server's folder: leave it out, or leave out --redis"
+                    " and REDIS_SERVER."
+                )
+        if self.reload and self.workers > 1:
+            raise SettingsError("--reload works on one process: leave out --workers.")
+
+    @property
+    def demo(self) -> bool:
+        """Whether the bundled demo is what runs."""
+        return self.target == DEMO
+
+    def child(self, port: int, redis: str) -> tuple[list[str], dict[str, str]]:
+        """Arguments and environment of a node process that listens on this port too.
+
+        The URL of Redis goes by the environment: arguments are for everyone to see.
+        """
+        settings = self.settings
+        arguments = [
+            *(sys.executable, "-m", "trio_wss", "run"),
+            *("--host", settings.host, "--port", str(port)),
+            *("--namespace", settings.namespace, "--drain", str(settings.drain)),
+            *("--log-format", self.log_format),
+            *(part for origin in settings.origins for part in ("--origin", origin)),
+            self.target,
+        ]
+        environment = os.environ | {"REDIS_SERVER": redis}
+        environment.pop("SERVER_PORT", None)
+        if self.reload:
+            # A .pyc is matched by whole seconds and size: two quick edits may look the same.
+            environment["PYTHONDONTWRITEBYTECODE"] = "1"
+        return arguments, environment

@@ -1,0 +1,68 @@
+"""The entry point: whatever is wrong with how it was called is one sentence and exit code 2."""
+
+import os
+import signal
+import sys
+from collections.abc import Sequence
+
+import click
+
+from trio_wss.cli.children import ChildFailed
+from trio_wss.cli.connect import connect
+from trio_wss.cli.faults import leaves
+from trio_wss.cli.run import run
+from trio_wss.errors import RegistrationError, SettingsError, WssError
+
+WRONG_CALL = 2
+"""The exit code for a setting, an app or an argument that is wrong."""
+
+INTERRUPTED = 128 + signal.SIGINT
+BROKEN_PIPE = 128 + signal.SIGPIPE
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.version_option(package_name="trio-wss", prog_name="trio-wss")
+def commands() -> None:
+    """A WebSocket server for many nodes: atomic effects, one order, on Trio and Redis."""
+
+
+commands.add_command(run)
+commands.add_command(connect)
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run the command line and exit."""
+    sys.exit(call(sys.argv[1:] if arguments is None else arguments))
+
+
+def call(arguments: Sequence[str]) -> int:
+    """Run the command line; returns the exit code."""
+    try:
+        code = commands.main(list(arguments), prog_name="trio-wss", standalone_mode=False)
+    except click.exceptions.NoArgsIsHelpError as error:
+        click.echo(error.format_message(), err=True)
+        return WRONG_CALL
+    except click.ClickException as error:
+        return complain(error.format_message())
+    except click.Abort:  # click's name for Ctrl-C
+        return INTERRUPTED
+    except (WssError, BrokenPipeError, BaseExceptionGroup) as error:
+        match list(leaves(error)):
+            case [SettingsError() | RegistrationError() as wrong]:
+                return complain(str(wrong))
+            case [ChildFailed() as failed]:
+                return failed.exit_code
+            case [KeyboardInterrupt()]:
+                return INTERRUPTED
+            case [BrokenPipeError()]:  # whoever read our output has gone
+                os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+                return BROKEN_PIPE
+            case _:
+                raise
+    return code if isinstance(code, int) else 0
+
+
+def complain(sentence: str) -> int:
+    """Say what is wrong on stderr, in one line; returns the exit code."""
+    print(f"trio-wss: {' '.join(sentence.split())}", file=sys.stderr, flush=True)
+    return WRONG_CALL

@@ -1,0 +1,81 @@
+"""The parent of node processes: it holds the port and the embedded Redis, they do the rest."""
+
+import sys
+
+import structlog
+import trio
+
+from trio_wss.cli import apps
+from trio_wss.cli.children import Child, keep
+from trio_wss.cli.greeting import greet
+from trio_wss.cli.launch import Launch
+from trio_wss.cli.ports import hold
+from trio_wss.cli.signals import Stop, stopping
+from trio_wss.cli.single import redis_for
+from trio_wss.cli.watch import Watch
+
+_MARGIN = 5.0  # seconds beyond `drain` until a process that was told to stop is killed
+
+
+async def run_children(launch: Launch) -> int:
+    """Run the node processes until told to stop; returns the exit code. Raises ChildFailed."""
+    held = hold(launch.settings.host, launch.settings.port)
+    try:
+        host, port = held[0].getsockname()[:2]
+        async with stopping() as stop, redis_for(launch) as redis:
+            child = Child(*launch.child(port, redis), patience=launch.settings.drain + _MARGIN)
+            if launch.reload:
+                await _keep_fresh(launch, child, stop, host, port)
+            else:
+                await _keep_all(launch, child, stop, host, port)
+    finally:
+        for socket in held:
+            socket.close()
+    return stop.code
+
+
+async def _keep_all(launch: Launch, child: Child, stop: Stop, host: str, port: int) -> None:
+    """One first, and the others when it listens: what is wrong with all is said once."""
+    async with trio.open_nursery() as nursery:
+        await nursery.start(keep, child, stop.asked)
+        async with trio.open_nursery() as starts:
+            for _ in range(launch.workers - 1):
+                starts.start_soon(nursery.start, keep, child, stop.asked)
+        if not stop.asked.is_set():
+            greet(launch, host, port)
+
+
+async def _keep_fresh(launch: Launch, child: Child, stop: Stop, host: str, port: int) -> None:
+    """A new process after each edit; one that ends by itself is not tried again before."""
+    log = structlog.get_logger()
+    folder = apps.folder(launch.target)
+    watch = Watch(folder)
+    greeted = False
+
+    def ready() -> None:
+        nonlocal greeted
+        if greeted:
+            log.info("reloaded")
+        else:
+            greet(launch, host, port)
+        greeted = True
+
+    while not stop.asked.is_set():
+        over = trio.Event()
+
+        async def when_edited(over: trio.Event = over) -> None:
+            await watch.edited()
+            over.set()
+
+        async def when_asked(over: trio.Event = over) -> None:
+            await stop.asked.wait()
+            over.set()
+
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(when_edited)
+            nursery.start_soon(when_asked)
+            await child.run(over, ready)
+            if not over.is_set():
+                print(f"waiting for an edit in {folder}", file=sys.stderr, flush=True)
+                await over.wait()
+            nursery.cancel_scope.cancel()

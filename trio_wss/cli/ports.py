@@ -1,0 +1,90 @@
+"""Sockets to listen on: bound by us, so that a taken port or a wrong host is one sentence.
+
+With `shared`, several processes listen on one port (SO_REUSEPORT): the parent holds it by a
+socket that is bound and never listens, so that the port stays theirs while they restart.
+"""
+
+import errno
+import socket
+
+import trio
+
+from trio_wss.errors import SettingsError
+
+_BACKLOG = 65_535  # the kernel cuts it to its own limit
+_NOT_HERE = (errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT)
+
+
+def bind(host: str, port: int, *, shared: bool = False) -> list[socket.socket]:
+    """A bound socket for each address of the host, all on one port. Raises SettingsError."""
+    sockets: list[socket.socket] = []
+    try:
+        for family, address in _addresses(host, port):
+            try:
+                bound = _bind(family, (address, port), shared=shared)
+            except OSError as error:
+                if error.errno in _NOT_HERE and host != address:
+                    continue  # such as localhost's ::1 on a machine without IPv6
+                raise
+            sockets.append(bound)
+            port = bound.getsockname()[1]
+        if not sockets:
+            raise OSError(errno.EADDRNOTAVAIL, "")
+    except OSError as error:
+        for bound in sockets:
+            bound.close()
+        raise SettingsError(_explain(error, host, port)) from None
+    return sockets
+
+
+def hold(host: str, port: int) -> list[socket.socket]:
+    """Take a port for processes that will share it. Raises SettingsError if anybody has it."""
+    if port:
+        for probe in bind(host, port):  # SO_REUSEPORT alone would let us join a stranger's port
+            probe.close()
+    return bind(host, port, shared=True)
+
+
+def listeners(sockets: list[socket.socket]) -> list[trio.SocketListener]:
+    """Listen on bound sockets. Raises SettingsError."""
+    try:
+        for bound in sockets:
+            bound.listen(_BACKLOG)
+    except OSError as error:  # two that bound at the same moment: the first to listen has it
+        host, port = sockets[0].getsockname()[:2]
+        raise SettingsError(_explain(error, host, port)) from None
+    return [trio.SocketListener(trio.socket.from_stdlib_socket(bound)) for bound in sockets]
+
+
+def url(host: str, port: int) -> str:
+    """The WebSocket URL of an address."""
+    return f"ws://[{host}]:{port}" if ":" in host else f"ws://{host}:{port}"
+
+
+def _addresses(host: str, port: int) -> list[tuple[int, str]]:
+    flags = socket.AI_PASSIVE | socket.AI_NUMERICSERV
+    found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=flags)
+    return list(dict.fromkeys((family, str(address[0])) for family, *_, address in found))
+
+
+def _bind(family: int, address: tuple[str, int], *, shared: bool) -> socket.socket:
+    bound = socket.socket(family, socket.SOCK_STREAM)
+    try:
+        bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if shared:
+            bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+        if family == socket.AF_INET6:
+            bound.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+        bound.bind(address)
+    except OSError:
+        bound.close()
+        raise
+    return bound
+
+
+def _explain(error: OSError, host: str, port: int) -> str:
+    if error.errno == errno.EADDRINUSE:
+        return f"port {port} on {host} is taken: choose another with --port, or 0 for a free one."
+    if error.errno == errno.EACCES:
+        return f"port {port} is not allowed to this user: choose one above 1023 with --port."
+    return f"host {host} is no address of this machine: choose one with --host, such as 127.0.0.1."

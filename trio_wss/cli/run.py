@@ -1,0 +1,100 @@
+"""`trio-wss run`: the options, each a flag that goes before the environment."""
+
+from pathlib import Path
+from typing import Any
+
+import click
+import trio
+
+from trio_wss.cli import apps, log
+from trio_wss.cli.launch import Launch
+from trio_wss.cli.parent import run_children
+from trio_wss.cli.single import run_node
+from trio_wss.settings import Settings
+
+_DEFAULTS = Settings()
+
+
+@click.command()
+@click.argument("app", required=False, metavar="[MODULE:APP]")
+@click.option("--host", default=_DEFAULTS.host, show_default=True, help="Address to listen on.")
+@click.option(
+    "--port",
+    type=int,
+    default=_DEFAULTS.port,
+    envvar="SERVER_PORT",
+    show_envvar=True,
+    help="Port to listen on; 0, the default, takes a free one and prints it.",
+)
+@click.option(
+    "--redis",
+    metavar="URL",
+    envvar="REDIS_SERVER",
+    show_envvar=True,
+    help="redis://, rediss:// or unix:// URL; without one a private server is started.",
+)
+@click.option(
+    "--data",
+    type=click.Path(file_okay=False, path_type=Path),
+    metavar="DIR",
+    help="Where the private server keeps its data; without it the data is temporary.",
+)
+@click.option(
+    "--namespace",
+    default=_DEFAULTS.namespace,
+    show_default=True,
+    help="What all keys in Redis begin with: nodes of one namespace are one cluster.",
+)
+@click.option(
+    "--origin",
+    "origins",
+    multiple=True,
+    metavar="URL",
+    help="An Origin browsers may come from, beside the node's own host. May be repeated.",
+)
+@click.option(
+    "--workers",
+    type=click.IntRange(1, 1024),
+    default=1,
+    show_default=True,
+    help="Node processes on the one port; each is restarted when it dies.",
+)
+@click.option("--reload", is_flag=True, help="Restart the node when a file of the app is edited.")
+@click.option(
+    "--log-format",
+    type=click.Choice(["text", "json"]),
+    default="text",
+    show_default=True,
+    help="How the log on stderr looks.",
+)
+@click.option(
+    "--drain",
+    type=float,
+    default=_DEFAULTS.drain,
+    show_default=True,
+    help="Seconds to finish what is in flight after SIGTERM.",
+)
+@click.option("--channel", type=int, hidden=True, help="The parent's end, for a child of ours.")
+def run(app: str | None, channel: int | None, **options: Any) -> int:
+    """Start a node: MODULE:APP, else `app` in ./app.py, else the demo."""
+    launch = Launch(
+        target=apps.find(app),
+        settings=Settings(
+            host=options["host"],
+            port=options["port"],
+            redis=options["redis"],
+            namespace=options["namespace"],
+            origins=options["origins"],
+            drain=options["drain"],
+        ),
+        data=options["data"],
+        workers=options["workers"],
+        reload=options["reload"],
+        log_format=options["log_format"],
+        channel=channel,
+    )
+    launch.check()
+    log.configure(launch.log_format)
+    if launch.workers > 1 or launch.reload:
+        return trio.run(run_children, launch)
+    return trio.run(run_node, launch, apps.load(launch.target))

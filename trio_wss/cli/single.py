@@ -1,0 +1,53 @@
+"""One node in this process: for itself, or as the child of a parent that holds a channel to it.
+
+The channel is a socket: a byte on it says that the node listens; when it ends, the parent is gone.
+"""
+
+import socket
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from functools import partial
+
+import trio
+from attrs import evolve
+
+import trio_wss.node
+from trio_wss.app import App
+from trio_wss.cli.greeting import greet
+from trio_wss.cli.launch import Launch
+from trio_wss.cli.ports import bind, listeners
+from trio_wss.cli.signals import stopping
+from trio_wss.store.embedded import embedded
+
+
+@asynccontextmanager
+async def redis_for(launch: Launch) -> AsyncIterator[str]:
+    """The URL of the Redis to use; an embedded one runs for the length of the block."""
+    if launch.settings.redis is not None:
+        yield launch.settings.redis
+    else:
+        async with embedded(launch.data) as url:
+            yield url
+
+
+async def run_node(launch: Launch, app: App) -> int:
+    """Run a node until it is told to stop; returns the exit code."""
+    settings, channel = launch.settings, None
+    if launch.channel is not None:
+        channel = trio.socket.from_stdlib_socket(socket.socket(fileno=launch.channel))
+    bound = bind(settings.host, settings.port, shared=channel is not None)
+    async with stopping(channel) as stop, redis_for(launch) as redis:
+        serve = partial(
+            trio_wss.node.serve,
+            app,
+            evolve(settings, redis=redis),
+            listeners=listeners(bound),
+            shutdown=stop.asked,
+        )
+        async with trio.open_nursery() as nursery:
+            await nursery.start(serve)
+            if channel is None:
+                greet(launch, *bound[0].getsockname()[:2])
+            else:
+                await channel.send(b"1")
+    return stop.code

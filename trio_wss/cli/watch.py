@@ -1,0 +1,48 @@
+"""Files watched by asking for their times, so that no operating system needs a library."""
+
+import os
+from pathlib import Path
+from typing import Final
+
+import trio
+
+_EVERY: Final = 0.3  # seconds between two looks
+_SKIPPED: Final = {"__pycache__", "node_modules", "site-packages"}
+
+Snapshot = dict[str, tuple[int, int]]
+
+
+def snapshot(folder: Path) -> Snapshot:
+    """Time and size of every Python file below a folder; hidden folders and venvs left out."""
+    found: Snapshot = {}
+    for path, folders, files in os.walk(folder):
+        if "pyvenv.cfg" in files:
+            folders.clear()
+            continue
+        folders[:] = [name for name in folders if name not in _SKIPPED and name[0] != "."]
+        for name in files:
+            if name.endswith(".py"):
+                file = os.path.join(path, name)  # noqa: PTH118 - a Path for each file is slow
+                try:
+                    stat = os.stat(file)  # noqa: PTH116 - as above
+                except OSError:
+                    continue  # gone between the two calls
+                found[file] = (stat.st_mtime_ns, stat.st_size)
+    return found
+
+
+class Watch:
+    """The files of a folder, as they were when last asked."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._seen = snapshot(folder)
+
+    async def edited(self) -> None:
+        """Wait until a file is not as it was, or was new or gone, the last time we asked."""
+        while True:
+            now = await trio.to_thread.run_sync(snapshot, self._folder)
+            if now != self._seen:
+                self._seen = now
+                return
+            await trio.sleep(_EVERY)
