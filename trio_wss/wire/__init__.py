@@ -1,8 +1,18 @@
 """One connection's bytes: frames, the fast lane, the outbox, the request head. Re-exports only."""
 
+from trio_wss.wire.frames import text_frame
 from trio_wss.wire.head import Head, Response
 from trio_wss.wire.limits import WireLimits
 from trio_wss.wire.outbox import Outbox
 from trio_wss.wire.socket import Closed, WebSocket, accept
 
-__all__ = ["Closed", "Head", "Outbox", "Response", "WebSocket", "WireLimits", "accept"]
+__all__ = [
+    "Closed",
+    "Head",
+    "Outbox",
+    "Response",
+    "WebSocket",
+    "WireLimits",
+    "accept",
+    "text_frame",
+]

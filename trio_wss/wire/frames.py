@@ -83,13 +83,24 @@ def header_size(data: Data, start: int = 0) -> int:
     return 2 + (0 if length < 126 else 2 if length == 126 else 8) + (4 if second > 127 else 0)
 
 
-def unmask(payload: Data, mask: Data) -> bytes:
-    """XOR `payload` with the four bytes of `mask` (RFC 6455 §5.3); its own inverse."""
-    size = len(payload)
-    key = (bytes(mask) * (size // 4 + 1))[:size]
-    return (int.from_bytes(payload, "little") ^ int.from_bytes(key, "little")).to_bytes(
-        size, "little"
-    )
+def unmask(data: bytes, start: int, end: int) -> bytes:
+    """The payload `data[start:end]` XORed with the mask before it (RFC 6455 §5.3)."""
+    size = end - start
+    if size > _SHORT:
+        payload = bytearray(data[start:end])
+        for i in range(4):
+            payload[i::4] = payload[i::4].translate(_XOR[data[start - 4 + i]])
+        return bytes(payload)
+    words = (size + 3) >> 2
+    mask = int.from_bytes(data[start - 4 : start], "little")
+    masked = int.from_bytes(data[start : start + 4 * words], "little")
+    return (masked ^ mask * _REPEAT[words]).to_bytes(4 * words, "little")[:size]
+
+
+# Long integers beat table look-ups for a short payload, and lose to them for a long one.
+_SHORT: Final = 512
+_REPEAT: Final = [sum(1 << 32 * i for i in range(words)) for words in range(_SHORT // 4 + 1)]
+_XOR: Final = [bytes(byte ^ key for byte in range(256)) for key in range(256)]
 
 
 @final
@@ -123,7 +134,10 @@ class Parser:
         messages: list[str | bytes] = []
         controls: list[bytes] = []
         position = self._sort(data, messages, controls)
-        self.rest = bytearray() if self.closed else bytearray(data[position:])
+        if self.closed or position == len(data):
+            self.rest.clear()
+        else:
+            self.rest[:] = data[position:]
         return messages, b"".join(controls)
 
     def _sort(self, data: bytes, messages: list[str | bytes], controls: list[bytes]) -> int:
@@ -148,11 +162,11 @@ class Parser:
                 return position
             if first == TEXT:
                 try:
-                    messages.append(unmask(data[start:end], data[start - 4 : start]).decode())
+                    messages.append(unmask(data, start, end).decode())
                 except UnicodeDecodeError:
                     break
             elif first == BINARY:
-                messages.append(unmask(data[start:end], data[start - 4 : start]))
+                messages.append(unmask(data, start, end))
             elif first in _FAST:
                 controls.append(data[position:end])
                 if first == CLOSE:

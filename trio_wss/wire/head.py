@@ -4,6 +4,7 @@ it is plain HTTP or may not become a WebSocket (RFC 6455 §4.2)."""
 import base64
 import binascii
 from collections.abc import Callable, Mapping
+from http import HTTPStatus
 from typing import final
 from urllib.parse import parse_qsl, unquote, urlsplit
 
@@ -173,18 +174,15 @@ def _is_key(key: str) -> bool:
 
 async def answer(stream: trio.abc.Stream, response: Response, method: str = "GET") -> None:
     """Send a plain HTTP answer and wait a moment for the peer to close, so that it is not lost."""
-    connection = h11.Connection(h11.SERVER)
-    connection.receive_data(f"{method} / HTTP/1.0\r\n\r\n".encode("ascii"))
-    connection.next_event()
-    headers = [
-        ("Content-Type", response.content_type),
-        ("Content-Length", str(len(response.body))),
-        ("Connection", "close"),
-        ("Cache-Control", "no-store"),
-        *response.headers,
+    lines = [
+        f"HTTP/1.1 {response.status} {HTTPStatus(response.status).phrase}",
+        f"Content-Type: {response.content_type}",
+        f"Content-Length: {len(response.body)}",
+        "Connection: close",
+        "Cache-Control: no-store",
+        *(f"{name}: {value}" for name, value in response.headers),
     ]
-    data = connection.send(h11.Response(status_code=response.status, headers=headers))
-    assert data is not None
+    data = "\r\n".join(lines).encode("ascii") + b"\r\n\r\n"
     if method != "HEAD":
         data += response.body
     with trio.move_on_after(1):

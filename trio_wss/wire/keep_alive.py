@@ -1,6 +1,6 @@
 """Our own pings: a peer that is silent is asked once, then taken for gone.
 
-Off while nobody is inside receive(), since then no pong could be seen.
+Off while nobody reads the socket, since then no pong could be seen.
 """
 
 from math import inf
@@ -32,7 +32,7 @@ class KeepAlive:
         if lane.outbox.sealed or lane.closed:
             return inf
         heard, lane.heard = lane.heard, False
-        if heard or not lane.listening:
+        if heard or not lane.reading:
             self._asked = False
         elif self._asked:
             lane.outbox.fail()

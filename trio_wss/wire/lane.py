@@ -36,7 +36,6 @@ class Lane(trio.abc.Stream):
         "_gone",
         "_limits",
         "_parser",
-        "_reading",
         "_stream",
         "_wake",
         "_walker",
@@ -45,10 +44,10 @@ class Lane(trio.abc.Stream):
         "closed",
         "heard",
         "hungry",
-        "listening",
         "outbox",
         "over",
         "peer_closed",
+        "reading",
         "slow",
         "websocket",
         "when_hungry",
@@ -66,7 +65,6 @@ class Lane(trio.abc.Stream):
         self._feed = head  # for trio-websocket, from `_at` on
         self._at = 0
         self._early = rest  # read before its time
-        self._reading = False
         self._eof = False
         self._wake = trio.Event()  # something for trio-websocket
         self._calm: trio.Event | None = None
@@ -80,10 +78,10 @@ class Lane(trio.abc.Stream):
         self.hungry = False
         """trio-websocket has used up what it was given."""
         self.slow = False
-        self.listening = False
-        """Somebody waits for messages: what the peer sends is read."""
+        self.reading = False
+        """A task waits for bytes from the peer."""
         self.heard = False
-        """Something was read since somebody last set this to False."""
+        """A wait for bytes has ended since somebody last set this to False."""
         self.peer_closed = False
         """The peer's Close has come."""
         self.over = False
@@ -176,21 +174,20 @@ class Lane(trio.abc.Stream):
     async def _chunk(self) -> bytes:
         """What came from the peer; empty at its end, and when somebody else read to the close."""
         if self._early:
-            early, self._early = self._early, b""
             await trio.lowlevel.checkpoint()
+            early, self._early = self._early, b""
             return early
-        if self._reading:
+        if self.reading:
             await self._wait_closed()
             return b""
-        self._reading = True
+        self.reading = True
         try:
-            chunk = bytes(await self._stream.receive_some(_CHUNK))
+            return bytes(await self._stream.receive_some(_CHUNK))
         except (trio.BrokenResourceError, trio.ClosedResourceError):
-            chunk = b""
+            return b""
         finally:
-            self._reading = False
-        self.heard = True
-        return chunk
+            self.reading = False
+            self.heard = True
 
     def _sort(self, chunk: bytes) -> list[str | bytes]:
         """Part what came into messages, returned, and what trio-websocket must see."""

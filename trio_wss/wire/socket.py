@@ -62,17 +62,12 @@ class WebSocket:
         The socket is read only in here. Cancelling it loses nothing. Raises Closed.
         """
         lane = self._lane
-        lane.listening = True
-        try:
-            while not lane.slow:
-                await lane.settled()
-                self._check()
-                if batch := await lane.read():
-                    return batch
-            return [await self._slow_message()]
-        finally:
-            lane.listening = False
-            lane.heard = True
+        while not lane.slow:
+            await lane.settled()
+            self._check()
+            if batch := await lane.read():
+                return batch
+        return [await self._slow_message()]
 
     async def close(self, code: int = 1000, reason: str = "") -> None:
         """Send Close behind all that waits, wait for the peer's, close the socket.
