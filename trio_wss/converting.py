@@ -6,9 +6,7 @@ import dataclasses
 from base64 import b64decode, b64encode
 from collections import Counter, OrderedDict, abc, defaultdict, deque
 from collections.abc import Callable, Iterable
-from contextlib import suppress
 from datetime import date, datetime, time
-from enum import Enum
 from functools import partial
 from types import NoneType, UnionType
 from typing import Any, Final, Literal, Union, get_args, get_origin, is_typeddict
@@ -19,7 +17,21 @@ from cattrs import BaseValidationError, IterableValidationError
 from cattrs.errors import CattrsError, IterableValidationNote
 from cattrs.preconf.orjson import make_converter
 
-Hook = Callable[[Any, Any], Any]
+from trio_wss.scalars import (
+    KINDS,
+    PRIMITIVES,
+    Fault,
+    Hook,
+    boolean_hook,
+    integer_hook,
+    literal_hook,
+    literals_by_value,
+    null_hook,
+    number_hook,
+    one_of,
+    string_hook,
+    text_hook,
+)
 
 FAULTS_TOLD: Final = 5
 """So many faults of one value are told; the search for more would be the client's to demand."""
@@ -35,70 +47,9 @@ WRONG_DATA: Final = (
 )
 """What hooks, validators and classes raise for data that is wrong. Anything else is a bug."""
 
-_KINDS: Final = {
-    dict: "an object",
-    list: "an array",
-    str: "a string",
-    bool: "a boolean",
-    int: "an integer",
-    float: "a number",
-    NoneType: "null",
-}
-_PRIMITIVES: Final = (str, bool, int, float, NoneType)
-
-
-class Fault(ValueError):
-    """A fault found here: its text is made of types alone."""
-
-    def __init__(self, expected: str, value: Any, but: str = "") -> None:
-        kind = but or _KINDS.get(type(value)) or type(value).__name__
-        super().__init__(f"expected {expected}, not {kind}")
-
-
 converter: Final = make_converter(detailed_validation=True)
 """The cattrs converter of every app. Register hooks for your own types here, before the handlers
 that use them are registered."""
-
-
-def _string(value: Any, type_: Any) -> Any:
-    if type(value) is not str:
-        raise Fault("a string", value)
-    return value if type_ is str else type_(value)  # a subclass, such as a StrEnum
-
-
-def _integer(value: Any, type_: Any) -> Any:
-    if type(value) is not int:
-        raise Fault("an integer", value)
-    return value if type_ is int else type_(value)  # a subclass, such as an IntEnum
-
-
-def _number(value: Any, type_: Any) -> Any:
-    if type(value) is not float and type(value) is not int:
-        raise Fault("a number", value)
-    return type_(value)
-
-
-def _boolean(value: Any, _: Any) -> bool:
-    if type(value) is not bool:
-        raise Fault("a boolean", value)
-    return value
-
-
-def _null(value: Any, _: Any) -> None:
-    if value is not None:
-        raise Fault("null", value)
-
-
-def _text(expected: str, parse: Callable[[str], Any]) -> Hook:
-    """The hook of a type that travels as a string in a format of its own."""
-
-    def hook(value: Any, _: Any) -> Any:
-        if type(value) is str:
-            with suppress(ValueError):
-                return parse(value)
-        raise Fault(expected, value)
-
-    return hook
 
 
 def _object(compiled: Hook, cls: Any) -> Hook:
@@ -232,25 +183,9 @@ def _key_hook(type_: Any) -> Hook:
     hook = _late(type_)
     for kind in (int, float):
         if isinstance(type_, type) and issubclass(type_, kind):
-            parse = _text(_KINDS[kind], kind)
+            parse = text_hook(f"{KINDS[kind]} as the key", kind)
             return lambda value, type_: hook(parse(value, kind), type_)
     return hook
-
-
-def _literal_hook(type_: Any) -> Hook:
-    known = {}
-    for literal in get_args(type_):
-        plain = literal.value if isinstance(literal, Enum) else literal
-        known[type(plain), plain] = literal
-    expected = "one of " + ", ".join(repr(plain) for _, plain in known)
-
-    def one_of(value: Any, _: Any) -> Any:
-        try:
-            return known[type(value), value]
-        except (KeyError, TypeError):  # TypeError: a list or an object has no hash
-            raise Fault(expected, value, "another") from None
-
-    return one_of
 
 
 def _has_primitives(type_: Any) -> bool:
@@ -259,32 +194,30 @@ def _has_primitives(type_: Any) -> bool:
         return False
     members = get_args(type_)
     return not (len(members) == 2 and NoneType in members) and any(
-        member in _PRIMITIVES or get_origin(member) is Literal for member in members
+        member in PRIMITIVES or get_origin(member) is Literal for member in members
     )
 
 
 def _union_hook(type_: Any) -> Hook:
     members = get_args(type_)
-    kinds = [member for member in members if member in _PRIMITIVES]
+    literals = [member for member in members if get_origin(member) is Literal]
+    known = literals_by_value(literal for member in literals for literal in get_args(member))
+    kinds = [member for member in members if member in PRIMITIVES]
     taken = {*kinds, int} if float in kinds else set(kinds)
-    literals = [_literal_hook(member) for member in members if get_origin(member) is Literal]
-    others = tuple(
-        member for member in members if member not in kinds and get_origin(member) is not Literal
-    )
+    expected = " or ".join([KINDS[kind] for kind in kinds] + [one_of(known)] * bool(known))
+    others = tuple(member for member in members if member not in (*kinds, *literals))
     rest = Union[others] if others else None  # noqa: UP007  # made at run time
     hook = _late(rest) if others else None
 
     def union(value: Any, _: Any) -> Any:
         if type(value) in taken:
             return value
-        for literal in literals:
-            with suppress(Fault):
-                return literal(value, None)
+        if type(value) in PRIMITIVES and (type(value), value) in known:
+            return known[type(value), value]
         if hook is None:
             raise Fault(expected, value)
         return hook(value, rest)
 
-    expected = " or ".join(_KINDS[kind] for kind in kinds)
     return union
 
 
@@ -294,22 +227,22 @@ def _is_class(type_: Any) -> bool:
 
 def _register() -> None:
     kinds: list[tuple[Any, Hook]] = [
-        (str, _string),
-        (int, _integer),
-        (float, _number),
-        (bool, _boolean),
-        (NoneType, _null),
-        (bytes, _text("a string in base64", partial(b64decode, validate=True))),
-        (datetime, _text("a time in ISO 8601", datetime.fromisoformat)),
-        (date, _text("a date in ISO 8601", date.fromisoformat)),
-        (time, _text("a time of day in ISO 8601", time.fromisoformat)),
-        (UUID, _text("a UUID", UUID)),
+        (str, string_hook),
+        (int, integer_hook),
+        (float, number_hook),
+        (bool, boolean_hook),
+        (NoneType, null_hook),
+        (bytes, text_hook("a string in base64", partial(b64decode, validate=True))),
+        (datetime, text_hook("a time in ISO 8601", datetime.fromisoformat)),
+        (date, text_hook("a date in ISO 8601", date.fromisoformat)),
+        (time, text_hook("a time of day in ISO 8601", time.fromisoformat)),
+        (UUID, text_hook("a UUID", UUID)),
     ]
     for kind, hook in kinds:
         converter.register_structure_hook(kind, hook)
     factories: list[tuple[Callable[[Any], bool], Callable[[Any], Hook]]] = [
         (_has_primitives, _union_hook),
-        (lambda type_: get_origin(type_) is Literal, _literal_hook),
+        (lambda type_: get_origin(type_) is Literal, literal_hook),
         (lambda type_: _origin(type_) in _ARRAYS, _array_hook),
         (lambda type_: _origin(type_) in _OBJECTS, _mapping_hook),
         (_is_fixed_tuple, _fixed_tuple_hook),

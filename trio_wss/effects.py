@@ -2,12 +2,13 @@
 or checks anything; the set is closed, the plan checks it and the executor alone applies it."""
 
 from collections.abc import Iterable, Sequence
-from typing import Any, Final, NoReturn, TypeAlias
+from typing import Any, Final, NoReturn, TypeAlias, final
 
 from attrs import field as attr
 from attrs import frozen
 
 
+@final
 class Result:
     """Stands for the outcome of `effect` in the data of the same commit's replies and broadcasts.
 
@@ -56,6 +57,7 @@ class _WithResult:
         return Result(self)
 
 
+@final
 @frozen
 class Reply:
     """Answer the client that sent the event; at most one per event, none in `on_disconnect`."""
@@ -64,6 +66,7 @@ class Reply:
     data: Any = None
 
 
+@final
 @frozen
 class Broadcast:
     """Send to every member of `topic`, on every node, in one order.
@@ -77,6 +80,7 @@ class Broadcast:
     volatile: bool = attr(default=False, kw_only=True)
 
 
+@final
 @frozen
 class Close:
     """Close this connection, behind what was sent before, with a code of RFC 6455 §7.4."""
@@ -85,6 +89,7 @@ class Close:
     reason: str = ""
 
 
+@final
 @frozen
 class Join:
     """Make this session a member of `topic`. `info` is what `Members` shows of it."""
@@ -93,6 +98,7 @@ class Join:
     info: Any = None
 
 
+@final
 @frozen
 class Leave:
     """End this session's membership of `topic`."""
@@ -100,6 +106,7 @@ class Leave:
     topic: str
 
 
+@final
 @frozen
 class Store:
     """Set `key` to `value`. With `ttl` (seconds) it expires, without it the key is permanent."""
@@ -109,6 +116,7 @@ class Store:
     ttl: float | None = attr(default=None, kw_only=True)
 
 
+@final
 @frozen
 class Delete:
     """Remove `key`, whatever it holds."""
@@ -116,6 +124,7 @@ class Delete:
     key: str
 
 
+@final
 @frozen
 class Increment(_WithResult):
     """Add `by` to the counter `key`. `.result` is the new value.
@@ -128,6 +137,7 @@ class Increment(_WithResult):
     ttl: float | None = attr(default=None, kw_only=True)
 
 
+@final
 @frozen
 class Append(_WithResult):
     """Append to the list `key` and keep its last `limit` items. `.result` is the length after.
@@ -141,6 +151,7 @@ class Append(_WithResult):
     ttl: float | None = attr(default=None, kw_only=True)
 
 
+@final
 @frozen
 class Put(_WithResult):
     """Set one field of the map `key`. `.result` is 1 if the field is new, else 0.
@@ -154,6 +165,7 @@ class Put(_WithResult):
     ttl: float | None = attr(default=None, kw_only=True)
 
 
+@final
 @frozen
 class Drop(_WithResult):
     """Remove one field of the map `key`. `.result` is 1 if it was there, else 0."""
@@ -162,6 +174,7 @@ class Drop(_WithResult):
     field: str
 
 
+@final
 @frozen
 class Add(_WithResult):
     """Add to the set `key`. `.result` is 1 if the member is new, else 0.
@@ -174,6 +187,7 @@ class Add(_WithResult):
     ttl: float | None = attr(default=None, kw_only=True)
 
 
+@final
 @frozen
 class Remove(_WithResult):
     """Remove from the set `key`. `.result` is 1 if the member was there, else 0."""

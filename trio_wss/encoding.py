@@ -10,9 +10,10 @@ import orjson
 from cattrs import BaseValidationError, StructureHandlerNotFoundError
 from cattrs.errors import AttributeValidationNote, IterableValidationNote
 
-from trio_wss.converting import FAULTS_TOLD, WRONG_DATA, Fault, Hook, converter
+from trio_wss.converting import FAULTS_TOLD, WRONG_DATA, converter
 from trio_wss.effects import Effect, Result, position
 from trio_wss.errors import Invalid, PlanError, RegistrationError
+from trio_wss.scalars import Fault, Hook
 
 T = TypeVar("T")
 
@@ -75,6 +76,7 @@ def _refuse_not_finite(value: Any) -> None:
             if not math.isfinite(item):
                 raise PlanError(f"{item} is no JSON number")
         elif isinstance(item, dict):
+            rest.extend(item)
             rest.extend(item.values())
         elif isinstance(item, list | tuple):
             rest.extend(item)
@@ -158,6 +160,8 @@ def _faults(error: BaseException, path: str) -> Iterator[tuple[str, str]]:
         yield path, str(error)
     else:  # of a validator or a user's hook; attrs' validators put the data among the args
         text = error.args[0] if error.args and isinstance(error.args[0], str) else ""
+        if isinstance(error, LookupError):
+            text = f"{text:.80} is not known here"
         yield path, text[:200] or type(error).__name__
 
 

@@ -9,11 +9,12 @@ from operator import itemgetter
 from random import Random
 from typing import Any, Final, final
 
-from trio_wss.converting import WRONG_DATA, Hook, nothing_of
+from trio_wss.converting import WRONG_DATA, nothing_of
 from trio_wss.effects import EFFECTS, Effect
 from trio_wss.encoding import decode, explained, structurer
 from trio_wss.errors import Invalid, PlanError, Refused, RegistrationError
 from trio_wss.reads import Client, ReadRequest, is_implied
+from trio_wss.scalars import Hook
 from trio_wss.signatures import NO_DEFAULT, Parameter, parameters_of
 from trio_wss.templates import Template, compile_template, name_of, takes_none
 

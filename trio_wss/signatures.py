@@ -50,6 +50,8 @@ def parameters_of(
         signature = inspect.signature(function)
     except (TypeError, ValueError) as error:
         raise RegistrationError(f"{where} is not a function: {error}") from error
+    # A caller's names count only for a handler that is written inside a function.
+    local = localns if "<locals>" in getattr(function, "__qualname__", "") else None
     found: list[Parameter] = []
     for given in signature.parameters.values():
         place = f"{where}, parameter {given.name!r}"
@@ -60,7 +62,7 @@ def parameters_of(
                 f"{place} needs an annotation: the event's class, Client, or "
                 'Annotated[T, Read("key")]'
             )
-        type_ = _resolved(given.annotation, function, localns, place)
+        type_ = _resolved(given.annotation, function, local, place)
         parameter = _parameter(given, type_, place)
         if parameter.role == "event":
             _check_event(found, parameter, takes_event, place)

@@ -1,0 +1,45 @@
+"""Errors say whose fault it was, and show it."""
+
+import pickle
+
+import pytest
+
+from trio_wss import errors
+from trio_wss.errors import CODES, Invalid, Refused, WssError
+
+
+def test_every_error_is_a_wss_error() -> None:
+    kinds = [kind for kind in vars(errors).values() if isinstance(kind, type)]
+    assert len(kinds) == 7
+    assert all(issubclass(kind, WssError) for kind in kinds)
+
+
+def test_refused_carries_code_and_message() -> None:
+    refused = Refused("not_your_turn", "Wait for your turn.")
+    assert (refused.code, refused.message) == ("not_your_turn", "Wait for your turn.")
+    assert str(refused) == "not_your_turn: Wait for your turn."
+    assert str(Refused("no")) == "no"
+
+
+@pytest.mark.parametrize("code", ["", "Not", "not your turn", "a" * 65, "é", "a\n"])
+def test_refused_takes_no_other_code(code: str) -> None:
+    with pytest.raises(ValueError, match="a Refused code is"):
+        Refused(code)
+
+
+def test_refused_cannot_claim_that_the_outcome_is_unknown() -> None:
+    assert "unavailable" in CODES
+    with pytest.raises(ValueError, match="server's own"):
+        Refused("unavailable")
+
+
+def test_invalid_says_where() -> None:
+    invalid = Invalid("data.n: is missing", "data.n")
+    assert (str(invalid), invalid.path) == ("data.n: is missing", "data.n")
+    assert Invalid("not JSON").path == ""
+
+
+@pytest.mark.parametrize("error", [Refused("no", "really"), Invalid("wrong", "data")])
+def test_errors_survive_pickling(error: WssError) -> None:
+    again = pickle.loads(pickle.dumps(error))
+    assert vars(again) == vars(error)
