@@ -45,13 +45,13 @@ async def serve(
     if shutdown is None:
         shutdown = trio.Event()
     async with trio.open_nursery() as services:
-        linked = trio.Event()
-        services.start_soon(_keep_link, node, linked)
+        registered = trio.Event()
+        services.start_soon(_keep_link, node)
         services.start_soon(node.hub.run, node.catch_up.fill_gap)
-        services.start_soon(_keep_registered, node)
+        services.start_soon(_keep_registered, node, registered)
         services.start_soon(_leave_a_dead_redis, node)
         with trio.move_on_after(FIRST_LINK):
-            await linked.wait()
+            await registered.wait()  # so that who reads "listening" is not turned away
         listeners = listeners or await _listen(settings)
         node.host, node.port = listeners[0].socket.getsockname()[:2]
         async with trio.open_nursery() as connections:
@@ -101,7 +101,7 @@ async def _listen(settings: Settings) -> list[trio.SocketListener]:
     return found
 
 
-async def _keep_link(node: Node, linked: trio.Event) -> None:
+async def _keep_link(node: Node) -> None:
     """Keep the link to Redis: when it is lost, take it up again, with back-off and jitter."""
     first, most = BACK_OFF
     pause = first
@@ -110,7 +110,6 @@ async def _keep_link(node: Node, linked: trio.Event) -> None:
         try:
             async with trio.open_nursery() as nursery:
                 await nursery.start(node.link.run)
-                linked.set()
                 log.info("linked to Redis", node=node.id)
         except* LinkLost as lost:
             log.warning("Redis is away", reason=str(lost.exceptions[0]))
@@ -120,7 +119,7 @@ async def _keep_link(node: Node, linked: trio.Event) -> None:
         pause = min(pause * 2, most)
 
 
-async def _keep_registered(node: Node) -> None:
+async def _keep_registered(node: Node, registered: trio.Event) -> None:
     """Hold the node's lease. Its record gone means that its sessions are gone too."""
     while True:
         try:
@@ -133,6 +132,8 @@ async def _keep_registered(node: Node) -> None:
             await send_away(node, BEAT, "the node lost its sessions")
             continue
         node.registered = there
+        if there:
+            registered.set()
         await trio.sleep(BEAT if there else BEAT / 10)
 
 
