@@ -134,6 +134,17 @@ async def test_events_come_in_order_and_end_with_the_client() -> None:
     assert got == [Event("said", n, "a", "x", n) for n in (1, 2)]
 
 
+async def test_closing_under_a_flood_of_events() -> None:
+    async def flood(peer: Peer) -> None:
+        while True:
+            await peer.put(event="said")
+
+    async with server(flood) as url:
+        for _ in range(20):
+            async with connect(url, buffer=100_000) as client:
+                await client.receive()
+
+
 async def test_events_that_came_before_the_close_are_still_taken() -> None:
     async def leave(peer: Peer) -> None:
         await peer.put(event="bye")

@@ -2,6 +2,7 @@
 
 import importlib
 import sys
+import sysconfig
 import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -12,6 +13,9 @@ from trio_wss.app import App
 from trio_wss.errors import RegistrationError, SettingsError
 
 DEMO = "trio_wss.demo:app"
+
+_OURS = Path(__file__).parents[1]
+_STDLIB = Path(sysconfig.get_paths()["stdlib"])
 
 # What a module does wrong when it is imported. Anything more exotic keeps its traceback.
 _FAULTS = (
@@ -90,9 +94,9 @@ def _place(error: BaseException) -> str:
     """The file and line of the user's that raised, or "": never one of ours or Python's."""
     if isinstance(error, SyntaxError):
         return ""  # its text names the file and the line
-    ours = Path(__file__).parents[1]
     for frame in reversed(traceback.extract_tb(error.__traceback__)):
         path = Path(frame.filename)
-        if path.is_file() and ours not in path.parents and "importlib" not in path.parts:
+        pythons = _STDLIB in path.parents and "site-packages" not in path.parts
+        if path.is_file() and not pythons and _OURS not in path.parents:
             return f" ({path.name}, line {frame.lineno})"
     return ""

@@ -160,8 +160,10 @@ class Client:
     async def run_reader(self) -> None:
         """Take what comes until the connection ends, and tell why; `connect` runs it."""
         try:
-            while True:
-                self._take(await self._socket.get_message())
+            while self._lost is None:
+                message = await self._socket.get_message()
+                if self._lost is None:  # else we have closed meanwhile
+                    self._take(message)
         except ConnectionClosed as closed:
             code = closed.reason.code if closed.reason else 1006
             self._end(ConnectionLost(code, (closed.reason and closed.reason.reason) or ""))
