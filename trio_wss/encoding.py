@@ -20,6 +20,13 @@ T = TypeVar("T")
 MAX_DEPTH: Final = 64
 """So deep may the arrays and objects of a message be nested."""
 
+_REASONS: Final = {  # orjson's words and ours
+    "Integer exceeds 64-bit range": "an integer is beyond 64 bits",
+    "str is not valid UTF-8: surrogates not allowed": "a text holds a lone surrogate",
+    "Dict key must a type serializable with OPT_NON_STR_KEYS": "a key is no string or number",
+    "Recursion limit reached": "it is nested too deep",
+}
+
 
 def encode(value: Any, results: list[Effect] | None = None) -> bytes:
     """`value` as JSON. Beyond plain data: attrs classes, sets and whatever `converter` has a hook
@@ -46,10 +53,8 @@ def _encode_with_any_keys(value: Any, results: list[Effect] | None) -> bytes:
         cause = error.__cause__
         if isinstance(cause, PlanError):
             raise cause from None
-        reason = str(cause or error).replace(
-            "Dict key must a type serializable with OPT_NON_STR_KEYS",
-            "a key is no string or number",
-        )
+        reason = str(cause or error)
+        reason = _REASONS.get(reason, reason)
         raise PlanError(f"this data cannot be written as JSON: {reason}") from error
 
 

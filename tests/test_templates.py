@@ -1,0 +1,225 @@
+"""A template that cannot work stops the start, with the names there are."""
+
+import dataclasses
+from datetime import date
+from enum import Enum
+from typing import Annotated, Any, Generic, NamedTuple, NewType, TypedDict, TypeVar
+from uuid import UUID
+
+import pytest
+from attrs import frozen
+from hypothesis import given
+from hypothesis import strategies as st
+
+from trio_wss.errors import Invalid, RegistrationError
+from trio_wss.reads import Client
+from trio_wss.templates import compile_template, takes_none
+
+T = TypeVar("T")
+GameId = NewType("GameId", str)
+
+
+class Colour(Enum):
+    RED = "red"
+
+
+@frozen
+class Place:
+    x: int
+    name: str | None = None
+
+    @property
+    def label(self) -> str:
+        return f"x{self.x}"
+
+
+@dataclasses.dataclass
+class Point:
+    n: int
+
+
+class Pair(NamedTuple):
+    n: int
+
+
+class Options(TypedDict):
+    n: int
+
+
+@frozen
+class Box(Generic[T]):
+    value: T
+
+
+@frozen
+class Other:
+    x: int
+    z: int
+
+
+@frozen
+class Move:
+    game: str
+    seat: int
+    place: Place
+    maybe: Place | None
+    colour: Colour
+    when: date
+    ident: UUID
+    flag: bool
+    tags: list[str]
+    options: Options
+    mapping: dict[str, int]
+    anything: Any
+    point: Point
+    pair: Pair
+    box: Box[str]
+    both: Place | Other
+    game_id: Annotated[GameId, "note"]
+    later: "Place"
+
+
+MOVE = Move(
+    game="g",
+    seat=3,
+    place=Place(1, "home"),
+    maybe=None,
+    colour=Colour.RED,
+    when=date(2024, 1, 2),
+    ident=UUID(int=1),
+    flag=True,
+    tags=[],
+    options={"n": 5},
+    mapping={"a": 1},
+    anything={"team": {"id": "red"}, "list": []},
+    point=Point(6),
+    pair=Pair(7),
+    box=Box("in"),
+    both=Other(8, 9),
+    game_id=GameId("gid"),
+    later=Place(10),
+)
+CLIENT = Client("s1", "ann", {"team": "blue"}, {"room": "tea"})
+ROOTS = {"event": Move, "client": Client}
+
+
+@pytest.mark.parametrize(
+    ("text", "key"),
+    [
+        ("plain", "plain"),
+        ("100%", "100%"),
+        ("{{braces}}", "{braces}"),
+        ("%s:{event.game}%", "%s:g%"),
+        ("game:{event.game}:{event.seat}", "game:g:3"),
+        ("{client.session}/{client.user}", "s1/ann"),
+        ("{client.query.room}", "tea"),
+        ("{client.info.team}", "blue"),
+        ("{event.place.x}{event.place.name}{event.place.label}", "1homex1"),
+        ("{event.colour}", "red"),
+        ("{event.when}", "2024-01-02"),
+        ("{event.ident}", str(UUID(int=1))),
+        ("{event.flag}", "true"),
+        ("{event.options.n}", "5"),
+        ("{event.mapping.a}", "1"),
+        ("{event.anything.team.id}", "red"),
+        ("{event.point.n}", "6"),
+        ("{event.pair.n}", "7"),
+        ("{event.box.value}", "in"),
+        ("{event.both.x}", "8"),
+        ("{event.game_id}", "gid"),
+        ("{event.later.x}", "10"),
+    ],
+)
+def test_fill(text: str, key: str) -> None:
+    assert compile_template(text, ROOTS).fill(MOVE, CLIENT) == key
+
+
+@pytest.mark.parametrize(
+    ("text", "why"),
+    [
+        ("", "must not be empty"),
+        ("{event.gmae}", r"Move has anything, both, .*; not 'gmae'"),
+        ("{event.place.y}", "Place has label, name, x; not 'y'"),
+        ("{event.seat.y}", "int has no fields; not 'y'"),
+        ("{event.both.z}", "has x; not 'z'"),
+        ("{event.point.m}", "Point has n; not 'm'"),
+        ("{event.pair.m}", "Pair has n; not 'm'"),
+        ("{event.game.}", "str has no fields; not ''"),
+        ("{event}", "is a Move, which has no place in a key"),
+        ("{event.place}", "is a Place, which has no place"),
+        ("{event.tags}", "is a list, which has no place"),
+        ("{event.mapping}", "is a dict, which has no place"),
+        ("{event.maybe}", "which has no place in a key"),
+        ("{event.point}", "is a Point, which has no place"),
+        ("{client}", r"should be \{event.…\} or \{client.…\}"),
+        ("{client.name}", "Client has info, query, session, user; not 'name'"),
+        ("{client.query}", "is a Mapping, which has no place"),
+        ("{game}", r"should be \{event.…\} or \{client.…\}"),
+        ("{}", "should be"),
+        ("{event.tags[0]}", r"not 'tags\[0\]'"),
+        ("{event.game!r}", "takes no format"),
+        ("{event.game:>5}", "takes no format"),
+        ("{event.game", "expected '}'"),
+        ("a}", "Single '}'"),
+        ("k" * 257, "1 to 256 bytes"),
+        ("é" * 129, "1 to 256 bytes"),
+    ],
+)
+def test_what_can_never_work_stops_the_start(text: str, why: str) -> None:
+    with pytest.raises(RegistrationError, match=why):
+        compile_template(text, ROOTS)
+
+
+def test_without_an_event_there_is_none_to_name() -> None:
+    with pytest.raises(RegistrationError, match=r"should be \{client.…\}$"):
+        compile_template("{event.game}", {"client": Client})
+
+
+def test_the_event_itself_may_be_the_key() -> None:
+    template = compile_template("game:{event}", {"event": str})
+    assert template.fill("g", CLIENT) == "game:g"
+    assert (template.prefix, template.fixed, template.path) == ("game:", False, "data")
+
+
+@pytest.mark.parametrize(
+    ("text", "path"),
+    [
+        ("{event.maybe.x}", "data.maybe.x"),
+        ("{event.later.name}", "data.later.name"),
+        ("{event.mapping.b}", "data.mapping.b"),
+        ("{event.anything.team.id.more}", "data.anything.team.id.more"),
+        ("{event.anything.list}", "data.anything.list"),
+        ("{client.query.place}", "client.query.place"),
+        ("{client.info.nothing}", "client.info.nothing"),
+    ],
+)
+def test_what_is_not_there_is_invalid(text: str, path: str) -> None:
+    with pytest.raises(Invalid) as caught:
+        compile_template(text, ROOTS).fill(MOVE, CLIENT)
+    assert caught.value.path == path
+    assert caught.value.message.startswith(f"{path}: ")
+
+
+def test_an_anonymous_client_has_no_user() -> None:
+    with pytest.raises(Invalid, match=r"^client\.user: is needed here$"):
+        compile_template("{client.user}", ROOTS).fill(MOVE, Client("s"))
+
+
+@pytest.mark.parametrize("game", ["", "x" * 257, "é" * 129])
+def test_a_key_has_1_to_256_bytes(game: str) -> None:
+    with pytest.raises(Invalid, match="1 to 256 bytes") as caught:
+        compile_template("{event}", {"event": str}).fill(game, CLIENT)
+    assert caught.value.path == "data"
+    assert len(caught.value.message) < 100
+
+
+@given(st.text(min_size=1, max_size=60), st.integers())
+def test_any_text_fills_in_as_it_is(game: str, seat: int) -> None:
+    template = compile_template("g:{event.n}:%d{{}}", {"event": Pair})
+    assert template.fill(Pair(seat), CLIENT) == f"g:{seat}:%d{{}}"
+    assert compile_template("{event}", {"event": str}).fill(game, CLIENT) == game
+
+
+def test_takes_none() -> None:
+    assert all(map(takes_none, (None, Any, object, int | None, Annotated[int | None, 1])))
+    assert not any(map(takes_none, (int, int | str, list[None], Place)))
