@@ -11,6 +11,8 @@ from pathlib import Path
 from typing import Any
 
 import redis
+from redis.backoff import NoBackoff
+from redis.retry import Retry
 
 from trio_wss.store.embedded import GUARD
 
@@ -60,8 +62,12 @@ class RedisServer:
 
     def client(self, **options: Any) -> redis.Redis:
         """A synchronous client; use it as a context manager."""
-        password = self.options.get("requirepass")
-        return redis.Redis(unix_socket_path=str(self.socket), password=password, **options)
+        return redis.Redis(
+            unix_socket_path=str(self.socket),
+            password=self.options.get("requirepass"),
+            retry=Retry(NoBackoff(), 0),
+            **options,
+        )
 
     def pause(self) -> None:
         """It still accepts connections and takes bytes (the kernel does), but never answers."""
