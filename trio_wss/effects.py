@@ -230,7 +230,8 @@ EFFECTS: Final[tuple[type, ...]] = (
 )
 
 Effects: TypeAlias = Effect | Iterable[Effect] | None
-"""What a handler returns: an effect, an iterable of them (a generator too), or None."""
+"""What a handler returns: an effect, an iterable of them, or None. A generator is annotated
+`Iterator[Effect]`, which is one of these."""
 
 
 def same(one: Effect, other: Effect) -> bool:

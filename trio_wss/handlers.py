@@ -10,7 +10,7 @@ from random import Random
 from typing import Any, Final, final
 
 from trio_wss.converting import WRONG_DATA, nothing_of
-from trio_wss.effects import EFFECTS, Effect
+from trio_wss.effects import EFFECTS, Effect, Result
 from trio_wss.encoding import decode, explained, structurer
 from trio_wss.errors import Invalid, PlanError, Refused, RegistrationError
 from trio_wss.reads import Client, ReadRequest, is_implied
@@ -131,7 +131,7 @@ class Handler:
         return self._drained(outcome)
 
     def _drained(self, outcome: Any) -> list[Effect]:
-        if not isinstance(outcome, Iterable) or isinstance(outcome, str | bytes | Mapping):
+        if not isinstance(outcome, Iterable) or isinstance(outcome, str | bytes | Mapping | Result):
             if inspect.iscoroutine(outcome):
                 outcome.close()  # or Python warns that it was never awaited
             raise self._not_allowed("returned", outcome)

@@ -7,6 +7,7 @@ from contextlib import suppress
 from datetime import date
 from enum import Enum
 from functools import partial
+from inspect import getattr_static
 from operator import attrgetter
 from string import Formatter
 from types import NoneType, UnionType
@@ -180,7 +181,7 @@ def _fields(cls: type) -> dict[str, Any]:
 
 
 def _properties(cls: type) -> dict[str, Any]:
-    return {name: Any for name in dir(cls) if isinstance(getattr(cls, name), property)}
+    return {name: Any for name in dir(cls) if isinstance(getattr_static(cls, name), property)}
 
 
 def kinds_of(type_: Any) -> list[Any]:

@@ -1,0 +1,135 @@
+"""The app is a table: what is registered is there, and what is registered wrongly is not."""
+
+from typing import Any
+
+import pytest
+
+from trio_wss import App, Client, Effects, Identity, Refused, RegistrationError, Reply, Request
+
+
+def enter(client: Client) -> Effects:
+    return Reply("hello")
+
+
+def test_decorators_return_the_function() -> None:
+    app = App()
+
+    def who(request: Request) -> Identity | None:
+        return None
+
+    async def who_later(request: Request) -> Identity | None:
+        return None
+
+    assert app.on("enter")(enter) is enter
+    assert app.on_connect(enter) is enter
+    assert app.on_disconnect(enter) is enter
+    assert app.authenticate(who) is who
+    assert App().authenticate(who_later) is who_later
+    assert app.handlers["enter"].function is enter
+    assert app.connect is not None
+    assert (app.connect.name, app.connect.function) == ("on_connect", enter)
+    assert app.disconnect is not None
+    assert app.disconnect.name == "on_disconnect"
+    assert app.authenticator is who
+
+
+def test_an_empty_app() -> None:
+    app = App()
+    assert dict(app.handlers) == {}
+    assert app.connect is None
+    assert app.disconnect is None
+    assert app.authenticator is None
+
+
+def test_the_table_is_not_changed_from_outside() -> None:
+    with pytest.raises(TypeError):
+        App().handlers["say"] = None  # type: ignore[index]  # the point of the test
+
+
+@pytest.mark.parametrize("name", ["", "x" * 65, "wss.say", 5, None, enter])
+def test_names_of_events(name: Any) -> None:
+    with pytest.raises(RegistrationError, match="event"):
+        App().on(name)
+
+
+def test_the_longest_name() -> None:
+    app = App()
+    app.on("x" * 64)(enter)
+    assert list(app.handlers) == ["x" * 64]
+
+
+def test_nothing_is_registered_twice() -> None:
+    app = App()
+    app.on("say")(enter)
+    app.on_connect(enter)
+    app.on_disconnect(enter)
+    app.authenticate(lambda request: None)
+    with pytest.raises(RegistrationError, match=r"event 'say' has a handler: <Handler .* enter>"):
+        app.on("say")(enter)
+    with pytest.raises(RegistrationError, match="on_connect has a handler"):
+        app.on_connect(enter)
+    with pytest.raises(RegistrationError, match="on_disconnect has a handler"):
+        app.on_disconnect(enter)
+    with pytest.raises(RegistrationError, match="authenticate is registered"):
+        app.authenticate(lambda request: None)
+
+
+def test_a_wrong_handler_is_not_registered() -> None:
+    app = App()
+
+    def wrong(event: Any, more: int) -> Effects: ...
+
+    with pytest.raises(RegistrationError):
+        app.on("say")(wrong)
+    with pytest.raises(RegistrationError):
+        app.on_connect(wrong)
+    assert dict(app.handlers) == {}
+    assert app.connect is None
+
+
+def test_history_is_the_first_match() -> None:
+    app = App(history=10, history_ttl=60)
+    app.topic("room:vip:*", history=1000, ttl=3600)
+    app.topic("room:*", history=50, ttl=30.5)
+    app.topic("cursor:?", history=0, ttl=1)
+    assert app.history("room:vip:a") == (1000, 3600.0)
+    assert app.history("room:a") == (50, 30.5)
+    assert app.history("room:a\nb") == (50, 30.5)
+    assert app.history("ROOM:a") == (10, 60.0)
+    assert app.history("my room:a") == (10, 60.0)
+    assert app.history("cursor:1") == (0, 1.0)
+    assert app.history("cursor:12") == (10, 60.0)
+    assert App().history("any") == (128, 300.0)
+
+
+@pytest.mark.parametrize(
+    ("history", "ttl"), [(-1, 1), (1.5, 1), ("1", 1), (1, 0), (1, -1), (1, "1"), (1, float("nan"))]
+)
+def test_history_is_checked(history: Any, ttl: Any) -> None:
+    with pytest.raises(RegistrationError, match="history, history_ttl"):
+        App(history=history, history_ttl=ttl)
+    with pytest.raises(RegistrationError, match=r"topic 'a\*'"):
+        App().topic("a*", history=history, ttl=ttl)
+
+
+def test_a_pattern_that_never_gets_its_turn_is_refused() -> None:
+    app = App()
+    app.topic("a*", history=1, ttl=1)
+    with pytest.raises(RegistrationError, match="first match wins"):
+        app.topic("a*", history=2, ttl=1)
+
+
+def test_authenticate_uses_up_what_it_takes_from_the_query() -> None:
+    app = App()
+
+    @app.authenticate
+    def who(request: Request) -> Identity | None:
+        if request.query.pop("token", "") != "secret":
+            raise Refused("unauthorised")
+        return Identity("ann", {"admin": True})
+
+    request = Request("/", query={"token": "secret", "room": "tea"})
+    assert who(request) == Identity("ann", {"admin": True})
+    assert request == Request("/", {}, {"room": "tea"}, None)
+    with pytest.raises(Refused):
+        who(request)
