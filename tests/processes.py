@@ -27,7 +27,7 @@ class Lines:
 
     async def until(self, pattern: str) -> re.Match[str]:
         """The first line not yet looked at that matches."""
-        with trio.fail_after(DEADLINE):
+        with trio.move_on_after(DEADLINE):
             while True:
                 end = self.text.find("\n", self._read)
                 if end < 0:
@@ -36,6 +36,7 @@ class Lines:
                 line, self._read = self.text[self._read : end], end + 1
                 if found := re.search(pattern, line):
                     return found
+        raise AssertionError(f"no {pattern!r} within {DEADLINE:g} s:\n{self.text}")
 
     async def rest(self) -> str:
         """All that was ever written, once the process has closed it."""
