@@ -93,6 +93,8 @@ async def trio_wss(
         **os.environ,
         "REDIS_SERVER": None,
         "SERVER_PORT": None,
+        "PYTHONUNBUFFERED": None,  # it would hide a missing flush
+        "PYTHONDONTWRITEBYTECODE": None,  # and this a stale .pyc
         "TMPDIR": str(temporary),
         **(env or {}),
     }

@@ -5,7 +5,7 @@ A wrong value raises SettingsError with one sentence that names the setting and 
 """
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -67,6 +67,10 @@ def _check_namespace(_: Any, attribute: "Attribute[str]", value: Any) -> None:
         )
 
 
+def _as_tuple(value: Iterable[str]) -> tuple[str, ...]:
+    return tuple(value)
+
+
 def _check_origins(_: Any, attribute: "Attribute[tuple[str, ...]]", value: Any) -> None:
     for origin in value:
         if not isinstance(origin, str) or not _ORIGIN.fullmatch(origin):
@@ -93,7 +97,7 @@ class Settings:
     namespace: str = field(default="wss", validator=_check_namespace)
     """What all keys begin with, as their hash tag: nodes of one namespace are one cluster."""
 
-    origins: tuple[str, ...] = field(default=(), converter=tuple, validator=_check_origins)
+    origins: tuple[str, ...] = field(default=(), converter=_as_tuple, validator=_check_origins)
     """Origins of browsers that may connect beside the node's own Host (RFC 6455 §10.2)."""
 
     max_connections: int = field(default=20_000, validator=_between(1, 10_000_000))

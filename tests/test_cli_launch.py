@@ -1,0 +1,56 @@
+"""trio_wss/cli/launch.py: what no single option can tell, and a child's command line."""
+
+from pathlib import Path
+
+import pytest
+
+from trio_wss.cli.apps import DEMO
+from trio_wss.cli.launch import Launch
+from trio_wss.errors import SettingsError
+from trio_wss.settings import Settings
+
+
+@pytest.mark.parametrize(
+    ("launch", "says"),
+    [
+        (Launch("a:b", Settings(redis="redis://db"), data=Path("d")), "--data is the embedded"),
+        (Launch("a:b", Settings(), workers=2, reload=True), "--reload works on one process"),
+        (Launch("a:b", Settings(redis="redis://db:x")), "REDIS_SERVER"),
+    ],
+)
+def test_what_does_not_go_together(launch: Launch, says: str) -> None:
+    with pytest.raises(SettingsError, match=says):
+        launch.check()
+
+
+def test_what_does() -> None:
+    Launch("a:b", Settings(redis="redis://db/1"), workers=2).check()
+    Launch("a:b", Settings(), data=Path("d"), reload=True).check()
+
+
+def test_a_child_gets_every_setting_that_a_flag_can_set(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SERVER_PORT", "1")
+    monkeypatch.setenv("OTHER", "kept")
+    monkeypatch.delenv("PYTHONDONTWRITEBYTECODE", raising=False)
+    settings = Settings(host="::1", namespace="n", origins=("http://a", "http://b"), drain=3)
+    launch = Launch("mine:app", settings, workers=2, log_format="json")
+    arguments, environment = launch.child(4000, "redis://:hush@db")
+    command = " ".join(arguments)
+    assert "-m trio_wss run --host ::1 --port 4000 --namespace n --drain 3" in command
+    assert "--log-format json --origin http://a --origin http://b mine:app" in command
+    assert "hush" not in command
+    assert environment["REDIS_SERVER"] == "redis://:hush@db"
+    assert environment["OTHER"] == "kept"
+    assert "SERVER_PORT" not in environment
+    assert "PYTHONDONTWRITEBYTECODE" not in environment
+
+
+def test_a_child_that_is_reloaded_trusts_no_pyc(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("PYTHONDONTWRITEBYTECODE", raising=False)
+    _, environment = Launch("mine:app", Settings(), reload=True).child(4000, "redis://db")
+    assert environment["PYTHONDONTWRITEBYTECODE"] == "1"
+
+
+def test_the_demo_is_known() -> None:
+    assert Launch(DEMO, Settings()).demo
+    assert not Launch("a:b", Settings()).demo
