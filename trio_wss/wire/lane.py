@@ -6,6 +6,7 @@ is read only when somebody asks, a chunk at a time; `aclose` is the only place t
 """
 
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Final, final
 
 import trio
@@ -136,26 +137,34 @@ class Lane(trio.abc.Stream):
         """For the interface; trio-websocket does not use it."""
         await trio.lowlevel.checkpoint()
 
-    async def aclose(self) -> None:
-        """Say Close if nobody has, wait for the peer's, and close. The outbox's writer sees to the
-        deadline; cancelled, it closes at once."""
+    async def farewell(self, code: int = 1000, reason: str = "") -> None:
+        """Say Close if nobody has, and wait for the peer's. The outbox's writer sees to the
+        deadline. Cancelled, it leaves the socket open: that is for `aclose`."""
         self.over = True
         self._calm_down()
+        if self.websocket is None or self._eof:
+            return
+        fault = self.websocket.closed  # trio-websocket sends no Close for a broken protocol
+        if fault is not None:
+            code, reason = fault.code, fault.reason or ""
+        self.outbox.seal(code, reason)
+        with suppress(trio.BrokenResourceError):
+            await self.outbox.sent()
+            self._skip(b"")  # the peer's Close may be here already
+            while not self._peer_done:
+                await self.read()
+
+    @property
+    def _peer_done(self) -> bool:
+        """Nothing more is to be had from the peer."""
+        return self.peer_closed or self._eof or self.closed
+
+    async def aclose(self) -> None:
+        """Say farewell and close; cancelled, close at once."""
         try:
-            if self.websocket is not None and not self._eof:
-                await self._farewell(self.websocket)
+            await self.farewell()
         finally:
             await self._shut()
-
-    async def _farewell(self, websocket: WebSocketConnection) -> None:
-        fault = websocket.closed  # trio-websocket sends no Close for a broken protocol
-        self.outbox.seal(fault.code if fault else 1000, (fault and fault.reason) or "")
-        try:
-            await self.outbox.sent()
-        except trio.BrokenResourceError:
-            return
-        while not (self.peer_closed or self._eof or self.closed):
-            await self.read()
 
     async def _shut(self) -> None:
         if self.closed:

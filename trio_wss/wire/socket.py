@@ -73,8 +73,9 @@ class WebSocket:
         """Send Close behind all that waits, wait for the peer's, close the socket.
 
         Takes at most `close_seconds`. On a connection that is closing already: wait for its end.
+        Cancelling it leaves the rest to the end of accept().
         """
-        self.outbox.seal(code, reason)
+        await self._lane.farewell(code, reason)
         await self._lane.aclose()
 
     async def _slow_message(self) -> str | bytes:

@@ -1,0 +1,112 @@
+"""Both ends of one connection in a test: the server's WebSocket, and its client's bare bytes."""
+
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from typing import Any, final
+
+import trio
+from trio.testing import memory_stream_pair
+
+from tests.echo import admit_all
+from tests.frames import HEAD
+from trio_wss.wire import Outbox, WebSocket, WireLimits, accept
+
+Pair = tuple[trio.abc.Stream, trio.abc.Stream]
+
+
+@final
+class Client:
+    """A client that speaks in bytes."""
+
+    def __init__(self, stream: trio.abc.Stream) -> None:
+        self.stream = stream
+        self._buffer = bytearray()
+
+    async def send(self, *pieces: bytes) -> None:
+        await self.stream.send_all(b"".join(pieces))
+
+    async def _need(self, size: int) -> None:
+        while len(self._buffer) < size:
+            chunk = await self.stream.receive_some()
+            if not chunk:
+                raise EOFError(bytes(self._buffer))
+            self._buffer += chunk
+
+    async def _take(self, size: int) -> bytes:
+        await self._need(size)
+        taken = bytes(self._buffer[:size])
+        del self._buffer[:size]
+        return taken
+
+    async def head(self) -> bytes:
+        while (end := self._buffer.find(b"\r\n\r\n")) < 0:
+            await self._need(len(self._buffer) + 1)
+        return await self._take(end + 4)
+
+    async def frame(self) -> tuple[int, bytes]:
+        """The next frame: first byte and payload. Raises EOFError at the end of the stream."""
+        first, size = await self._take(2)
+        if size > 125:
+            size = int.from_bytes(await self._take(2 if size == 126 else 8))
+        return first, await self._take(size)
+
+    async def frames(self) -> list[tuple[int, bytes]]:
+        """All frames until the server closes. Fails on a frame cut off."""
+        found: list[tuple[int, bytes]] = []
+        while True:
+            try:
+                await self._need(1)
+            except (EOFError, trio.BrokenResourceError):
+                return found
+            found.append(await self.frame())
+
+    async def text(self) -> str:
+        first, payload = await self.frame()
+        assert first == 0x81, (first, payload)
+        return payload.decode()
+
+
+@asynccontextmanager
+async def wire(
+    limits: WireLimits | None = None,
+    *,
+    pair: Pair | None = None,
+    early: bytes = b"",
+    on_dirty: Callable[[Outbox], None] = lambda outbox: None,
+    **options: Any,
+) -> AsyncIterator[tuple[Client, WebSocket]]:
+    """An open connection over `pair`; `early` comes in one segment with the head.
+
+    The client's end closes first unless the test fails, so that nothing waits for a farewell.
+    """
+    near, far = pair or memory_stream_pair()
+    client = Client(near)
+    options = {"plain": lambda head: None, "admit": admit_all, **options}
+    welcome = trio.Event()
+
+    async def knock() -> None:
+        await client.send(HEAD, early)
+        assert (await client.head()).startswith(b"HTTP/1.1 101 ")
+        welcome.set()
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(knock)
+        async with accept(
+            far, limits=limits or WireLimits(), on_dirty=on_dirty, **options
+        ) as socket:
+            assert socket is not None
+            await welcome.wait()
+            yield client, socket
+            await near.aclose()
+
+
+async def tcp_pair() -> tuple[trio.SocketStream, trio.SocketStream]:
+    """Two ends of a real connection with small buffers: client, server."""
+    [listener] = await trio.open_tcp_listeners(0, host="127.0.0.1")
+    listener.socket.setsockopt(trio.socket.SOL_SOCKET, trio.socket.SO_SNDBUF, 16384)
+    async with listener, trio.open_nursery() as nursery:
+        client = trio.socket.socket()
+        client.setsockopt(trio.socket.SOL_SOCKET, trio.socket.SO_RCVBUF, 16384)
+        nursery.start_soon(client.connect, listener.socket.getsockname())
+        server = await listener.accept()
+    return trio.SocketStream(client), server
