@@ -41,7 +41,7 @@ class RedisServer:
         for name, value in self.options.items():
             command += [f"--{name.replace('_', '-')}", value]
         self._guard = subprocess.Popen(
-            ["/bin/sh", "-c", GUARD, "test-redis", scratch, *command],
+            ["/bin/sh", "-c", GUARD, "test-redis", scratch, "4", *command],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
@@ -58,6 +58,7 @@ class RedisServer:
                 except redis.ConnectionError:
                     time.sleep(0.005)
         log = self._end()
+        self.close()
         raise RuntimeError(f"{self.binary} does not start: {log}")
 
     def client(self, **options: Any) -> redis.Redis:

@@ -15,7 +15,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Final
+from typing import IO, Final
 
 import trio
 
@@ -23,21 +23,22 @@ from trio_wss.errors import SettingsError
 from trio_wss.store.resp import pack
 
 _START: Final = 30.0  # seconds until it must answer PING; an append-only file is read meanwhile
-_STOP: Final = 5.0  # seconds for a last flush; then it is killed
+_FLUSH: Final = 4.0  # seconds for the end in order; then it is killed
 _LONGEST: Final = 99  # bytes of a socket's path: the kernel's limit is 103 on macOS, 107 on Linux
 _SOCKET: Final = "redis.sock"
 _CURE: Final = "install trio-wss[embedded] or set REDIS_SERVER"
 
-# $1 is the folder, the rest the server's command line. Signals of the terminal are not for us, and
-# the server sets its own. `kill 0` takes along the watcher and its sleep: the group is ours alone.
+# $1 is the folder, $2 the seconds for a last flush, the rest the server's command line; stderr is
+# what the server is to hold as long as it lives. The terminal's signals are the parent's affair.
+# `kill 0` takes along the watcher and its sleep: the process group is ours alone.
 GUARD: Final = """
 trap '' INT HUP TERM
-folder=$1; shift
-exec 3<&0
-"$@" </dev/null >"$folder/log" 2>&1 3<&- &
+folder=$1 seconds=$2; shift 2
+exec 3<&0 4>&2 2>/dev/null
+(trap - INT HUP TERM; exec "$@") </dev/null >"$folder/log" 2>&1 3<&- &
 server=$!
-{ read -r _; kill -TERM $server; kill -CONT $server; sleep 4; kill -KILL $server; } \
-<&3 >/dev/null 2>&1 &
+(read -r _; kill -TERM $server; kill -CONT $server; sleep "$seconds"; kill -KILL $server) \\
+    <&3 >/dev/null 4>&- &
 wait $server
 tail -n 5 "$folder/log"
 rm -rf "$folder"
@@ -97,48 +98,42 @@ def _new_folder() -> Path:
 
 
 async def _launch(binary: Path, folder: Path, data_dir: Path | None) -> trio.Process:
-    lock = () if data_dir is None else (_lock(data_dir),)
     command = [
-        *("/bin/sh", "-c", GUARD, "trio-wss-redis", str(folder)),
+        *("/bin/sh", "-c", GUARD, "trio-wss-redis", str(folder), f"{_FLUSH:g}"),
         *(str(binary), "--port", "0", "--unixsocket", str(folder / _SOCKET)),
         *("--unixsocketperm", "700", "--save", "", "--maxmemory-policy", "noeviction"),
         *("--appendonly", "no" if data_dir is None else "yes", "--loglevel", "warning"),
     ]
-    try:
+    with _locked(data_dir) as lock:
         return await trio.lowlevel.open_process(
             command,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
+            stderr=lock,  # so it is free when the server is gone, not before
             start_new_session=True,  # Ctrl-C is for the parent, which then stops us in order
             cwd=data_dir or folder,
-            pass_fds=lock,  # held by the server: it is free when the server is gone, not before
         )
-    except OSError as error:
-        raise SettingsError(f"{binary} cannot be run ({error}): {_CURE}") from error
-    finally:
-        for fd in lock:
-            os.close(fd)
 
 
-def _lock(data_dir: Path) -> int:
-    """An open file that holds the folder. Raises SettingsError when another server has it."""
+def _locked(data_dir: Path | None) -> IO[bytes]:
+    """An open file that is the right to the folder. Raises SettingsError when another has it."""
+    if data_dir is None:
+        return Path(os.devnull).open("ab")
     try:
         data_dir.mkdir(parents=True, exist_ok=True)
-        with (data_dir / "trio-wss.lock").open("ab") as file:
-            fd = fcntl.fcntl(file, fcntl.F_DUPFD_CLOEXEC, 10)  # the guard uses the digits itself
+        file = (data_dir / "trio-wss.lock").open("ab")
     except OSError as error:
         raise SettingsError(
             f"The data folder cannot be used ({error}): name another one"
         ) from error
     try:
-        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
-        os.close(fd)
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        file.close()
         raise SettingsError(
             f"The data folder {data_dir} is in use by another server: stop it or name another"
         ) from None
-    return fd
+    return file
 
 
 async def _until_ready(guard: trio.Process, socket: Path) -> None:
@@ -166,9 +161,9 @@ async def _stop(guard: trio.Process) -> None:
     with trio.CancelScope(shield=True):
         assert guard.stdin is not None
         await guard.stdin.aclose()
-        with trio.move_on_after(_STOP):
+        with trio.move_on_after(_FLUSH + 1):
             await guard.wait()
-        if guard.returncode is None:
+        if guard.returncode is None:  # the guard itself does not run
             os.killpg(guard.pid, signal.SIGKILL)
             await guard.wait()
         assert guard.stdout is not None

