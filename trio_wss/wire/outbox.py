@@ -99,13 +99,13 @@ class Outbox:
 
         From here the socket has `close_seconds`, whatever the peer does.
         """
-        if not self.sealed and not self.detached:
+        if self._bound >= 0:
             self.code, self.reason = code, reason
             self.seal_with(close_frame(code, reason))
 
     def seal_with(self, frame: bytes) -> None:
         """Queue `frame`, a Close made elsewhere, as the last one."""
-        if self.sealed or self.detached:
+        if self._bound < 0:
             return
         self.sealed = True
         self._bound = -1
