@@ -1,0 +1,224 @@
+"""trio_wss/cli/connect.py, through a pipe and at a terminal, against a server with a script."""
+
+import json
+import os
+import pty
+import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import trio
+
+from tests.peer import Peer, echo, server
+from tests.processes import DEADLINE, Lines, call
+from trio_wss.cli.connect import lines
+
+SCRIPT = str(Path(sys.executable).parent / "trio-wss")
+
+
+async def pipe(url: str, text: str, *options: str) -> tuple[int, list[dict[str, object]], str]:
+    """`… | trio-wss connect URL`: exit code, what it printed, and what it complained of."""
+    with trio.fail_after(DEADLINE):
+        done = await trio.run_process(
+            [SCRIPT, "connect", url, *options],
+            stdin=text.encode(),
+            capture_stdout=True,
+            capture_stderr=True,
+            check=False,
+        )
+    printed = [json.loads(line) for line in done.stdout.splitlines()]
+    return done.returncode, printed, done.stderr.decode()
+
+
+async def test_every_line_gets_its_answer() -> None:
+    async with server(echo) as url:
+        code, printed, err = await pipe(url, 'say {"n":1}\n\nsay\n  say   [2]  ')
+    assert (code, err) == (0, "")
+    assert printed == [
+        {"event": "ok", "re": 6, "data": {"n": 1}},
+        {"event": "ok", "re": 7},
+        {"event": "ok", "re": 8, "data": [2]},
+    ]
+
+
+async def test_a_thousand_lines_go_out_in_order() -> None:
+    async with server(echo) as url:
+        code, printed, _ = await pipe(url, "".join(f"say {n}\n" for n in range(1000)))
+    assert code == 0
+    assert [frame["data"] for frame in printed] == list(range(1000))
+
+
+async def test_an_error_answer_is_exit_code_1_and_the_rest_is_sent() -> None:
+    async def refuse_odd(peer: Peer) -> None:
+        while True:
+            frame = await peer.take()
+            if frame["data"] % 2:
+                data = {"code": "odd", "message": "I like even numbers."}
+                await peer.put(event="wss.error", re=frame["id"], data=data)
+            else:
+                await peer.put(event="ok", re=frame["id"])
+
+    async with server(refuse_odd) as url:
+        code, printed, _ = await pipe(url, "n 1\nn 2\n")
+    assert code == 1
+    assert [frame["event"] for frame in printed] == ["wss.error", "ok"]
+    assert printed[0]["data"] == {"code": "odd", "message": "I like even numbers."}
+
+
+async def test_broadcasts_are_printed_as_they_come() -> None:
+    async def broadcast(peer: Peer) -> None:
+        frame = await peer.take()
+        await peer.put(event="said", topic="a", epoch="x", offset=1, data="hi")
+        await peer.put(event="wss.ok", re=frame["id"])
+        await peer.until_closed()
+
+    async with server(broadcast) as url:
+        code, printed, _ = await pipe(url, "say\n")
+    assert code == 0
+    assert {"event": "said", "topic": "a", "epoch": "x", "offset": 1, "data": "hi"} in printed
+    assert {"event": "wss.ok", "re": 6} in printed
+
+
+async def test_a_line_that_is_no_json_is_told_and_the_rest_is_sent() -> None:
+    async with server(echo) as url:
+        code, printed, err = await pipe(url, "say {\nsay 2\n")
+    assert code == 1
+    assert "line 1: what follows say is not JSON" in err
+    assert printed == [{"event": "ok", "re": 6, "data": 2}]
+
+
+async def test_no_answer_in_time() -> None:
+    async def silent(peer: Peer) -> None:
+        await peer.until_closed()
+
+    async with server(silent) as url:
+        code, printed, err = await pipe(url, "say 1\n", "--timeout", "0.5")
+        assert (code, printed) == (1, [])
+        assert "line 1: no answer within 0.5 s" in err
+        code, printed, err = await pipe(url, "say\n" * 65, "--timeout", "0.5")
+        assert (code, printed) == (1, [])
+        assert "line 65: " in err
+
+
+async def test_a_lost_connection_is_told_once() -> None:
+    async def leave(peer: Peer) -> None:
+        await peer.take()
+        await peer.socket.aclose(1012, "restart")
+
+    async with server(leave) as url:
+        code, printed, err = await pipe(url, "say\n" * 50)
+    assert (code, printed) == (1, [])
+    assert err == "the connection was closed with 1012: restart\n"
+
+
+async def test_no_connection_is_one_sentence_and_exit_code_2(tmp_path: Path) -> None:
+    with trio.socket.socket() as held:
+        await held.bind(("127.0.0.1", 0))
+        url = f"ws://127.0.0.1:{held.getsockname()[1]}"
+        code, out, err = await call("connect", url, cwd=tmp_path)
+    assert (code, out, err.count("\n")) == (2, "", 1)
+    assert err.startswith(f"cannot connect to {url}")
+    code, out, err = await call("connect", "here", cwd=tmp_path)
+    assert (code, out) == (2, "")
+    assert 'here must be a URL such as "ws://' in err
+
+
+async def test_a_reader_that_has_gone_is_no_traceback() -> None:
+    """`trio-wss connect … | head -1`"""
+    out, into = os.pipe()
+    os.close(out)
+    async with server(echo) as url:
+        with trio.fail_after(DEADLINE):
+            done = await trio.run_process(
+                [SCRIPT, "connect", url],
+                stdin=b"say 1\n",
+                stdout=into,
+                capture_stderr=True,
+                check=False,
+            )
+    os.close(into)
+    assert (done.returncode, done.stderr) == (141, b"")
+
+
+@asynccontextmanager
+async def terminal(url: str) -> AsyncIterator[tuple[trio.Process, Lines, int]]:
+    """`trio-wss connect URL` at a terminal of its own: its process, its screen, its keyboard."""
+    ours, theirs = pty.openpty()
+    process = await trio.lowlevel.open_process(
+        [SCRIPT, "connect", url],
+        stdin=theirs,
+        stdout=theirs,
+        stderr=theirs,
+        start_new_session=True,
+    )
+    os.close(theirs)
+    keyboard = os.dup(ours)
+    try:
+        async with trio.lowlevel.FdStream(ours) as screen:
+            yield process, Lines(screen), keyboard
+    finally:
+        os.close(keyboard)
+        with trio.CancelScope(shield=True):
+            process.kill()
+            await process.wait()
+
+
+async def test_at_a_terminal_it_speaks_to_people() -> None:
+    async def chat(peer: Peer) -> None:
+        frame = await peer.take()
+        await peer.put(event="ok", re=frame["id"], data={"n": 1})
+        await peer.put(event="said", topic="room:a", epoch="x", offset=3, data=[1])
+        frame = await peer.take()
+        data = {"code": "no", "message": "Not now."}
+        await peer.put(event="wss.error", re=frame["id"], data=data)
+        await peer.until_closed()
+
+    async with server(chat) as url, terminal(url) as (process, screen, keyboard):
+        await screen.until("connected to node n1 as session s1")
+        await screen.until("Ctrl-D")
+        os.write(keyboard, b"say 1\n")
+        await screen.until(r'^ok \{"n":1\}\s*$')
+        await screen.until(r"^said room:a #3 \[1\]\s*$")
+        os.write(keyboard, b"say 2\n")
+        await screen.until(r"^error no: Not now\.\s*$")
+        os.write(keyboard, b"\x04")
+        with trio.fail_after(DEADLINE):
+            assert await process.wait() == 1
+        assert "Traceback" not in screen.text
+
+
+async def test_a_terminal_learns_of_a_lost_connection_while_it_waits_for_a_line() -> None:
+    leave = trio.Event()
+
+    async def until_told(peer: Peer) -> None:
+        await leave.wait()
+        await peer.socket.aclose(1012, "restart")
+
+    async with server(until_told) as url, terminal(url) as (process, screen, _):
+        await screen.until("Ctrl-D")
+        leave.set()
+        await screen.until("closed with 1012: restart")
+        with trio.fail_after(DEADLINE):
+            assert await process.wait() == 1
+        assert "Fatal" not in screen.text  # a thread left in stdin's lock would end so
+
+
+async def test_ctrl_c_at_a_terminal() -> None:
+    async with server(echo) as url, terminal(url) as (process, screen, _):
+        await screen.until("Ctrl-D")
+        os.killpg(process.pid, 2)
+        with trio.fail_after(DEADLINE):
+            assert await process.wait() == 130
+        assert "Traceback" not in screen.text
+
+
+async def test_lines_of_a_file_in_any_pieces() -> None:
+    out, into = os.pipe()
+    os.write(into, b"one\ntw")
+    read = lines(out)
+    assert await anext(read) == b"one"
+    os.write(into, b"o\n\nrest")
+    os.close(into)
+    assert [line async for line in read] == [b"two", b"", b"rest"]
+    os.close(out)
