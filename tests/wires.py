@@ -60,6 +60,14 @@ class Client:
                 return found
             found.append(await self.frame())
 
+    async def rest(self) -> bytes:
+        """All that comes until the server closes."""
+        try:
+            while True:
+                await self._need(len(self._buffer) + 1)
+        except (EOFError, trio.BrokenResourceError):
+            return await self._take(len(self._buffer))
+
     async def text(self) -> str:
         first, payload = await self.frame()
         assert first == 0x81, (first, payload)

@@ -1,0 +1,318 @@
+"""The request head: what becomes a WebSocket, and the HTTP answers to all that does not."""
+
+import ssl
+import subprocess
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+
+import pytest
+import trio
+from trio.testing import MockClock, memory_stream_pair, wait_all_tasks_blocked
+
+from tests.echo import admit_all, echo
+from tests.frames import HEAD, close, text
+from tests.wires import Client, tcp_pair
+from trio_wss.wire import Head, Response, WebSocket, WireLimits, accept
+from trio_wss.wire.head import origin_allowed, remote_address
+
+LIMITS = WireLimits()
+Admit = Callable[[Head], Awaitable[Response | None]]
+
+
+def plain(head: Head) -> Response | None:
+    return Response(200, b"fine\n") if head.path == "/healthz" else None
+
+
+def head(*lines: str, without: str = "-", start: str = "GET /chat HTTP/1.1") -> bytes:
+    """The head of a handshake with `lines` added, less those that start with `without`."""
+    usual = HEAD.decode().split("\r\n")[1:-2]
+    kept = [line for line in usual if not line.startswith(without)]
+    return "\r\n".join([start, *kept, *lines, "", ""]).encode("latin-1")
+
+
+async def opened(
+    *segments: bytes, admit: Admit = admit_all, origins: tuple[str, ...] = ()
+) -> tuple[bytes, Head | None]:
+    """What a client gets for its segments, up to the end of the answer's head and body, and the
+    request if it became a WebSocket."""
+    near, far = memory_stream_pair()
+    client = Client(near)
+    answers: list[bytes] = []
+
+    async def talk() -> None:
+        for segment in segments:
+            await client.send(segment)
+            await wait_all_tasks_blocked()
+        answers.append(await client.rest())
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(talk)
+        async with accept(
+            far, limits=LIMITS, origins=origins, plain=plain, admit=admit, on_dirty=lambda _: None
+        ) as socket:
+            request = socket.request if isinstance(socket, WebSocket) else None
+            if socket is not None:
+                await near.send_all(close())
+    return b"".join(answers), request
+
+
+def status(answer: bytes) -> int:
+    return int(answer.split(b" ")[1])
+
+
+async def test_a_handshake_becomes_a_websocket() -> None:
+    answer, request = await opened(
+        head("Cookie: a=1", "X-Name: é", "Cookie: b=2", start="GET /a%20b?x=1&y=%26&x=2 HTTP/1.1")
+    )
+    assert status(answer) == 101
+    assert b"s3pPLMBiTxaQ9kYGzzhZRbK+xOo=" in answer  # RFC 6455 §1.3
+    assert request is not None
+    assert (request.path, request.query) == ("/a b", {"x": "2", "y": "&"})
+    assert request.headers["host"] == "example.com"
+    assert request.headers["cookie"] == "a=1, b=2"
+    assert request.headers["x-name"] == "é"
+    assert request.remote is None
+
+
+async def test_a_head_may_arrive_byte_by_byte() -> None:
+    answer, request = await opened(*(HEAD[i : i + 1] for i in range(len(HEAD))))
+    assert status(answer) == 101
+    assert request is not None
+
+
+@pytest.mark.parametrize(
+    ("request_head", "expected"),
+    [
+        pytest.param(b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n", 200, id="plain"),
+        pytest.param(b"HEAD /healthz HTTP/1.0\r\n\r\n", 200, id="plain HEAD"),
+        pytest.param(b"GET /chat HTTP/1.1\r\nHost: x\r\n\r\n", 426, id="no upgrade"),
+        pytest.param(head(start="POST /chat HTTP/1.1"), 405, id="method"),
+        pytest.param(head(start="HEAD /chat HTTP/1.1"), 400, id="HEAD"),
+        pytest.param(head(start="GET /chat HTTP/1.0"), 400, id="HTTP/1.0"),
+        pytest.param(head(without="Upgrade"), 426, id="Upgrade missing"),
+        pytest.param(head("Upgrade: h2c", without="Upgrade"), 426, id="another upgrade"),
+        pytest.param(head(without="Connection"), 400, id="Connection missing"),
+        pytest.param(head("Connection: close", without="Connection"), 400, id="Connection: close"),
+        pytest.param(head(without="Sec-WebSocket-Version"), 426, id="version missing"),
+        pytest.param(
+            head("Sec-WebSocket-Version: 8", without="Sec-WebSocket-Version"), 426, id="version"
+        ),
+        pytest.param(head(without="Sec-WebSocket-Key"), 400, id="key missing"),
+        pytest.param(
+            head("Sec-WebSocket-Key: c2hvcnQ=", without="Sec-WebSocket-Key"), 400, id="key short"
+        ),
+        pytest.param(
+            head("Sec-WebSocket-Key: é!", without="Sec-WebSocket-Key"), 400, id="key not base64"
+        ),
+        pytest.param(head(without="Host"), 400, id="Host missing"),
+        pytest.param(head("Host: other"), 400, id="two Hosts"),
+        pytest.param(head("Content-Length: 3"), 400, id="body"),
+        pytest.param(head("Transfer-Encoding: chunked"), 400, id="chunked body"),
+        pytest.param(head("Origin: http://evil.example"), 403, id="Origin"),
+        pytest.param(head("Origin: http://example.com"), 101, id="own Origin"),
+        pytest.param(head("Host: a" + "." * 80 + "é", without="Host"), 101, id="strange Host"),
+        pytest.param(head("Sec-WebSocket-Protocol: é, x"), 101, id="strange protocol"),
+        pytest.param(head("Sec-WebSocket-Extensions: permessage-deflate"), 101, id="extension"),
+        pytest.param(
+            head("Connection: keep-alive, UPGRADE", "upgrade: x, WebSocket", without="Upgrade"),
+            101,
+            id="lists",
+        ),
+        pytest.param(head(start="GET /?" + "a&" * 200 + " HTTP/1.1"), 400, id="too many fields"),
+        pytest.param(b"\x16\x03\x01\x02\x00\x01\x00\r\n\r\n", 400, id="TLS to a plain port"),
+        pytest.param(b"not http\r\n\r\n", 400, id="not HTTP"),
+        pytest.param(b"GET / HTTP/1.1\r\nHost : x\r\n\r\n", 400, id="bad header"),
+        pytest.param(head("X: " + "x" * 16_384), 431, id="too long"),
+        pytest.param(b"GET /" + b"x" * 20_000, 431, id="endless line"),
+    ],
+)
+async def test_every_other_head_has_its_answer(
+    request_head: bytes, expected: int, autojump_clock: MockClock
+) -> None:
+    answer, request = await opened(request_head)
+    assert status(answer) == expected
+    assert (request is not None) == (expected == 101)
+    if expected != 101:
+        assert b"Connection: close" in answer
+        body = answer.partition(b"\r\n\r\n")[2]
+        if request_head.startswith(b"HEAD"):
+            assert body == b""
+        else:
+            assert b"Content-Length: %d\r\n" % len(body) in answer
+    if expected == 426:
+        assert b"Upgrade: websocket" in answer or b"Sec-WebSocket-Version: 13" in answer
+
+
+@pytest.mark.parametrize(
+    ("origin", "host", "origins", "allowed"),
+    [
+        (None, "a.example", (), True),
+        ("https://a.example", "a.example", (), True),
+        ("http://A.example:8000", "a.Example:8000", (), True),
+        ("http://a.example:8000", "a.example", (), False),
+        ("https://a.example.evil", "a.example", (), False),
+        ("https://evil/a.example", "a.example", (), False),
+        ("null", "a.example", (), False),
+        ("null", "a.example", ("null",), True),
+        ("https://app.example", "a.example", ("https://APP.example/",), True),
+        ("http://app.example", "a.example", ("https://app.example",), False),
+        ("anything", "a.example", ("*",), True),
+        ("", "", (), False),
+        ("http://[", "a.example", (), False),
+    ],
+)
+def test_a_browsers_origin_must_match(
+    origin: str | None, host: str, origins: tuple[str, ...], allowed: bool
+) -> None:
+    assert origin_allowed(origin, host, origins) is allowed
+
+
+async def test_origins_are_a_setting(autojump_clock: MockClock) -> None:
+    asked = head("Origin: https://app.example")
+    assert status((await opened(asked))[0]) == 403
+    assert status((await opened(asked, origins=("https://app.example",)))[0]) == 101
+
+
+async def test_admission_may_refuse_with_a_response(autojump_clock: MockClock) -> None:
+    async def refuse(request: Head) -> Response:
+        assert request.query == {"room": "a"}
+        return Response(401, b"{}", (("Retry-After", "1"),), "application/json")
+
+    answer, request = await opened(HEAD, admit=refuse)
+    assert status(answer) == 401
+    assert b"Content-Type: application/json" in answer
+    assert b"Retry-After: 1" in answer
+    assert request is None
+
+
+async def test_admission_has_a_deadline(autojump_clock: MockClock) -> None:
+    async def hang(request: Head) -> None:
+        await trio.sleep_forever()
+
+    assert status((await opened(HEAD, admit=hang))[0]) == 503
+    assert trio.current_time() < 20
+
+
+async def test_an_endless_handshake_is_ended(autojump_clock: MockClock) -> None:
+    near, far = memory_stream_pair()
+    client = Client(near)
+    async with trio.open_nursery() as nursery:
+
+        @nursery.start_soon
+        async def trickle() -> None:
+            try:
+                await client.send(b"GET / HTTP/1.1\r\n")
+                while True:
+                    await client.send(b"X: y\r\n")
+                    await trio.sleep(1)
+            except trio.BrokenResourceError:
+                return
+
+        start = trio.current_time()
+        async with accept(
+            far, limits=LIMITS, plain=plain, admit=admit_all, on_dirty=lambda _: None
+        ) as socket:
+            assert socket is None
+        assert trio.current_time() - start == pytest.approx(11)  # and a second for the answer
+        assert status(await client.head()) == 408
+
+
+async def test_half_open_handshakes_are_ended_and_hold_nobody_up(autojump_clock: MockClock) -> None:
+    ends: list[float] = []
+
+    async def one(segment: bytes) -> None:
+        near, far = memory_stream_pair()
+        await near.send_all(segment)
+        async with accept(
+            far, limits=LIMITS, plain=plain, admit=admit_all, on_dirty=lambda _: None
+        ) as socket:
+            assert socket is None
+        ends.append(trio.current_time())
+
+    async with trio.open_nursery() as nursery:
+        for _ in range(100):
+            nursery.start_soon(one, HEAD[:50])
+            nursery.start_soon(one, b"")
+        answer, _ = await opened(HEAD)
+        assert status(answer) == 101
+        assert trio.current_time() < 1
+    assert len(ends) == 200
+    assert max(ends) < 12
+
+
+@pytest.mark.parametrize("segment", [b"", b"GET /", HEAD])
+async def test_a_client_that_leaves_in_the_handshake_is_no_error(segment: bytes) -> None:
+    for linger in (b"\0\0\0\0\0\0\0\0", b"\1\0\0\0\0\0\0\0"):  # FIN, and RST
+        near, far = await tcp_pair()
+        near.setsockopt(trio.socket.SOL_SOCKET, trio.socket.SO_LINGER, linger)
+        with trio.fail_after(5):
+            await near.send_all(segment)
+            await near.aclose()
+            async with accept(
+                far, limits=LIMITS, plain=plain, admit=admit_all, on_dirty=lambda _: None
+            ) as socket:
+                assert socket is None or segment == HEAD
+        assert far.socket.fileno() < 0
+
+
+async def test_the_peers_address_is_known_where_there_is_one() -> None:
+    near, far = await tcp_pair()
+    async with near, far:
+        assert remote_address(far) == "127.0.0.1"
+        assert remote_address(trio.SSLStream(far, ssl.create_default_context())) == "127.0.0.1"
+    assert remote_address(far) is None
+    assert remote_address(memory_stream_pair()[0]) is None
+
+
+async def test_an_answer_is_not_lost_on_a_client_that_still_sends() -> None:
+    near, far = await tcp_pair()
+    with trio.fail_after(5):
+        async with near, trio.open_nursery() as nursery:
+
+            @nursery.start_soon
+            async def server() -> None:
+                async with accept(
+                    far, limits=LIMITS, plain=plain, admit=admit_all, on_dirty=lambda _: None
+                ) as socket:
+                    assert socket is None
+
+            await near.send_all(b"GET /" + b"x" * 30_000)
+            assert status(await Client(near).head()) == 431
+            await near.aclose()
+
+
+@pytest.fixture(scope="session")
+def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A certificate for localhost and its key, in one file."""
+    file = tmp_path_factory.mktemp("tls") / "localhost.pem"
+    subprocess.run(
+        [
+            *("openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256"),
+            *("-nodes", "-days", "2", "-subj", "/CN=localhost"),
+            *("-addext", "subjectAltName=DNS:localhost", "-keyout", file, "-out", f"{file}.crt"),
+        ],
+        check=True,
+        capture_output=True,
+    )
+    with file.open("a") as out:
+        out.write(Path(f"{file}.crt").read_text())
+    return file
+
+
+async def test_all_of_it_works_over_tls(certificate: Path) -> None:
+    mine = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    mine.load_cert_chain(certificate)
+    theirs = ssl.create_default_context(cafile=certificate)
+    near, far = await tcp_pair()
+    with trio.fail_after(5):
+        async with trio.open_nursery() as nursery:
+            stream = trio.SSLStream(far, mine, server_side=True, https_compatible=True)
+            nursery.start_soon(echo, stream, LIMITS)
+            client = Client(trio.SSLStream(near, theirs, server_hostname="localhost"))
+            await client.send(HEAD, text("a" * 100_000), text("b"))
+            await client.head()
+            assert await client.text() == "a" * 100_000
+            assert await client.text() == "b"
+            await client.send(close(1001))
+            assert await client.frame() == (0x88, (1001).to_bytes(2))
+            await client.stream.aclose()
