@@ -56,8 +56,13 @@ class Connection:
             finally:
                 self.leave_hub()
                 nursery.cancel_scope.cancel()
-                with trio.move_on_after(self.node.settings.drain / 2, shield=True):
+                with trio.move_on_after(self._last_words(), shield=True):
                     await self.session.end()
+
+    def _last_words(self) -> float:
+        """Seconds for the commit that ends the session, so that a node stops in time."""
+        drain = self.node.settings.drain
+        return drain / 2 if self.node.link.up else drain / 10
 
     async def retire(self, code: int, reason: str) -> None:
         """Take no more events, let those in flight be answered, then close."""

@@ -1,0 +1,131 @@
+"""A small load for a quick look at the cost of an event: ten members of one room on two nodes, every
+event counted in Redis, broadcast with its number and answered. It starts all that it needs, sends
+to loopback only, and ends by itself. The servers have one core, the load and Redis the other.
+
+    python benchmarks/load.py [--seconds 5] [--members 10] [--in-flight 80] [--nodes 2]
+"""
+
+from __future__ import annotations
+
+import argparse
+import base64
+import json
+import os
+import selectors
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+TICKS = os.sysconf("SC_CLK_TCK")
+
+
+def cpu_seconds(pid: int) -> float:
+    """User and system time that a process has used."""
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / TICKS
+
+
+class Member:
+    """A client that sends the next event when the last of its own is answered."""
+
+    def __init__(self, port: int, room: str) -> None:
+        self.socket = socket.create_connection(("127.0.0.1", port))
+        self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        key = base64.b64encode(os.urandom(16)).decode()
+        self.socket.sendall(
+            f"GET /?room={room} HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+            f"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: {key}\r\n\r\n".encode()
+        )
+        found = b""
+        while f'"topic":"room:{room}"'.encode() not in found:
+            found += self.socket.recv(65536)
+        self.socket.setblocking(False)
+        self.room = room
+        self.number = 0
+        self.tail = b""
+        self.sent_at: dict[int, float] = {}
+
+    def send(self, count: int) -> None:
+        """Send events in one write; the mask is zero, which is a mask."""
+        frames = []
+        now = time.perf_counter()
+        for _ in range(count):
+            self.number += 1
+            self.sent_at[self.number] = now
+            data = {"event": "say", "id": self.number, "data": {"room": self.room, "text": "hello"}}
+            text = json.dumps(data, separators=(",", ":")).encode()
+            frames.append(bytes([0x81, 0x80 | len(text), 0, 0, 0, 0]) + text)
+        self.socket.send(b"".join(frames))
+
+    def receive(self) -> tuple[int, int]:
+        """Read what is there: how many answers and broadcasts."""
+        data = self.tail + self.socket.recv(1 << 20)
+        cut = data.rfind(b"}}") + 2
+        whole, self.tail = data[:cut], data[cut:]
+        return whole.count(b'"re":'), whole.count(b'"event":"said"')
+
+
+def start_servers(nodes: int) -> tuple[subprocess.Popen[str], list[subprocess.Popen[str]], list[int]]:
+    folder = Path(__file__).parent
+    redis = subprocess.Popen(
+        [sys.executable, folder / "redis_server.py"], stdout=subprocess.PIPE, text=True
+    )
+    assert redis.stdout is not None
+    url = redis.stdout.readline().strip()
+    servers, ports = [], []
+    for _ in range(nodes):
+        server = subprocess.Popen(
+            [sys.executable, folder / "node.py", url], stdout=subprocess.PIPE, text=True
+        )
+        os.sched_setaffinity(server.pid, {0})
+        assert server.stdout is not None
+        ports.append(int(server.stdout.readline()))
+        servers.append(server)
+    return redis, servers, ports
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--seconds", type=float, default=5)
+    parser.add_argument("--members", type=int, default=10)
+    parser.add_argument("--in-flight", type=int, default=80)
+    parser.add_argument("--nodes", type=int, default=2)
+    arguments = parser.parse_args()
+    redis, servers, ports = start_servers(arguments.nodes)
+    os.sched_setaffinity(0, {1})
+    try:
+        run(arguments, servers, ports)
+    finally:
+        for process in (*servers, redis):
+            process.terminate()
+            process.wait(10)
+
+
+def run(arguments: argparse.Namespace, servers: list[subprocess.Popen[str]], ports: list[int]) -> None:
+    members = [Member(ports[n % len(ports)], "bench") for n in range(arguments.members)]
+    senders = members[: max(1, min(len(members), arguments.in_flight // 8))]
+    selector = selectors.DefaultSelector()
+    for member in members:
+        selector.register(member.socket, selectors.EVENT_READ, member)
+    for member in senders:
+        member.send(arguments.in_flight // len(senders))
+    answers = deliveries = 0
+    began, used = time.perf_counter(), [cpu_seconds(server.pid) for server in servers]
+    while time.perf_counter() < began + arguments.seconds:
+        for key, _ in selector.select(1):
+            member = key.data
+            answered, delivered = member.receive()
+            answers += answered
+            deliveries += delivered
+            if answered:
+                member.send(answered)
+    seconds = time.perf_counter() - began
+    cpu = sum(cpu_seconds(server.pid) for server in servers) - sum(used)
+    print(f"events/s {answers / seconds:,.0f}   deliveries/s {deliveries / seconds:,.0f}")
+    print(f"CPU per event {cpu / answers * 1e6:.1f} µs   per delivery {cpu / deliveries * 1e6:.2f} µs")
+
+
+if __name__ == "__main__":
+    main()
