@@ -65,6 +65,7 @@ def test_an_error_answer_is_an_exception_with_code_message_and_path() -> None:
     assert isinstance(error, EventError)
     assert (error.code, error.message, error.path) == ("invalid", "no", "data.n")
     assert str(error) == "invalid: no (data.n)"
+    assert str(EventError("invalid", "data.n: no", "data.n")) == "invalid: data.n: no"
 
 
 @pytest.mark.parametrize(

@@ -39,7 +39,8 @@ class EventError(ClientError):
     """
 
     def __init__(self, code: str, message: str, path: str = "") -> None:
-        super().__init__(f"{code}: {message}{f' ({path})' if path else ''}")
+        place = f" ({path})" if path and path not in message else ""
+        super().__init__(f"{code}: {message}{place}")
         self.code = code
         self.message = message
         self.path = path
