@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import inspect
 import secrets
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import structlog
 import trio
 
 from trio_wss.app import Identity, Request
-from trio_wss.encoding import encode
+from trio_wss.encoding import decode, encode
 from trio_wss.errors import Refused
 from trio_wss.node.connection import Connection
 from trio_wss.reads import Client
@@ -78,7 +78,7 @@ async def _admit(node: Node, head: Head) -> Client | Response:
     except Refused as refusal:
         body = encode({"code": refusal.code, "message": refusal.message})
         return Response(401, body, content_type="application/json")
-    user, info = (None, None) if identity is None else (identity.user, identity.info)
+    user, info = (None, None) if identity is None else (identity.user, _as_json(identity.info))
     return Client(secrets.token_urlsafe(12), user, info, request.query)
 
 
@@ -87,3 +87,8 @@ async def _authenticate(node: Node, request: Request) -> Identity | None:
         return None
     found = node.app.authenticator(request)
     return await found if inspect.isawaitable(found) else found
+
+
+def _as_json(info: object) -> Any:
+    """What every node finds in the session: plain data."""
+    return decode(encode(info))

@@ -1,20 +1,20 @@
 -- One event's effects as one commit: every check first, then the writes, because Redis never
 -- rolls a script back. executor.py lays the arguments out; reads.lua stands before this text.
 --
--- KEYS[1] the owner's hash (its ring), KEYS[2] the session's hash, then whatever is touched.
--- ARGV: slot, number, generation ('' no session, '+' a new one), master_replid, answer,
---       keep ('1': record it though nothing is written), most topics a session may be in,
---       channel prefix, number of requests, the requests (reads.lua), the operations (WRITE).
+-- KEYS[1] the owner's hash (its ring), KEYS[2] the session's hash, KEYS[3] the master_replid that
+-- each hello writes, then whatever is touched.
+-- ARGV: slot, number, generation ('' no session, '+' a new one), answer, keep ('1': record it
+--       though nothing is written), most topics a session may be in, channel prefix, number of
+--       requests, the requests (reads.lua), the operations (WRITE).
 -- Returns {'done' | 'seen', record}, {'changed', entries}, {'stale'}, {'fenced'} or {'gone'}.
 -- A record is 'membership\nanswer' (membership: JSON, [topic,epoch,offset] for each topic joined
 -- and [topic] for each left), or '!fault' when a check failed, or '~' when a node's own
 -- commit met changed reads: that number is spent, a late copy of it must not run.
 local find, sub, gsub, format = string.find, string.sub, string.gsub, string.format
 local OWNER, SESSION = KEYS[1], KEYS[2]
-local SLOT, NUMBER, GENERATION, MASTER, ANSWER = ARGV[1], ARGV[2], ARGV[3], ARGV[4], ARGV[5]
-local KEEP, MOST_TOPICS, CHANNEL = ARGV[6], ARGV[7], ARGV[8]
-local REQUESTS = tonumber(ARGV[9])
-local FIRST, LAST = 10 + REQUESTS * 4, #ARGV
+local SLOT, NUMBER, GENERATION, ANSWER = ARGV[1], ARGV[2], ARGV[3], ARGV[4]
+local KEEP, MOST_TOPICS, CHANNEL, REQUESTS = ARGV[5], ARGV[6], ARGV[7], tonumber(ARGV[8])
+local FIRST, LAST = 9 + REQUESTS * 4, #ARGV
 local COMMIT = OWNER .. ':' .. NUMBER
 local HASH_MARK = {m = MAP, s = SET}
 local DAY = 86400000
@@ -58,10 +58,10 @@ end
 
 -- 3. Anything read since changed?
 for i = 0, REQUESTS - 1 do
-  local at = 10 + i * 4
+  local at = 9 + i * 4
   if version_of(ARGV[at], key(at + 1), ARGV[at + 2]) ~= ARGV[at + 3] then
     if SESSION ~= OWNER then record('~') end
-    return {'changed', read_all(10, REQUESTS)}
+    return {'changed', read_all(9, REQUESTS)}
   end
 end
 
@@ -137,9 +137,9 @@ local function topic_state(meta)
   return epoch, master, tonumber(offset)
 end
 
-local function new_epoch()
+local function new_epoch(master)
   local now = call('TIME')
-  return format('%x', tonumber(now[1]) * 1000000 + tonumber(now[2])) .. sub(MASTER, 1, 4)
+  return format('%x', tonumber(now[1]) * 1000000 + tonumber(now[2])) .. sub(master, 1, 4)
 end
 
 local function joined_at(topic, meta)
@@ -249,16 +249,17 @@ end
 -- 'epoch offset', with the epoch before it where the epoch is new, and the frame's JSON.
 function WRITE.B(at)
   local meta, stream, ttl = key(at + 1), key(at + 2), tonumber(ARGV[at + 7])
-  local epoch, master, offset = topic_state(meta)
+  local epoch, written_by, offset = topic_state(meta)
+  local master = call('GET', KEYS[3]) or '-'
   local after = ''
-  if master ~= MASTER then
+  if written_by ~= master then
     after = ' ' .. epoch
-    epoch = new_epoch()
+    epoch = new_epoch(master)
   end
   offset = format('%.0f', offset + 1)
   local text = epoch .. ' ' .. offset .. after .. '\n' .. ARGV[at + 4] .. ',"epoch":"' .. epoch
     .. '","offset":' .. offset .. ',"data":' .. splice(ARGV[at + 5]) .. '}'
-  call('SET', meta, epoch .. ' ' .. MASTER .. ' ' .. offset, 'PX', ttl + DAY)
+  call('SET', meta, epoch .. ' ' .. master .. ' ' .. offset, 'PX', ttl + DAY)
   local id = offset .. '-0'
   if type(try('XADD', stream, 'MAXLEN', ARGV[at + 6], id, '', text)) == 'table' then
     call('DEL', stream)   -- its top is beyond the topic's offset: it is of another history

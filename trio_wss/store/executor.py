@@ -53,6 +53,7 @@ def _scripts() -> dict[str, str]:
         "free": f"#!lua flags=allow-oom\n{reads}{commit}",
         "read": f"#!lua flags=no-writes\n{reads}{text['read.lua']}",
         "page": f"#!lua flags=no-writes\n{text['page.lua']}",
+        "master": "#!lua flags=allow-oom\nreturn redis.call('SET', KEYS[1], ARGV[1])",
         "beat": f"#!lua flags=allow-oom\n{text['beat.lua']}",
     }
 
@@ -97,6 +98,9 @@ class Executor:
         self._owner = keys.node(node)
         self._most_topics = str(max_topics)
         self._numbers = count(1)
+        # A commit that is sent again after a failover must meet the new master's name, so it is
+        # not an argument: every hello writes it, ahead of what was queued.
+        link.last_words = lambda replid: ("EVALSHA", _SHA["master"], 1, keys.master, replid)
 
     def commit(self, commit: Commit, answered: Callable[[Outcome], None]) -> None:
         """Send one commit. `answered` is called once, in the order of the commits."""
@@ -164,10 +168,10 @@ class Executor:
             slot = f"r{number % NODE_RING}"
         else:
             owner, slot = session, f"r{number % RING}"
-        keys = [owner, session]
+        keys = [owner, session, self._keys.master]
         requests = self._requests(commit.requests, commit.entries, keys)
         arguments: list[str | bytes] = [
-            slot, str(number), commit.generation, self._link.replid, commit.answer,
+            slot, str(number), commit.generation, commit.answer,
             "1" if commit.keep else "", self._most_topics, self._keys.channel,
             str(len(commit.requests)), *requests,
         ]  # fmt: skip

@@ -13,13 +13,14 @@ NODE_RING: Final = 4096  # of a node: more than it may have unanswered
 class Keys:
     """The keys and channels of one namespace."""
 
-    __slots__ = ("channel", "due", "nodes", "prefix")
+    __slots__ = ("channel", "due", "master", "nodes", "prefix")
 
     def __init__(self, namespace: str, database: int = 0) -> None:
         self.prefix: Final = f"{{{namespace}}}:"
         # Channels are not scoped by database in Redis, so the number is in their names.
         self.channel: Final = f"{{{namespace}}}/{database}:"
         self.nodes: Final = f"{self.prefix}nodes"
+        self.master: Final = f"{self.prefix}master"
         self.due: Final = f"{self.prefix}due:"
 
     def state(self, key: str) -> str:

@@ -5,7 +5,7 @@ Each command is answered exactly once: by Redis, or with Unavailable when its ti
 """
 
 import hashlib
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack
 from functools import partial
 from typing import Any, Final, NoReturn, final
@@ -67,6 +67,7 @@ class Link:
         self.on_push: Callable[[bytes, bytes], None] = _ignore
         self.on_batch_end: Callable[[], None] = _ignore
         self.on_up: Callable[[], None] = _ignore
+        self.last_words: Callable[[bytes], Sequence[str | bytes | int]] | None = None
         self._sources = tuple(scripts.values())
         self._name = name
         self._patience = patience
@@ -236,6 +237,11 @@ class Link:
         for start in range(0, len(channels), _CHUNK):
             chunk = channels[start : start + _CHUNK]
             await self._ask(stream, b"SUBSCRIBE", *chunk, confirmations=len(chunk))
+        if self.last_words is not None:  # of the hello: before anything that was queued
+            try:
+                await self._ask(stream, *self.last_words(server.replid))
+            except RedisError as error:
+                raise LinkLost(f"{self.address} refused the hello ({error})") from None
 
     async def _ask(
         self, stream: trio.abc.Stream, *command: str | bytes | int, confirmations: int = 0

@@ -48,7 +48,7 @@ async def cluster(
     SettingsError where no Redis server can be found.
     """
     async with AsyncExitStack() as stack:
-        url = redis if redis else await stack.enter_async_context(embedded(None))
+        url: str = redis or await stack.enter_async_context(embedded(None))
         first = settings or Settings(drain=1.0)
         common = attrs.evolve(first, redis=url, host="127.0.0.1", port=0)
         shutdown = trio.Event()
