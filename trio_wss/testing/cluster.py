@@ -48,9 +48,10 @@ async def cluster(
     SettingsError where no Redis server can be found.
     """
     async with AsyncExitStack() as stack:
-        url: str = redis or await stack.enter_async_context(embedded(None))
+        if redis is None:
+            redis = await stack.enter_async_context(embedded(None))
         first = settings or Settings(drain=1.0)
-        common = attrs.evolve(first, redis=url, host="127.0.0.1", port=0)
+        common = attrs.evolve(first, redis=redis, host="127.0.0.1", port=0)
         shutdown = trio.Event()
         async with trio.open_nursery() as nursery:
             started: list[Node] = []
@@ -58,6 +59,6 @@ async def cluster(
                 node = partial(serve, app, common, shutdown=shutdown)
                 started.append(await nursery.start(node))
             try:
-                yield Cluster(started, url)
+                yield Cluster(started, redis)
             finally:
                 shutdown.set()
