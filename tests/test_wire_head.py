@@ -108,6 +108,7 @@ async def test_a_head_may_arrive_byte_by_byte() -> None:
         pytest.param(head("Host: other"), 400, id="two Hosts"),
         pytest.param(head("Content-Length: 3"), 400, id="body"),
         pytest.param(head("Transfer-Encoding: chunked"), 400, id="chunked body"),
+        pytest.param(head("Transfer-Encoding: chunked") + b"no size\r\n", 400, id="bad chunk"),
         pytest.param(head("Origin: http://evil.example"), 403, id="Origin"),
         pytest.param(head("Origin: http://example.com"), 101, id="own Origin"),
         pytest.param(head("Host: a" + "." * 80 + "é", without="Host"), 101, id="strange Host"),
@@ -303,8 +304,8 @@ async def test_all_of_it_works_over_tls(certificate: Path) -> None:
     mine = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
     mine.load_cert_chain(certificate)
     theirs = ssl.create_default_context(cafile=certificate)
-    near, far = await tcp_pair()
     with trio.fail_after(5):
+        near, far = await tcp_pair()
         async with trio.open_nursery() as nursery:
             stream = trio.SSLStream(far, mine, server_side=True, https_compatible=True)
             nursery.start_soon(echo, stream, LIMITS)
@@ -315,4 +316,12 @@ async def test_all_of_it_works_over_tls(certificate: Path) -> None:
             assert await client.text() == "b"
             await client.send(close(1001))
             assert await client.frame() == (0x88, (1001).to_bytes(2))
+            await client.stream.aclose()
+        near, far = await tcp_pair()
+        async with trio.open_nursery() as nursery:
+            stream = trio.SSLStream(far, mine, server_side=True, https_compatible=True)
+            nursery.start_soon(echo, stream, LIMITS)
+            client = Client(trio.SSLStream(near, theirs, server_hostname="localhost"))
+            await client.send(b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n")
+            assert status(await client.head()) == 426
             await client.stream.aclose()

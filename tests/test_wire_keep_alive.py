@@ -90,3 +90,9 @@ async def test_a_pong_that_waits_behind_a_held_reader_counts(autojump_clock: Moc
         await client.send(text("a"), close())
         assert await socket.receive() == ["a"]
         assert await end(socket) == 1000
+
+
+async def test_no_ping_behind_a_close(autojump_clock: MockClock) -> None:
+    async with wire(WireLimits(ping_seconds=1, close_seconds=5)) as (client, socket):
+        await socket.close()
+        assert [first for first, _ in await client.frames()] == [0x88]

@@ -193,6 +193,26 @@ async def test_a_broken_protocol_is_told_with_its_code(frame: bytes, code: int) 
         assert closes(await client.frames()) == [code]
 
 
+async def test_a_malformed_close_is_not_clean() -> None:
+    for frame in (client_frame(0x88, b"x"), close(1005), client_frame(0x88, b"\x03\xe8\xff")):
+        for opening in (FAST, SLOW):
+            async with wire(early=opening) as (client, socket):
+                await socket.receive()
+                await client.send(frame, close())
+                await closed(socket)
+                await socket.close()
+                assert not socket.clean
+
+
+async def test_fragments_of_nothing_have_a_bound() -> None:
+    async with wire(WireLimits(fragments=100)) as (client, socket):
+        for _ in range(3):
+            await client.send(client_frame(0x01), client_frame(0x00) * 99, client_frame(0x80, b"x"))
+            assert await socket.receive() == ["x"]
+        await client.send(client_frame(0x01), client_frame(0x00) * 100)
+        assert (await closed(socket)).code == 1009
+
+
 async def test_a_ping_behind_what_is_too_long_does_no_harm(autojump_clock: MockClock) -> None:
     # trio-websocket by itself fails on it: it has said Close 1009 and may send no pong.
     async with wire(WireLimits(message_bytes=10)) as (client, socket):
@@ -246,6 +266,29 @@ async def test_close_ends_a_receive_in_another_task(autojump_clock: MockClock) -
             nursery.start_soon(socket.close, 4000)
             assert await client.frame() == (0x88, (4000).to_bytes(2))
             await client.send(answer)
+
+
+async def test_close_finds_a_close_that_was_not_read_yet() -> None:
+    for early in (close(), text("a") + close(), SLOW + client_frame(0x01, b"a") + close()):
+        async with wire(early=early) as (client, socket):
+            if early.startswith(SLOW):
+                await socket.receive()
+            await socket.close(4000)
+            assert socket.clean
+            assert closes(await client.frames()) == [4000]
+
+
+async def test_close_reads_on_when_the_reader_has_left(autojump_clock: MockClock) -> None:
+    async with wire() as (client, socket), trio.open_nursery() as nursery:
+        nursery.start_soon(closed, socket)
+        await wait_all_tasks_blocked()
+        nursery.start_soon(socket.close, 4000)
+        await client.send(text("ends the reader: there is nothing more to receive"))
+        await wait_all_tasks_blocked()
+        start = trio.current_time()
+        await client.send(close(4000))
+        assert closes(await client.frames()) == [4000]
+        assert trio.current_time() == start
 
 
 async def test_a_close_that_is_cancelled_loses_nothing_that_is_queued() -> None:

@@ -196,12 +196,14 @@ class Parser:
 class Walker:
     """Follows the ends of a client's frames in bytes cut anywhere; judges and unmasks nothing."""
 
-    __slots__ = ("_first", "_header", "_left", "closed")
+    __slots__ = ("_first", "_header", "_left", "closed", "fragments")
 
     def __init__(self) -> None:
         self._header = bytearray()  # of the frame whose header is not here whole
         self._first = 0
         self._left = 0  # bytes of payload still to come
+        self.fragments = 0
+        """Frames of the message that is not yet whole."""
         self.closed = False
         """The end of a Close frame has passed."""
 
@@ -216,6 +218,10 @@ class Walker:
                 header += piece
                 start += len(piece)
             self._first = header[0]
+            if self._first < 0x80:  # not FIN
+                self.fragments += 1
+            elif self._first < CLOSE:
+                self.fragments = 0
             self._left = _frame_size(header, 0) - len(header)
             header.clear()
         taken = min(self._left, len(data) - start)

@@ -76,8 +76,7 @@ async def read_head(stream: trio.abc.Stream, limits: WireLimits) -> Opening:
                 raise BadHead(None)
             left -= len(chunk)
             parser.receive_data(chunk)
-        if not isinstance(event, h11.Request):
-            raise BadHead(None)
+        assert isinstance(event, h11.Request), event
         head = _parse(event, remote_address(stream))
     except h11.RemoteProtocolError as error:
         raise BadHead(Response(error.error_status_hint, b"Malformed request.\n")) from error
@@ -85,7 +84,6 @@ async def read_head(stream: trio.abc.Stream, limits: WireLimits) -> Opening:
         raise BadHead(Response(400, b"Malformed request.\n")) from error
     except (trio.BrokenResourceError, trio.ClosedResourceError) as error:
         raise BadHead(None) from error
-    parser.next_event()
     return Opening(head, bytes(event.http_version), bytes(parser.trailing_data[0]))
 
 

@@ -34,7 +34,7 @@ class Lane(trio.abc.Stream):
         "_early",
         "_eof",
         "_feed",
-        "_gone",
+        "_free",
         "_limits",
         "_parser",
         "_stream",
@@ -69,7 +69,7 @@ class Lane(trio.abc.Stream):
         self._eof = False
         self._wake = trio.Event()  # something for trio-websocket
         self._calm: trio.Event | None = None
-        self._gone: trio.Event | None = None
+        self._free: trio.Event | None = None
         self.before_close: Callable[[], None] = _nothing
         """Called in the same step as the close, before it."""
         self.when_hungry: Callable[[], None] = _nothing
@@ -175,28 +175,30 @@ class Lane(trio.abc.Stream):
         self.outbox.detach()
         self.hungry = False
         self._wake.set()
-        if self._gone is not None:
-            self._gone.set()
         with trio.move_on_after(self._limits.close_seconds):
             await self._stream.aclose()
 
     async def _chunk(self) -> bytes:
-        """What came from the peer; empty at its end, and when somebody else read to the close."""
-        if self._early:
-            await trio.lowlevel.checkpoint()
-            early, self._early = self._early, b""
-            return early
-        if self.reading:
-            await self._wait_closed()
-            return b""
+        """What comes next from the peer, one reader at a time; empty at its end."""
+        while self.reading:
+            if self._free is None:
+                self._free = trio.Event()
+            await self._free.wait()
         self.reading = True
         try:
+            if self._early:
+                await trio.lowlevel.checkpoint()
+                early, self._early = self._early, b""
+                return early
             return bytes(await self._stream.receive_some(_CHUNK))
         except (trio.BrokenResourceError, trio.ClosedResourceError):
             return b""
         finally:
             self.reading = False
             self.heard = True
+            if self._free is not None:
+                self._free.set()
+                self._free = None
 
     def _sort(self, chunk: bytes) -> list[str | bytes]:
         """Part what came into messages, returned, and what trio-websocket must see."""
@@ -221,6 +223,8 @@ class Lane(trio.abc.Stream):
 
     def _skip(self, chunk: bytes) -> None:
         """Behind our Close: all is dropped, only the peer's Close is looked for."""
+        if self.peer_closed:
+            return
         pending = self._feed[self._at :] if self.slow else bytes(self._parser.rest)
         self._feed = b""
         self._at = 0
@@ -243,6 +247,8 @@ class Lane(trio.abc.Stream):
         if self._walker is not None:
             end = self._walker.step(feed, start)
             self.peer_closed = self._walker.closed
+            if self._walker.fragments > self._limits.fragments:
+                self.outbox.seal(1009, "too many fragments")  # empty ones have no other bound
         self._at = end
         if end == len(feed):
             self._feed = b""
@@ -252,8 +258,3 @@ class Lane(trio.abc.Stream):
         if self._calm is not None:
             self._calm.set()
             self._calm = None
-
-    async def _wait_closed(self) -> None:
-        if self._gone is None:
-            self._gone = trio.Event()
-        await self._gone.wait()

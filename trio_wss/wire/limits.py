@@ -17,6 +17,9 @@ class WireLimits:
     message_bytes: int = field(default=1024 * 1024, validator=gt(0))
     """The longest message from a client; a longer one closes with 1009."""
 
+    fragments: int = field(default=65536, validator=gt(0))
+    """The most fragments of one message; more of them close with 1009."""
+
     outbox_bytes: int = field(default=1024 * 1024, validator=gt(0))
     """What may wait for a client that reads slowly; beyond it the client gets 1013."""
 

@@ -175,7 +175,7 @@ class Outbox:
                 await trio.lowlevel.wait_writable(self._fd)
                 self._write()
             else:
-                chunk, count = joined(self._queue, _CHUNK)
+                chunk, count = self._front()
                 del self._queue[:count]
                 self._flying = len(chunk)
                 try:
@@ -186,9 +186,18 @@ class Outbox:
         except (trio.BrokenResourceError, trio.ClosedResourceError):
             self.fail()
 
+    def _front(self) -> tuple[bytes, int]:
+        """The next bytes to write, and how many items of the queue they are."""
+        queue = self._queue
+        if len(queue) == 1:
+            return queue[0], 1
+        if self.size <= _CHUNK:
+            return b"".join(queue), len(queue)
+        return joined(queue, _CHUNK)
+
     def _write(self) -> None:
         """One write to the socket that does not wait."""
-        chunk, count = joined(self._queue, _CHUNK)
+        chunk, count = self._front()
         try:
             written = os.write(self._fd, chunk)
         except BlockingIOError:
