@@ -11,6 +11,7 @@ import pytest
 import trio
 
 from tests.processes import call, commands_with, trio_wss
+from trio_wss.cli import entry
 from trio_wss.client import connect
 
 APP = """
@@ -204,11 +205,22 @@ async def test_json_logs_are_one_line_even_for_a_traceback(tmp_path: Path) -> No
         (["app.py"], {}, "app.py is a file: name its module, as in trio-wss run app:app"),
     ],
 )
-async def test_a_wrong_call_is_one_sentence_and_exit_code_2(
-    arguments: list[str], env: dict[str, str], says: str, tmp_path: Path
+def test_a_wrong_call_is_one_sentence_and_exit_code_2(
+    arguments: list[str],
+    env: dict[str, str],
+    says: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
 ) -> None:
-    code, out, err = await call("run", *arguments, cwd=tmp_path, env=env)
-    assert code == 2
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", list(sys.path))
+    for name in ("REDIS_SERVER", "SERVER_PORT"):
+        monkeypatch.delenv(name, raising=False)
+    for name, value in env.items():
+        monkeypatch.setenv(name, value)
+    assert entry.call(["run", *arguments]) == 2
+    out, err = capfd.readouterr()
     assert out == ""
     assert err.count("\n") == 1, err
     assert re.search(says, err), err
