@@ -7,9 +7,10 @@ Everything is pure: the same effects give the same plan.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from functools import lru_cache
 from typing import TYPE_CHECKING, Final, Literal, assert_never
 
-from attrs import frozen
+from attrs import define
 
 from trio_wss.effects import (
     Add,
@@ -54,7 +55,7 @@ Op = tuple[str, tuple[Key, ...], list[str | bytes]]
 """An operation of the commit script: its letter, the keys it touches, its further arguments."""
 
 
-@frozen
+@define(eq=False)  # not frozen: one is made per event, and a frozen __init__ costs three times it
 class Answer:
     """What a Reply says: its event, and its data as JSON with placeholders left in."""
 
@@ -62,7 +63,7 @@ class Answer:
     data: bytes
 
 
-@frozen
+@define(eq=False)
 class Plan:
     """One event's effects as operations, in commit order: state, membership, broadcasts."""
 
@@ -99,6 +100,11 @@ def plan(
 class _Draft:
     """A plan in the making."""
 
+    __slots__ = (
+        "broadcasts", "client", "close", "frees", "history", "joins", "keys", "leaves",
+        "membership", "reply", "results", "size", "state", "topics",
+    )  # fmt: skip
+
     def __init__(self, client: Client, history: Callable[[str], tuple[int, float]]) -> None:
         self.client = client
         self.history = history
@@ -110,7 +116,8 @@ class _Draft:
         self.reply: Answer | None = None
         self.close: Close | None = None
         self.results: list[Effect] = []  # effects whose outcome is used, by placeholder number
-        self.uses: dict[str, str] = {}  # what each key and topic is used as
+        self.keys: dict[str, str] = {}  # what each key is used as
+        self.topics: set[str] = set()  # joined or left
         self.frees = True
         self.size = 0
 
@@ -148,9 +155,10 @@ class _Draft:
             case Remove(key, member):
                 self.free(effect, "R", key, "a set", ["s", self.encode(member), ""])
             case Join(topic):
-                self.join(effect, _membership(topic))
+                self.member(topic)
+                self.join(effect)
             case Leave(topic):
-                self.use(f"topic {_membership(topic)!r}", "left")
+                self.member(topic)
                 self.leaves.append(topic)
                 self.membership.append(
                     ("L", (("m", topic),), [topic, self.client.session, encode(topic)])
@@ -167,16 +175,23 @@ class _Draft:
 
     def free(self, effect: Effect, op: str, key: str, kind: str, rest: list[str | bytes]) -> None:
         """A state effect that can only make Redis smaller."""
-        self.use(f"key {check_name('key', key)!r}", kind)
+        before = self.keys.setdefault(check_name("key", key), kind)
+        if before is not kind:
+            raise PlanError(f"key {key!r} cannot be {before} and {kind} in one event")
+        if op == "D":
+            self.keys[key] = "deleted already"  # a Delete stands alone on its key
         self.state.append((effect, (op, (("k", key),), rest)))
 
-    def use(self, name: str, kind: str) -> None:
-        """Refuse different kinds of use on one name, and a second use that can only stand alone."""
-        before = self.uses.setdefault(name, kind)
-        if before is not kind:
-            raise PlanError(f"{name} cannot be {before} and {kind} in one event")
-        if kind in ("deleted", "joined", "left"):
-            self.uses[name] = f"{kind} already"
+    def member(self, topic: str) -> None:
+        """Refuse a topic that cannot be joined or left, or is so twice."""
+        check_name("topic", topic)
+        if is_implied(topic):
+            raise PlanError(f"topic {topic!r}: connections are in it by themselves")
+        if topic.startswith(RESERVED):
+            raise PlanError(f"topic {topic!r}: names that begin with {RESERVED!r} are reserved")
+        if topic in self.topics:
+            raise PlanError(f"topic {topic!r} is joined or left twice in one event")
+        self.topics.add(topic)
 
     def encode(self, value: object, results: list[Effect] | None = None) -> bytes:
         data = encode(value, results)
@@ -187,24 +202,20 @@ class _Draft:
 
     def broadcast(self, effect: Broadcast) -> None:
         topic = check_name("topic", effect.topic)
-        if topic.startswith(RESERVED):
-            raise PlanError(f"topic {topic!r}: names that begin with {RESERVED!r} are reserved")
         self.frees = False
-        head = b'{"event":%b,"topic":%b' % (encode(check_event(effect.event)), encode(topic))
+        head = broadcast_head(topic, effect.event)
         data = self.encode(effect.data, self.results)
         length, ttl = (0, 0.0) if effect.volatile else self.history(topic)
         if length == 0:
             self.broadcasts.append(("V", (), [topic, head, data]))
         else:
             keys: tuple[Key, ...] = (("t", topic), ("h", topic))
-            rest: list[str | bytes] = [topic, head, data, str(length), _ttl(ttl)]
-            self.broadcasts.append(("B", keys, rest))
+            self.broadcasts.append(("B", keys, [topic, head, data, str(length), _ttl(ttl)]))
 
-    def join(self, effect: Join, topic: str) -> None:
-        self.use(f"topic {topic!r}", "joined")
+    def join(self, effect: Join) -> None:
+        topic, client = effect.topic, self.client
         self.frees = False
         self.joins.append(topic)
-        client = self.client
         member = {"session": client.session, "user": client.user, "info": effect.info}
         keys: tuple[Key, ...] = (("m", topic), ("t", topic))
         rest: list[str | bytes] = [topic, client.session, self.encode(member), encode(topic)]
@@ -231,7 +242,8 @@ class _Draft:
             places[0][2][-1] = str(number)
 
     def finish(self, phase: Phase) -> Plan:
-        self.place_results()
+        if self.results:
+            self.place_results()
         if phase == "disconnect" and (self.reply or self.close or self.membership):
             raise PlanError("on_disconnect cannot Reply, Close, Join or Leave: the session is over")
         ops = [op for _, op in self.state]
@@ -266,13 +278,12 @@ def check_event(name: str) -> str:
     return name
 
 
-def _membership(topic: str) -> str:
-    check_name("topic", topic)
-    if is_implied(topic):
-        raise PlanError(f"topic {topic!r}: connections are in it by themselves")
+@lru_cache(4096)
+def broadcast_head(topic: str, event: str) -> bytes:
+    """How the JSON of such broadcasts begins. Raises PlanError for names that may not be sent."""
     if topic.startswith(RESERVED):
         raise PlanError(f"topic {topic!r}: names that begin with {RESERVED!r} are reserved")
-    return topic
+    return b'{"event":%b,"topic":%b' % (encode(check_event(event)), encode(topic))
 
 
 def _ttl(seconds: float | None) -> str:

@@ -93,7 +93,7 @@ class Connection:
         try:
             message = codec.parse_message(raw)
         except codec.Malformed as fault:
-            self._send(refuse(fault.number, "invalid", fault.message, fault.path))
+            await self._send(refuse(fault.number, "invalid", fault.message, fault.path))
             return
         if not self._bucket.take(trio.current_time()) and not await self._may_be_late(message.id):
             self.session.push(codec.error(message.id, "rate_limited", "too many events"))
@@ -102,17 +102,20 @@ class Connection:
             self._last_id = message.id
         turn = take_turn(self.node.app, self.session.client, message)
         if isinstance(turn, Decision):
-            self._send(turn)
+            await self._send(turn)
         elif turn.requests:
             self._unanswered += 1
             await self.session.settle(turn)
             self._answered()
         else:
-            self._send(turn.decide())
+            await self._send(turn.decide())
 
-    def _send(self, decision: Decision) -> None:
+    async def _send(self, decision: Decision) -> None:
+        before = self._unanswered
         self._unanswered += 1
         self.session.send(decision, self._answered)
+        if self._unanswered == before:  # no commit to wait for at the door: let others go on
+            await trio.lowlevel.checkpoint()
 
     def _answered(self, _: Outcome | None = None) -> None:
         self._unanswered -= 1

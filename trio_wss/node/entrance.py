@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import inspect
 import secrets
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import structlog
 import trio
@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 
 log = structlog.get_logger(__name__)
 
+SPARE: Final = 1000  # sockets beyond max_connections, to say 503 on and to be asked for health
+
 
 async def handle(node: Node, stream: trio.abc.Stream) -> None:
     """One socket's life on this node, from its first byte."""
@@ -37,6 +39,10 @@ async def handle(node: Node, stream: trio.abc.Stream) -> None:
         clients.append(admitted)
         return None
 
+    if node.sockets >= node.settings.max_connections + SPARE:
+        await trio.aclose_forcefully(stream)
+        return
+    node.sockets += 1
     try:
         async with accept(
             stream,
@@ -53,6 +59,8 @@ async def handle(node: Node, stream: trio.abc.Stream) -> None:
                     await connection.run()
     except Exception:
         log.exception("connection failed", node=node.id)
+    finally:
+        node.sockets -= 1
 
 
 def _plain(node: Node, head: Head) -> Response | None:

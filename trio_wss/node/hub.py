@@ -123,7 +123,6 @@ class Hub:
 
     def push(self, channel: bytes, payload: bytes) -> None:
         """Take one push. One that does not follow its topic's cursor opens a gap."""
-        self._in_batch = True
         topic = self._topics.get(channel)
         if topic is None:
             return  # unsubscribed, and this was on its way
@@ -158,6 +157,10 @@ class Hub:
         self._dirty.append(outbox)
         if not self._in_batch:
             self._wake.set()
+
+    def begin_batch(self) -> None:
+        """One read of the link is about to be handed on: write when it is all in."""
+        self._in_batch = True
 
     def end_batch(self) -> None:
         """All that one read of the link brought is in the outboxes: write."""

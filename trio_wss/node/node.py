@@ -33,6 +33,7 @@ class Node:
         self.draining = False
         self.registered = False  # its record is in Redis
         self.connections: Final[set[Connection]] = set()
+        self.sockets = 0  # accepted ones, those that never finish a handshake included
         self.locks: Final = KeyLocks()
         address = parse_address(settings.redis)
         keys = Keys(settings.namespace, address.database)
@@ -55,6 +56,7 @@ class Node:
             pong_seconds=settings.ping_timeout,
         )
         self.link.on_push = self.hub.push
+        self.link.on_batch_begin = self.hub.begin_batch
         self.link.on_batch_end = self.hub.end_batch
         self.link.on_up = self.hub.reset
 

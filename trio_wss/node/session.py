@@ -61,6 +61,7 @@ class Session:
         self.client = client
         self.outbox = outbox
         self.generation = NEW
+        self.begun = False  # a commit that begins it was sent
         self.token = secrets.token_urlsafe(16)
         self.topics: dict[str, Topic] = {}
         self._close = close
@@ -106,9 +107,13 @@ class Session:
         return self.generation != NEW
 
     async def end(self) -> None:
-        """The commit that ends the session, with what on_disconnect wants, or at least bare."""
-        if self.generation == NEW:
+        """The commit that ends the session, with what on_disconnect wants, or at least bare.
+
+        A beginning whose outcome is not known is ended too: it may have been applied.
+        """
+        if not self.begun:
             return
+        self.generation = FIRST
         node = self.node
         lead = node.executor.end(self.client.session)
         turn = Turn(node.app, node.app.disconnect or NOBODY, self.client, "disconnect")
@@ -140,6 +145,7 @@ class Session:
             self._apply(decision, outcome)
             answered(outcome)
             return
+        self.begun = True
         held = [hub.hold(topic) for topic in plan.joins]
 
         def arrived(outcome: Outcome) -> None:

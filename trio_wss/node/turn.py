@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from typing import Final, TypeVar
 
 import structlog
-from attrs import field, frozen
+from attrs import define, field
 
 from trio_wss.app import App
 from trio_wss.errors import Invalid, Refused
@@ -29,7 +29,7 @@ INTERNAL: Final = "the server failed at this event; nothing was applied"
 T = TypeVar("T")
 
 
-@frozen
+@define(eq=False)
 class Decision:
     """What shall be committed: a plan, and the answer (empty: none). Refused: a plan of nothing."""
 
@@ -39,7 +39,7 @@ class Decision:
     refused: bool = False
 
 
-@frozen
+@define(eq=False)
 class Turn:
     """One event of one client in the hands of its handler.
 

@@ -13,7 +13,7 @@ from typing import Any, Final
 
 import orjson
 import structlog
-from attrs import frozen
+from attrs import define
 
 from trio_wss.encoding import encode
 from trio_wss.errors import Unavailable
@@ -64,7 +64,7 @@ NEW: Final = "+"  # the generation of a session that is yet to begin
 _INDEX: Final = [str(n) for n in range(4096)]  # key numbers, as the script wants them
 
 
-@frozen
+@define(eq=False)
 class Commit:
     """All that one commit needs. `number` is the event's id; None lets the node number it."""
 
@@ -79,7 +79,7 @@ class Commit:
     lead: tuple[Op, ...] = ()  # operations before the plan's: a session's begin or end
 
 
-@frozen
+@define(eq=False)
 class Page:
     """A page of a topic's history: whether it is unbroken, the topic's own cursor, the texts."""
 

@@ -65,6 +65,7 @@ class Link:
         self.replid = b""
         self.maxmemory_policy: str | None = None  # None: not known, CONFIG is forbidden
         self.on_push: Callable[[bytes, bytes], None] = _ignore
+        self.on_batch_begin: Callable[[], None] = _ignore
         self.on_batch_end: Callable[[], None] = _ignore
         self.on_up: Callable[[], None] = _ignore
         self.last_words: Callable[[bytes], Sequence[str | bytes | int]] | None = None
@@ -286,6 +287,7 @@ class Link:
             if not data:
                 raise LinkLost(f"{self.address} closed the connection")
             reader.feed(bytes(data))  # no copy: our streams give bytes
+            self.on_batch_begin()
             try:
                 while (item := reader.gets()) is not NOTHING:
                     if is_push(item):

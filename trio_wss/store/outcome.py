@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from attrs import frozen
+from attrs import define, frozen
 
 from trio_wss.store.entries import Entry
 
@@ -30,7 +30,7 @@ class Left:
     topic: str
 
 
-@frozen
+@define
 class Done:
     """Applied, now or by an earlier copy of the same commit: what is recorded holds for both."""
 

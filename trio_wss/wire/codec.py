@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any, Final
 
 import orjson
-from attrs import frozen
+from attrs import define
 
 from trio_wss.encoding import decode, encode
 from trio_wss.errors import Invalid
@@ -14,7 +14,7 @@ PROTOCOL: Final = 1
 LARGEST_ID: Final = 2**53  # exact in every client
 
 
-@frozen
+@define
 class Message:
     """What a client sent: an event, the id it wants an answer under, and its data."""
 
