@@ -6,6 +6,7 @@ import re
 import shutil
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 from typing import Any
 
@@ -298,3 +299,14 @@ def test_the_changelog_is_one_people_can_read() -> None:
     changelog = text("CHANGELOG.md")
     assert changelog.startswith("# Changelog\n")
     assert "## [Unreleased]" in changelog
+
+
+def test_every_module_of_the_language_is_in_the_import_contracts() -> None:
+    """A new module must be put into the layers, and may do no I/O."""
+    contracts = tomllib.loads(text("pyproject.toml"))["tool"]["importlinter"]["contracts"]
+    layers = {part.strip() for layer in contracts[0]["layers"] for part in layer.split("|")}
+    pure = set(contracts[1]["source_modules"])
+    outside = {"__init__", "__main__", "demo"}
+    modules = {file.stem for file in (ROOT / "trio_wss").glob("*.py")} - outside
+    assert {f"trio_wss.{name}" for name in modules} == pure
+    assert pure < layers
