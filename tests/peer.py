@@ -1,6 +1,7 @@
 """A real WebSocket server that follows a script: what the client's tests talk to."""
 
 import json
+import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
 from functools import partial
@@ -61,7 +62,9 @@ async def echo(peer: Peer) -> None:
 
 
 @asynccontextmanager
-async def server(script: Script, *, greet: bool = True) -> AsyncIterator[str]:
+async def server(
+    script: Script, *, greet: bool = True, tls: ssl.SSLContext | None = None
+) -> AsyncIterator[str]:
     """A server that runs the script for every connection; yields its URL."""
 
     async def handle(request: WebSocketRequest) -> None:
@@ -76,7 +79,7 @@ async def server(script: Script, *, greet: bool = True) -> AsyncIterator[str]:
 
     with trio.fail_after(20):
         async with trio.open_nursery() as nursery:
-            serve = partial(serve_websocket, handle, "127.0.0.1", 0, ssl_context=None)
+            serve = partial(serve_websocket, handle, "127.0.0.1", 0, ssl_context=tls)
             served = await nursery.start(serve)
-            yield f"ws://127.0.0.1:{served.port}"
+            yield f"wss://localhost:{served.port}" if tls else f"ws://127.0.0.1:{served.port}"
             nursery.cancel_scope.cancel()

@@ -1,12 +1,14 @@
 """trio_wss/client/dial.py: what opens a connection, what stops it, and what is left: nothing."""
 
 from functools import partial
+from pathlib import Path
 
 import pytest
 import trio
 from trio_websocket import WebSocketRequest, serve_websocket
 
-from tests.peer import Peer, nothing, server
+from tests.peer import Peer, echo, nothing, server
+from tests.tls import client_side, make_certificate, server_side
 from trio_wss.client import ConnectError, connect
 
 
@@ -44,6 +46,16 @@ async def test_headers_are_sent() -> None:
     assert caught.value.status == 401
     assert "HTTP 401: who are you?" in str(caught.value)
     assert (b"origin", b"http://a") in seen
+
+
+async def test_tls(tmp_path: Path) -> None:
+    certificate = make_certificate(tmp_path)
+    async with server(echo, tls=server_side(certificate)) as url:
+        async with connect(url, ssl_context=client_side(certificate)) as client:
+            assert (await client.send("say", 1)).data == 1
+        with pytest.raises(ConnectError, match="certificate verify failed"):
+            async with connect(url):  # nobody that this machine trusts has signed it
+                raise AssertionError
 
 
 async def test_nobody_there() -> None:

@@ -33,7 +33,7 @@ class _Dial:
     max_message: int
 
     async def stream(self) -> trio.abc.Stream:
-        """A TCP or TLS stream to the URL's host."""
+        """A TCP stream to the URL's host, with TLS if its scheme says so."""
         parts = urlsplit(self.url)
         try:
             host, port = parts.hostname, parts.port
@@ -41,12 +41,22 @@ class _Dial:
                 raise ConnectError(f'{self.url} must be a URL such as "ws://127.0.0.1:8000"')
             if parts.scheme == "ws":
                 return await trio.open_tcp_stream(host, port or 80)
-            context = self.ssl_context or ssl.create_default_context()
-            return await trio.open_ssl_over_tcp_stream(
-                host, port or 443, ssl_context=context, https_compatible=True
-            )
+            return await self._secured(await trio.open_tcp_stream(host, port or 443), host)
+        except trio.BrokenResourceError as error:
+            raise ConnectError(f"cannot connect to {self.url}: {error.__cause__}") from error
         except (OSError, ValueError) as error:
             raise ConnectError(f"cannot connect to {self.url}: {error}") from error
+
+    async def _secured(self, plain: trio.SocketStream, host: str) -> trio.abc.Stream:
+        """TLS over a stream, its handshake done here: trio-websocket would wait for ever."""
+        context = self.ssl_context or ssl.create_default_context()
+        stream = trio.SSLStream(plain, context, server_hostname=host, https_compatible=True)
+        try:
+            await stream.do_handshake()
+        except BaseException:
+            await trio.aclose_forcefully(stream)
+            raise
+        return stream
 
     async def greet(
         self, nursery: trio.Nursery, stream: trio.abc.Stream
