@@ -6,6 +6,7 @@ import pytest
 
 from trio_wss.cli.apps import DEMO
 from trio_wss.cli.launch import Launch
+from trio_wss.cli.run import run
 from trio_wss.errors import SettingsError
 from trio_wss.settings import Settings
 
@@ -43,6 +44,14 @@ def test_a_child_gets_every_setting_that_a_flag_can_set(monkeypatch: pytest.Monk
     assert environment["OTHER"] == "kept"
     assert "SERVER_PORT" not in environment
     assert "PYTHONDONTWRITEBYTECODE" not in environment
+
+
+def test_no_flag_is_forgotten_on_the_way_to_a_child() -> None:
+    ours = {"--data", "--workers", "--reload", "--redis"}  # the parent's own; Redis's by a variable
+    flags = {option for each in run.params for option in each.opts if option.startswith("--")}
+    settings = Settings(origins=("http://a",))
+    arguments, _ = Launch("mine:app", settings).child(4000, "redis://db")
+    assert {each for each in arguments if each.startswith("--")} == flags - ours - {"--channel"}
 
 
 def test_a_child_that_is_reloaded_trusts_no_pyc(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,6 +1,7 @@
 """The parent of node processes: it holds the port and the embedded Redis, they do the rest."""
 
 import sys
+from collections.abc import Awaitable, Callable
 
 import structlog
 import trio
@@ -62,20 +63,16 @@ async def _keep_fresh(launch: Launch, child: Child, stop: Stop, host: str, port:
 
     while not stop.asked.is_set():
         over = trio.Event()
-
-        async def when_edited(over: trio.Event = over) -> None:
-            await watch.edited()
-            over.set()
-
-        async def when_asked(over: trio.Event = over) -> None:
-            await stop.asked.wait()
-            over.set()
-
         async with trio.open_nursery() as nursery:
-            nursery.start_soon(when_edited)
-            nursery.start_soon(when_asked)
+            nursery.start_soon(_set_after, watch.edited, over)
+            nursery.start_soon(_set_after, stop.asked.wait, over)
             await child.run(over, ready)
             if not over.is_set():
                 print(f"waiting for an edit in {folder}", file=sys.stderr, flush=True)
                 await over.wait()
             nursery.cancel_scope.cancel()
+
+
+async def _set_after(wait: Callable[[], Awaitable[None]], over: trio.Event) -> None:
+    await wait()
+    over.set()
