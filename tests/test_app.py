@@ -103,7 +103,18 @@ def test_history_is_the_first_match() -> None:
 
 
 @pytest.mark.parametrize(
-    ("history", "ttl"), [(-1, 1), (1.5, 1), ("1", 1), (1, 0), (1, -1), (1, "1"), (1, float("nan"))]
+    ("history", "ttl"),
+    [
+        (-1, 1),
+        (1.5, 1),
+        ("1", 1),
+        (1, 0),
+        (1, -1),
+        (1, "1"),
+        (1, float("nan")),
+        (1, 1e-4),
+        (1, 1e9),
+    ],
 )
 def test_history_is_checked(history: Any, ttl: Any) -> None:
     with pytest.raises(RegistrationError, match="history, history_ttl"):

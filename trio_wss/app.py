@@ -13,9 +13,13 @@ from attrs import define, field, frozen
 from trio_wss.effects import Effects
 from trio_wss.errors import RegistrationError
 from trio_wss.handlers import Handler
+from trio_wss.plan import MOST_TTL
 
 MOST_EVENT_NAME: Final = 64
 """So many characters may an event's name have."""
+
+LEAST_TTL: Final = 0.001
+"""Seconds: Redis counts in milliseconds."""
 
 HandlerT = TypeVar("HandlerT", bound=Callable[..., Effects])
 
@@ -128,8 +132,8 @@ def _check_event(name: object) -> None:
 def _checked(what: str, history: object, ttl: object) -> tuple[int, float]:
     if not isinstance(history, int) or history < 0:
         raise RegistrationError(f"{what}: history is a number of broadcasts, 0 or more")
-    if not isinstance(ttl, int | float) or not 0 < ttl < float("inf"):
-        raise RegistrationError(f"{what}: ttl is a number of seconds above 0")
+    if not isinstance(ttl, int | float) or not LEAST_TTL <= ttl <= MOST_TTL:
+        raise RegistrationError(f"{what}: ttl is a number of seconds, from 0.001 to ten years")
     return history, float(ttl)
 
 

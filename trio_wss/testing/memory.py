@@ -1,0 +1,241 @@
+"""What Redis holds, in plain Python, and the commit script's checks and writes on it, operation by
+operation: same kinds, same faults, same results, same times to live. No I/O and no clock."""
+
+import re
+from collections.abc import Iterable, Sequence
+from typing import Any, Final, Literal
+
+import orjson
+from attrs import define, field, frozen
+
+from trio_wss.encoding import decode
+from trio_wss.plan import EXACT, Op
+from trio_wss.reads import ReadRequest
+
+DAY: Final = 86_400_000
+"""So many milliseconds longer than its history lives a topic's offset."""
+
+_PLACEHOLDER: Final = re.compile(rb"\xff(\d+)\xff")
+_COUNTER: Final = re.compile(rb"-?\d+")
+_HASHES: Final = {"m": "map", "s": "set"}
+
+
+class Fault(Exception):
+    """A check failed and nothing is written: `wrong_type KEY`, `overflow KEY` or `topics`."""
+
+
+@define
+class Cell:
+    """What one key holds: JSON, or a list, map or set of JSON. `ttl` is in milliseconds."""
+
+    kind: Literal["value", "list", "map", "set"]
+    content: Any  # bytes; list[bytes]; dict[bytes, bytes], of a set with empty values
+    ttl: int | None = None
+
+
+@define
+class Offset:
+    """A topic's last offset, and for how many milliseconds it is remembered."""
+
+    offset: int
+    ttl: int
+
+
+@frozen
+class Sent:
+    """A broadcast: its offset in the topic is None if it is volatile."""
+
+    topic: str
+    event: str
+    data: Any
+    offset: int | None
+
+
+@define
+class Applied:
+    """What came of a commit. `joined` has each topic's offset before the commit's broadcasts."""
+
+    results: dict[bytes, bytes] = field(factory=dict)
+    joined: dict[str, int] = field(factory=dict)
+    left: list[str] = field(factory=list)
+    sent: list[Sent] = field(factory=list)
+
+    def splice(self, data: bytes) -> bytes:
+        """`data` with the results in the place of their placeholders."""
+        return _PLACEHOLDER.sub(lambda found: self.results[found[1]], data)
+
+
+@define
+class Memory:
+    """A namespace: state by key, members by topic, offsets by topic, topics by session."""
+
+    cells: dict[str, Cell] = field(factory=dict)
+    members: dict[str, dict[str, bytes]] = field(factory=dict)
+    offsets: dict[str, Offset] = field(factory=dict)
+    sessions: dict[str, set[str]] = field(factory=dict)
+
+    # --- reads
+
+    def read(self, request: ReadRequest) -> bytes | None:
+        """The JSON of one read, or None. Raises `Fault` for a field of what is no map."""
+        if request.kind == "members":
+            there = self.members.get(request.key)
+            return b"[%b]" % b",".join(there.values()) if there else None
+        cell = self.cells.get(request.key)
+        if cell is None:
+            return None
+        if request.kind == "field":
+            if cell.kind not in ("map", "set"):
+                raise Fault(f"wrong_type {request.key}")
+            found: bytes | None = cell.content.get((request.field or "").encode())
+            return found
+        return _json(cell)
+
+    # --- commits
+
+    def commit(self, session: str, ops: Sequence[Op], most_topics: int) -> Applied:
+        """Check every operation, then write every one. Raises `Fault`, with nothing written."""
+        self._check(session, ops, most_topics)
+        applied = Applied()
+        for letter, places, rest in ops:
+            name = places[0][1] if places else ""
+            self._write(letter, name, [_bytes(argument) for argument in rest], session, applied)
+        return applied
+
+    def end(self, session: str) -> None:
+        """A session is over and leaves its topics."""
+        for topic in list(self.sessions.get(session, ())):
+            self._leave(topic, session)
+        self.sessions.pop(session, None)
+
+    def wait(self, milliseconds: int) -> None:
+        """Let time pass: what has a time to live may expire."""
+        for name, cell in list(self.cells.items()):
+            if cell.ttl is not None:
+                cell.ttl -= milliseconds
+                if cell.ttl <= 0:
+                    del self.cells[name]
+        for topic, offset in list(self.offsets.items()):
+            offset.ttl -= milliseconds
+            if offset.ttl <= 0:
+                del self.offsets[topic]
+
+    def _check(self, session: str, ops: Iterable[Op], most_topics: int) -> None:
+        counters: dict[str, int] = {}
+        topics = self.sessions.get(session, set())
+        new = 0
+        for letter, places, rest in ops:
+            name = places[0][1] if places else ""
+            cell = self.cells.get(name)
+            if letter == "I":
+                value = counters[name] if name in counters else _counter(name, cell)
+                counters[name] = value + int(rest[0])
+                if abs(value) >= EXACT or abs(counters[name]) >= EXACT:
+                    raise Fault(f"overflow {name}")
+            elif letter in "APR":
+                kind = "list" if letter == "A" else _HASHES[str(rest[0])]
+                if cell is not None and cell.kind != kind:
+                    raise Fault(f"wrong_type {name}")
+            elif letter == "J":
+                new += name not in topics
+        if new and new + len(topics) > most_topics:
+            raise Fault("topics")
+
+    def _write(
+        self, letter: str, name: str, rest: list[bytes], session: str, applied: Applied
+    ) -> None:
+        match letter, rest:
+            case "S", [value, ttl]:
+                self.cells[name] = Cell("value", value, _milliseconds(ttl))
+            case "D", []:
+                self.cells.pop(name, None)
+            case "I", [by, ttl, number]:
+                cell = self.cells.get(name) or Cell("value", b"0", _milliseconds(ttl))
+                cell.content = b"%d" % (int(cell.content) + int(by))
+                self.cells[name] = cell
+                applied.results[number] = cell.content
+            case "A", [value, limit, ttl, number]:
+                cell = self._cell(name, "list", [], ttl)
+                cell.content = [*cell.content, value][-int(limit) :]
+                applied.results[number] = b"%d" % len(cell.content)
+            case "P", [mark, key, value, ttl, number]:
+                cell = self._cell(name, _HASHES[mark.decode()], {}, ttl)
+                applied.results[number] = b"%d" % (key not in cell.content)
+                cell.content[key] = value
+            case "R", [_, key, number]:
+                applied.results[number] = b"%d" % self._remove(name, key)
+            case "J", [_, _, member, _]:
+                self.sessions.setdefault(session, set()).add(name)
+                self.members.setdefault(name, {})[session] = member
+                applied.joined[name] = self._offset(name)
+            case "L", _:
+                self._leave(name, session)
+                applied.left.append(name)
+            case "V", [topic, head, data]:
+                applied.sent.append(_sent(topic, head, applied.splice(data), None))
+            case "B", [topic, head, data, _, ttl]:
+                offset = self._offset(name) + 1
+                self.offsets[name] = Offset(offset, int(ttl) + DAY)
+                applied.sent.append(_sent(topic, head, applied.splice(data), offset))
+            case _:
+                raise NotImplementedError(f"the model does not know operation {letter!r}")
+
+    def _cell(self, name: str, kind: Any, empty: Any, ttl: bytes) -> Cell:
+        cell = self.cells.setdefault(name, Cell(kind, empty))
+        if ttl:
+            cell.ttl = _milliseconds(ttl)
+        return cell
+
+    def _remove(self, name: str, key: bytes) -> bool:
+        cell = self.cells.get(name)
+        if cell is None or key not in cell.content:
+            return False
+        del cell.content[key]
+        if not cell.content:
+            del self.cells[name]
+        return True
+
+    def _leave(self, topic: str, session: str) -> None:
+        self.sessions.get(session, set()).discard(topic)
+        there = self.members.get(topic, {})
+        there.pop(session, None)
+        if not there:
+            self.members.pop(topic, None)
+
+    def _offset(self, topic: str) -> int:
+        return self.offsets[topic].offset if topic in self.offsets else 0
+
+
+def _json(cell: Cell) -> bytes:
+    match cell.kind:
+        case "value":
+            value: bytes = cell.content
+            return value
+        case "list":
+            return b"[%b]" % b",".join(cell.content)
+        case "set":
+            return b"[%b]" % b",".join(cell.content)
+        case "map":
+            fields = (orjson.dumps(key.decode()) + b":" + raw for key, raw in cell.content.items())
+            return b"{%b}" % b",".join(fields)
+
+
+def _counter(name: str, cell: Cell | None) -> int:
+    if cell is None:
+        return 0
+    if cell.kind != "value" or _COUNTER.fullmatch(cell.content) is None:
+        raise Fault(f"wrong_type {name}")
+    return int(cell.content)
+
+
+def _sent(topic: bytes, head: bytes, data: bytes, offset: int | None) -> Sent:
+    event: str = decode(head + b"}")["event"]
+    return Sent(topic.decode(), event, orjson.loads(data), offset)
+
+
+def _bytes(argument: str | bytes) -> bytes:
+    return argument.encode() if isinstance(argument, str) else argument
+
+
+def _milliseconds(ttl: bytes) -> int | None:
+    return int(ttl) if ttl else None
