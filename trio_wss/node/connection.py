@@ -68,8 +68,7 @@ class Connection:
         """Take no more events, let those in flight be answered, then close."""
         self._retired = True
         while self._unanswered:
-            self._fewer = trio.Event()
-            await self._fewer.wait()
+            await self._until_fewer()
         await self.socket.close(code, reason)
 
     def leave_hub(self) -> None:
@@ -90,6 +89,8 @@ class Connection:
             or self._outbox.size * 2 >= self._outbox.limit
         ):
             await self._wait_at_door()
+            if self._retired:
+                return
         try:
             message = codec.parse_message(raw)
         except codec.Malformed as fault:
@@ -123,11 +124,16 @@ class Connection:
 
     async def _wait_at_door(self) -> None:
         while self._unanswered >= UNANSWERED:
-            self._fewer = trio.Event()
-            await self._fewer.wait()
+            await self._until_fewer()
         await self._outbox.room()
         if self.node.link.full:
             await self.node.link.room()
+
+    async def _until_fewer(self) -> None:
+        """Wait for the next answer; the reader and `retire` may both do so."""
+        if self._fewer.is_set():
+            self._fewer = trio.Event()
+        await self._fewer.wait()
 
     async def _may_be_late(self, number: int | None) -> bool:
         """Whether an event over the rate may have been sent before: only Redis knows its answer,

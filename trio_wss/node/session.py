@@ -66,6 +66,7 @@ class Session:
         self.topics: dict[str, Topic] = {}
         self._close = close
         self._nursery: trio.Nursery | None = None
+        self._behind: list[Callable[[], None]] | None = None  # what the last commit in flight holds
 
     def __repr__(self) -> str:
         return f"<Session {self.client.session} gen={self.generation} topics={sorted(self.topics)}>"
@@ -141,18 +142,22 @@ class Session:
         if self.generation == NEW and decision.refused:
             lead = ()  # on_connect said no: there is nothing to begin
         if decision.number is None and not plan.ops and not lead:
-            outcome = Done(decision.answer)
-            self._apply(decision, outcome)
-            answered(outcome)
+            self._answer_in_turn(decision, answered)
             return
         self.begun = True
         held = [hub.hold(topic) for topic in plan.joins]
+        behind: list[Callable[[], None]] = []
+        self._behind = behind
 
         def arrived(outcome: Outcome) -> None:
+            if self._behind is behind:
+                self._behind = None
             self._apply(decision, outcome)
             for topic in held:
                 hub.release(topic)
             answered(outcome)
+            for answer in behind:
+                answer()
 
         commit = Commit(
             plan=plan,
@@ -166,6 +171,19 @@ class Session:
             lead=lead,
         )
         self.node.executor.commit(commit, arrived)
+
+    def _answer_in_turn(self, decision: Decision, answered: Callable[[Outcome], None]) -> None:
+        """Nothing to commit: answer at once, but never before the commits that were sent first."""
+
+        def answer() -> None:
+            outcome = Done(decision.answer)
+            self._apply(decision, outcome)
+            answered(outcome)
+
+        if self._behind is None:
+            answer()
+        else:
+            self._behind.append(answer)
 
     async def settle(self, turn: Turn, lead: tuple[Op, ...] = ()) -> Outcome:
         """Read, decide and commit, again and again until nothing read has changed meanwhile.
