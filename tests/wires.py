@@ -25,7 +25,8 @@ class Client:
     async def send(self, *pieces: bytes) -> None:
         await self.stream.send_all(b"".join(pieces))
 
-    async def _need(self, size: int) -> None:
+    async def need(self, size: int) -> None:
+        """Read until `size` bytes are here that nobody has taken. Raises EOFError."""
         while len(self._buffer) < size:
             chunk = await self.stream.receive_some()
             if not chunk:
@@ -33,14 +34,14 @@ class Client:
             self._buffer += chunk
 
     async def _take(self, size: int) -> bytes:
-        await self._need(size)
+        await self.need(size)
         taken = bytes(self._buffer[:size])
         del self._buffer[:size]
         return taken
 
     async def head(self) -> bytes:
         while (end := self._buffer.find(b"\r\n\r\n")) < 0:
-            await self._need(len(self._buffer) + 1)
+            await self.need(len(self._buffer) + 1)
         return await self._take(end + 4)
 
     async def frame(self) -> tuple[int, bytes]:
@@ -55,7 +56,7 @@ class Client:
         found: list[tuple[int, bytes]] = []
         while True:
             try:
-                await self._need(1)
+                await self.need(1)
             except (EOFError, trio.BrokenResourceError):
                 return found
             found.append(await self.frame())
@@ -64,7 +65,7 @@ class Client:
         """All that comes until the server closes."""
         try:
             while True:
-                await self._need(len(self._buffer) + 1)
+                await self.need(len(self._buffer) + 1)
         except (EOFError, trio.BrokenResourceError):
             return await self._take(len(self._buffer))
 

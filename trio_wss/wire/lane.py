@@ -106,15 +106,14 @@ class Lane(trio.abc.Stream):
         return self._sort(await self._chunk())
 
     async def receive_some(self, max_bytes: int | None = None) -> bytes:
-        """For trio-websocket: control frames; once slow, at most one frame at a time, so that it
-        is given nothing behind a Close of its own."""
+        """For trio-websocket: control frames; once slow, at most one frame at a time: it fails on
+        a ping that comes in one piece with what made it say Close."""
         await trio.lowlevel.checkpoint()
         while not self.closed:
-            if not self.outbox.sealed:
-                if self._feed:
-                    return self._next_piece()
-                if self._eof:
-                    break
+            if self._feed:
+                return self._next_piece()
+            if self._eof:
+                break
             self._wake = trio.Event()
             self.hungry = True
             self._calm_down()

@@ -82,15 +82,16 @@ class WebSocket:
         """The next message through trio-websocket, which is fed while it asks for more."""
         lane = self._lane
         while True:
+            if lane.hungry:
+                self._check()
+                await lane.read()
+                continue
             with trio.CancelScope() as fed:
                 lane.when_hungry = fed.cancel
-                if not lane.hungry:
-                    try:
-                        return await self._websocket.get_message()
-                    except ConnectionClosed:
-                        raise self._closed() from None
-            self._check()
-            await lane.read()
+                try:
+                    return await self._websocket.get_message()
+                except ConnectionClosed:
+                    raise self._closed() from None
 
     def _check(self) -> None:
         lane = self._lane
