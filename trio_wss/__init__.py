@@ -30,7 +30,7 @@ from trio_wss.errors import (
     Unavailable,
     WssError,
 )
-from trio_wss.reads import Client, Member, Members, Now, Read, Rng
+from trio_wss.reads import Client, Gap, Member, Members, Now, Read, Rng
 
 __all__ = [
     "Add",
@@ -43,6 +43,7 @@ __all__ = [
     "Drop",
     "Effect",
     "Effects",
+    "Gap",
     "Identity",
     "Increment",
     "Invalid",

@@ -62,6 +62,7 @@ class App:
         self.handlers: Mapping[str, Handler] = MappingProxyType(self._handlers)
         self.connect: Handler | None = None
         self.disconnect: Handler | None = None
+        self.gap: Handler | None = None
         self.authenticator: Callable[[Request], Authenticated] | None = None
 
     def on(self, event: str) -> Callable[[HandlerT], HandlerT]:
@@ -92,6 +93,14 @@ class App:
         self.disconnect = Handler(
             function, "on_disconnect", takes_event=False, localns=_locals_of_caller()
         )
+        return function
+
+    def on_gap(self, function: HandlerT) -> HandlerT:
+        """Register what runs when a client has missed broadcasts that are no longer kept. Its
+        event is a `Gap`; what it replies, the client is sent: the topic's state anew, say."""
+        if self.gap is not None:
+            raise RegistrationError(f"on_gap has a handler: {self.gap!r}")
+        self.gap = Handler(function, "on_gap", localns=_locals_of_caller())
         return function
 
     def authenticate(self, function: AuthenticatorT) -> AuthenticatorT:

@@ -78,6 +78,14 @@ class Member:
 
 @final
 @frozen
+class Gap:
+    """What `on_gap` is told: broadcasts of `topic` that the client cannot be given any more."""
+
+    topic: str
+
+
+@final
+@frozen
 class ReadRequest:
     """One thing to be read in Redis, in the terms of the language."""
 

@@ -46,21 +46,30 @@ class CatchUp:
         await self._read_pages(topic, lambda: topic.cursor, apply)
 
     async def bring_in(
-        self, topic: Topic, member: Member, cursor: Cursor, wanted: Callable[[], bool]
+        self,
+        topic: Topic,
+        member: Member,
+        cursor: Cursor,
+        wanted: Callable[[], bool],
+        *,
+        announce: bool,
     ) -> None:
         """Bring a member's cursor to the topic's, and let it in; the caller holds the topic.
 
-        It ends early when the member is no longer `wanted` there.
+        It ends early when the member is no longer `wanted` there. `announce`: a resumed member is
+        told first where it goes on.
         """
         at = cursor
 
         def apply(page: Page) -> bool:
-            nonlocal at
+            nonlocal at, announce
             if not wanted():
                 return True
             if not page.whole:
                 at = page.cursor
-                member.tell_joined(topic.name, at, recovered=False)
+            if announce or not page.whole:
+                member.tell_joined(topic.name, at, recovered=page.whole)
+                announce = False
             for text in page.texts:
                 after, _, frame = parse_text(text)
                 at = after or at

@@ -8,24 +8,30 @@ from typing import TYPE_CHECKING, Final
 
 import trio
 
+from trio_wss.errors import Unavailable
 from trio_wss.node.bucket import Bucket
 from trio_wss.node.session import Session
 from trio_wss.node.turn import Decision, refuse, take_turn
 from trio_wss.reads import Client
-from trio_wss.store.outcome import Outcome
+from trio_wss.store.outcome import Cursor, Outcome
 from trio_wss.wire import Closed, codec
 
 if TYPE_CHECKING:
     from trio_wss.node.node import Node
     from trio_wss.wire import WebSocket
 
+RESUME_SECONDS: Final = 5.0  # for the first frame of a client that wants to resume
+AGAIN_LATER: Final = 1013  # close code: try again later
 UNANSWERED: Final = 32  # events of one connection in flight: the door shuts at it
 
 
 class Connection:
     """One socket, and the session behind it."""
 
-    def __init__(self, node: Node, socket: WebSocket, client: Client) -> None:
+    def __init__(
+        self, node: Node, socket: WebSocket, client: Client, *, resumes: bool = False
+    ) -> None:
+        """`resumes`: the client said that its first frame will be `wss.resume`."""
         self.node = node
         self.socket = socket
         self.session = Session(node, client, socket.outbox, self.close_soon)
@@ -33,6 +39,7 @@ class Connection:
         self._bucket = Bucket(node.settings.rate, node.settings.burst)
         self._last_id = -1  # the highest id seen; what is not above it may be sent again
         self._unanswered = 0
+        self._resumes = resumes
         self._retired = False
         self._fewer = trio.Event()
         self._nursery: trio.Nursery | None = None
@@ -41,23 +48,46 @@ class Connection:
         return f"<Connection {self.session!r} unanswered={self._unanswered}>"
 
     async def run(self) -> None:
-        """Begin the session, take events until the socket closes, end the session."""
+        """Begin or resume the session, take events until the socket closes, leave it in order."""
         async with trio.open_nursery() as nursery:
             self._nursery = nursery
             self.session.open(nursery)
             try:
-                if await self.session.begin():
+                batch = await self._first_frames()
+                if await self._resume(batch) or await self.session.begin():
                     while True:
-                        for raw in await self.socket.receive():
-                            if not self._retired:
-                                await self._take(raw)
+                        for raw in batch:
+                            await self._take(raw)
+                        batch = await self.socket.receive()
             except Closed:
                 pass
             finally:
                 self.leave_hub()
                 nursery.cancel_scope.cancel()
                 with trio.move_on_after(self._last_words(), shield=True):
-                    await self.session.end()
+                    await self.session.finish(clean=self.socket.clean)
+
+    async def _first_frames(self) -> list[str | bytes]:
+        """The first frames of a client that wants to resume, if they come in time."""
+        batch: list[str | bytes] = []
+        if self._resumes:
+            with trio.move_on_after(RESUME_SECONDS):
+                batch = await self.socket.receive()
+        return batch
+
+    async def _resume(self, batch: list[str | bytes]) -> bool:
+        """Resume the session that the first frame names, and take that frame out."""
+        if not batch or (request := codec.parse_resume(batch[0])) is None:
+            return False
+        del batch[0]
+        cursors = {topic: Cursor(*place) for topic, place in request.cursors.items()}
+        try:
+            resumed = await self.session.resume(request.token, cursors)
+        except Unavailable:
+            self.close_soon(AGAIN_LATER, "Redis is away")
+            raise Closed(AGAIN_LATER) from None
+        self._last_id = self.session.last
+        return resumed
 
     def _last_words(self) -> float:
         """Seconds for the commit that ends the session, so that a node stops in time."""
@@ -89,8 +119,8 @@ class Connection:
             or self._outbox.size * 2 >= self._outbox.limit
         ):
             await self._wait_at_door()
-            if self._retired:
-                return
+        if self._retired:
+            return
         try:
             message = codec.parse_message(raw)
         except codec.Malformed as fault:

@@ -53,7 +53,8 @@ async def handle(node: Node, stream: trio.abc.Stream) -> None:
             on_dirty=node.hub.mark_dirty,
         ) as socket:
             if socket is not None:
-                connection = Connection(node, socket, clients[0])
+                resumes = "resume" in socket.request.query
+                connection = Connection(node, socket, clients[0], resumes=resumes)
                 socket.before_close(connection.leave_hub)
                 with node.connected(connection):
                     await connection.run()
@@ -80,7 +81,8 @@ async def _admit(node: Node, head: Head) -> Client | Response:
         reason = "the node has all the connections that it takes"
     if reason:
         return Response(503, f"{reason}\n".encode(), (("Retry-After", "1"),))
-    request = Request(head.path, head.headers, dict(head.query), head.remote)
+    query = {name: value for name, value in head.query.items() if name != "resume"}
+    request = Request(head.path, head.headers, query, head.remote)
     try:
         identity = await _authenticate(node, request)
     except Refused as refusal:

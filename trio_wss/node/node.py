@@ -14,9 +14,11 @@ from trio_wss.node.hub import Hub
 from trio_wss.node.locks import KeyLocks
 from trio_wss.settings import Settings
 from trio_wss.store.address import parse_address
-from trio_wss.store.executor import SCRIPTS, Executor
+from trio_wss.store.executor import Executor
 from trio_wss.store.keys import Keys
 from trio_wss.store.link import Link
+from trio_wss.store.scripts import SCRIPTS
+from trio_wss.store.sessions import Sessions
 from trio_wss.wire import WireLimits
 
 
@@ -41,6 +43,8 @@ class Node:
             address, SCRIPTS, patience=settings.redis_patience, deadline=settings.link_deadline
         )
         self.executor: Final = Executor(self.link, keys, self.id, max_topics=settings.max_topics)
+        self.sessions: Final = Sessions(self.link, keys, self.id)
+        self.unfinished: Final[dict[str, str]] = {}  # sessions to end, by generation: see janitor
         self.hub: Final = Hub(self.link, keys)
         self.catch_up: Final = CatchUp(
             self.executor,

@@ -4,20 +4,18 @@ moment their answers come, so that replies and broadcasts keep one order.
 
 from __future__ import annotations
 
-import hashlib
-import secrets
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Final, assert_never
 
 import structlog
 import trio
 
 from trio_wss.errors import Unavailable
-from trio_wss.handlers import Handler
-from trio_wss.node.turn import INTERNAL, Decision, Turn, refuse
-from trio_wss.plan import NOTHING, Op
-from trio_wss.reads import Client, ReadRequest
-from trio_wss.store.entries import Entry, WrongType
+from trio_wss.node.settle import end_session, settle
+from trio_wss.node.turn import INTERNAL, Decision, Turn, own_turn
+from trio_wss.plan import Op
+from trio_wss.reads import Client, Gap, ReadRequest
+from trio_wss.store.entries import Entry
 from trio_wss.store.executor import NEW, Commit
 from trio_wss.store.outcome import (
     Changed,
@@ -32,6 +30,7 @@ from trio_wss.store.outcome import (
     Stale,
     Unknown,
 )
+from trio_wss.store.sessions import StoredSession, implied_topics, new_token
 from trio_wss.wire import codec, text_frame
 
 if TYPE_CHECKING:
@@ -42,13 +41,11 @@ if TYPE_CHECKING:
 log = structlog.get_logger(__name__)
 
 FIRST: Final = "1"  # the generation of a session that has begun and was never resumed
-NOBODY: Final = Handler(lambda: None, "nobody", takes_event=False)
 REFUSED: Final = 4403  # close code: on_connect said no
 REPLACED: Final = 4409  # close code: the session is on another connection; do not come back
 RESTART: Final = 1012  # close code: come back, to any node
-
 AWAY: Final = "the outcome is not known: send the event again with the same id"
-CONFLICT: Final = "others kept changing what this event reads; nothing was applied"
+RACES: Final = 5  # tries to take over a session that keeps changing
 
 
 class Session:
@@ -61,12 +58,14 @@ class Session:
         self.client = client
         self.outbox = outbox
         self.generation = NEW
-        self.begun = False  # a commit that begins it was sent
-        self.token = secrets.token_urlsafe(16)
+        self.token = new_token(client.session)
         self.topics: dict[str, Topic] = {}
+        self.last = 0  # the highest id that was used before this connection
+        self._begun = False  # a commit that begins it was sent
+        self._moved = False  # it lives on another connection, or nowhere
+        self._over = False  # the app closed it
         self._close = close
         self._nursery: trio.Nursery | None = None
-        self._behind: list[Callable[[], None]] | None = None  # what the last commit in flight holds
 
     def __repr__(self) -> str:
         return f"<Session {self.client.session} gen={self.generation} topics={sorted(self.topics)}>"
@@ -87,40 +86,71 @@ class Session:
         self.outbox.push(text_frame(text))
 
     def tell_joined(self, topic: str, cursor: Cursor, *, recovered: bool) -> None:
-        """Send `wss.joined`: what comes next in the topic is offset + 1."""
+        """Send `wss.joined`: what comes next in the topic is offset + 1. A gap is the app's too."""
         self.push(codec.joined(topic, cursor.epoch, cursor.offset, recovered=recovered))
+        gap = self.node.app.gap
+        if not recovered and gap is not None and self._nursery is not None:
+            turn = own_turn(self.node.app, self.client, gap, "event", Gap(topic))
+            self._nursery.start_soon(self.settle, turn)
 
-    # --- begin and end
+    # --- begin, resume, finish
 
     async def begin(self) -> bool:
         """The commit that makes the session, with what on_connect wants. False: it said no."""
         node, client = self.node, self.client
-        topics = ["all", f"session:{client.session}"]
-        if client.user is not None:
-            topics.append(f"user:{client.user}")
-        held = [node.hub.hold(topic) for topic in topics]
-        hashed = hashlib.sha256(self.token.encode()).hexdigest()
-        handler = node.app.connect or NOBODY
-        turn = Turn(node.app, handler, client, "connect")
-        await self.settle(turn, node.executor.begin(client, hashed, topics))
+        held = [node.hub.hold(topic) for topic in implied_topics(client)]
+        turn = own_turn(node.app, client, node.app.connect, "connect")
+        await self.settle(turn, node.sessions.begin(client, self.token))
         for topic in held:
             node.hub.release(topic)
         return self.generation != NEW
 
-    async def end(self) -> None:
-        """The commit that ends the session, with what on_disconnect wants, or at least bare.
-
-        A beginning whose outcome is not known is ended too: it may have been applied.
+    async def resume(self, token: str, cursors: Mapping[str, Cursor]) -> bool:
+        """Take over the session of a token, with its topics; `cursors` is where the client is in
+        them. False: this user has no such session. Raises Unavailable.
         """
-        if not self.begun:
+        hub, sessions = self.node.hub, self.node.sessions
+        for _ in range(RACES):
+            found = await sessions.find(token)
+            if found is None or found.client.user != self.client.user:
+                return False
+            # Followed before it is taken, so that what comes after the cursors is heard.
+            held = [hub.hold(name) for name in {*found.topics, *implied_topics(found.client)}]
+            try:
+                taken = await sessions.take(found)
+                if taken is not None:
+                    self._begun, self.token = True, token
+                    self.client, self.generation = taken.client, taken.generation
+                    self.last = taken.last
+                    self._welcome(resumed=True)
+                    for name, now in taken.cursors.items():
+                        self._restore(name, cursors.get(name), now)
+                    return True
+            finally:
+                for topic in held:
+                    hub.release(topic)
+        return False
+
+    async def finish(self, *, clean: bool) -> None:
+        """The connection is over. A client that said goodbye ends its session; one that was lost
+        has its grace to resume it.
+        """
+        if not self._begun or self._moved:
             return
-        self.generation = FIRST
-        node = self.node
-        lead = node.executor.end(self.client.session)
-        turn = Turn(node.app, node.app.disconnect or NOBODY, self.client, "disconnect")
-        outcome = await self.settle(turn, lead)
-        if isinstance(outcome, Failed):
-            await self._sent(Decision(None, NOTHING, b""), lead=lead)
+        doubtful = self.generation == NEW  # its beginning may have been applied
+        generation = FIRST if doubtful else self.generation
+        node, session = self.node, self.client.session
+        node.unfinished[session] = generation  # until it is done, the janitor does it again
+        if clean or doubtful or self._over:
+            outcome = await end_session(node, StoredSession(self.client, generation))
+            if isinstance(outcome, Unknown):
+                return
+        else:
+            try:
+                await node.sessions.away(session, generation, node.settings.grace)
+            except Unavailable:
+                return
+        node.unfinished.pop(session, None)
 
     # --- commits
 
@@ -138,99 +168,57 @@ class Session:
         `answered` is called after that; given Changed, nothing was done and the handler must
         decide again.
         """
-        plan, hub = decision.plan, self.node.hub
         if self.generation == NEW and decision.refused:
-            lead = ()  # on_connect said no: there is nothing to begin
-        if decision.number is None and not plan.ops and not lead:
-            self._answer_in_turn(decision, answered)
+            self._refuse(decision)
+            answered(Done(b""))
             return
-        self.begun = True
-        held = [hub.hold(topic) for topic in plan.joins]
-        behind: list[Callable[[], None]] = []
-        self._behind = behind
+        if decision.silent and not lead:
+            answered(Done(b""))
+            return
+        hub = self.node.hub
+        held = [hub.hold(topic) for topic in decision.plan.joins]
 
         def arrived(outcome: Outcome) -> None:
-            if self._behind is behind:
-                self._behind = None
             self._apply(decision, outcome)
             for topic in held:
                 hub.release(topic)
             answered(outcome)
-            for answer in behind:
-                answer()
 
+        self._begun = True
         commit = Commit(
-            plan=plan,
+            plan=decision.plan,
             session=self.client.session,
             generation=self.generation,
             number=decision.number,
             answer=decision.answer,
-            keep=decision.refused,
+            keep=decision.refused and decision.number is not None,
             requests=requests,
             entries=entries,
             lead=lead,
         )
         self.node.executor.commit(commit, arrived)
 
-    def _answer_in_turn(self, decision: Decision, answered: Callable[[Outcome], None]) -> None:
-        """Nothing to commit: answer at once, but never before the commits that were sent first."""
+    async def settle(self, turn: Turn | Decision, lead: tuple[Op, ...] = ()) -> None:
+        """Settle a turn that reads, or that begins the session: wait for what comes of it."""
 
-        def answer() -> None:
-            outcome = Done(decision.answer)
-            self._apply(decision, outcome)
-            answered(outcome)
+        async def sent(
+            decision: Decision, requests: Sequence[ReadRequest], entries: Sequence[Entry]
+        ) -> Outcome:
+            outcomes: list[Outcome] = []
+            there = trio.Event()
 
-        if self._behind is None:
-            answer()
-        else:
-            self._behind.append(answer)
+            def answered(outcome: Outcome) -> None:
+                outcomes.append(outcome)
+                there.set()
 
-    async def settle(self, turn: Turn, lead: tuple[Op, ...] = ()) -> Outcome:
-        """Read, decide and commit, again and again until nothing read has changed meanwhile.
+            self.send(decision, answered, requests=requests, entries=entries, lead=lead)
+            await there.wait()
+            return outcomes[0]
 
-        Events of this node that read the same keys queue up here. Past `event_deadline` the answer
-        is `conflict`, and that too is a commit.
-        """
-        requests = turn.requests
-        give_up = trio.current_time() + self.node.settings.event_deadline
-        async with self.node.locks.hold(f"{r.kind} {r.key}" for r in requests):
-            outcome: Outcome = Changed(())
-            while isinstance(outcome, Changed) and trio.current_time() < give_up:
-                entries = outcome.entries
-                try:
-                    if requests and not entries:
-                        entries = await self.node.executor.read(requests)
-                except Unavailable as error:
-                    outcome = Unknown(str(error))
-                    self._apply(refuse(turn.number, "unavailable", AWAY), outcome)
-                except WrongType:
-                    log.exception("a read failed", handler=turn.handler.name)
-                    return await self._sent(refuse(turn.number, "internal", INTERNAL), lead=lead)
-                else:
-                    decision = turn.decide(entries)
-                    outcome = await self._sent(decision, requests, entries, lead)
-        if isinstance(outcome, Changed):
-            return await self._sent(refuse(turn.number, "conflict", CONFLICT), lead=lead)
-        return outcome
-
-    async def _sent(
-        self,
-        decision: Decision,
-        requests: Sequence[ReadRequest] = (),
-        entries: Sequence[Entry] = (),
-        lead: tuple[Op, ...] = (),
-    ) -> Outcome:
-        """Send, and wait for what came of it."""
-        outcomes: list[Outcome] = []
-        there = trio.Event()
-
-        def answered(outcome: Outcome) -> None:
-            outcomes.append(outcome)
-            there.set()
-
-        self.send(decision, answered, requests=requests, entries=entries, lead=lead)
-        await there.wait()
-        return outcomes[0]
+        try:
+            await settle(self.node, turn, sent)
+        except Unavailable:
+            self._error(turn.number, "unavailable", AWAY)
 
     # --- outcomes
 
@@ -239,72 +227,84 @@ class Session:
         match outcome:
             case Done(answer, membership):
                 if self.generation == NEW:
-                    self._welcome(decision)
+                    self.generation = FIRST
+                    self._welcome(resumed=False)
                 for change in membership:
                     self._change(change)
                 if answer:
                     self.push(answer)
                 close = decision.plan.close
                 if close is not None:
+                    self._over = True
                     self._close(close.code, close.reason)
             case Changed():
                 pass  # nothing was done, and nothing is told
             case Failed(fault):
-                self._fail(decision, fault)
+                self._fail(decision.number, fault)
             case Stale():
-                self._error(decision, "stale", "a greater id has taken this one's place")
+                self._error(decision.number, "stale", "a greater id has taken this one's place")
             case Unknown():
-                self._error(decision, "unavailable", AWAY)
+                self._error(decision.number, "unavailable", AWAY)
             case Fenced():
+                self._moved = True
                 self._close(REPLACED, "replaced")
             case Gone():
+                self._moved = True
                 self._close(RESTART, "the session is gone")
             case _:
                 assert_never(outcome)
 
-    def _welcome(self, decision: Decision) -> None:
-        if decision.refused:
-            self._close(REFUSED, "refused")
-            return
-        self.generation = FIRST
+    def _welcome(self, *, resumed: bool) -> None:
         session, node = self.client.session, self.node.id
-        self.push(codec.welcome(session, self.token, node, resumed=False, last=0))
+        self.push(codec.welcome(session, self.token, node, resumed=resumed, last=self.last))
 
-    def _error(self, decision: Decision, code: str, message: str) -> None:
-        self.push(codec.error(decision.number, code, message))
+    def _refuse(self, decision: Decision) -> None:
+        """on_connect said no: there is no session."""
+        self.push(decision.answer)
+        self._close(REFUSED, "refused")
 
-    def _fail(self, decision: Decision, fault: str) -> None:
+    def _error(self, number: int | None, code: str, message: str) -> None:
+        self.push(codec.error(number, code, message))
+
+    def _fail(self, number: int | None, fault: str) -> None:
         if fault == "topics":
             most = self.node.settings.max_topics
-            self._error(decision, "refused", f"a session can be in {most} topics at most")
+            self._error(number, "refused", f"a session can be in {most} topics at most")
         else:
             log.error("commit refused", fault=fault, session=self.client.session)
-            self._error(decision, "internal", INTERNAL)
+            self._error(number, "internal", INTERNAL)
+
+    # --- topics
 
     def _change(self, change: Joined | Left) -> None:
+        hub = self.node.hub
         if isinstance(change, Left):
             topic = self.topics.pop(change.topic, None)
             if topic is not None:
-                self.node.hub.leave(topic, self)
+                hub.leave(topic, self)
             self.push(codec.left(change.topic))
         elif change.topic not in self.topics and self._nursery is not None:
+            topic = self.topics[change.topic] = hub.hold(change.topic)
             self.tell_joined(change.topic, change.cursor, recovered=True)
-            self._enter(change.topic, change.cursor)
+            if hub.enter(topic, self, change.cursor):
+                hub.release(topic)
+            else:
+                self._nursery.start_soon(self._catch_up, topic, change.cursor, False)
 
-    def _enter(self, name: str, cursor: Cursor) -> None:
-        """Be a member from a cursor on: at once where it is the topic's, else by catching up."""
-        hub = self.node.hub
-        topic = hub.hold(name)
-        self.topics[name] = topic
-        if hub.enter(topic, self, cursor):
-            hub.release(topic)
-        elif self._nursery is not None:
-            self._nursery.start_soon(self._catch_up, topic, cursor)
+    def _restore(self, name: str, cursor: Cursor | None, now: Cursor) -> None:
+        """Be in a topic again: from the client's cursor, or from now on if it named none."""
+        if self._nursery is None:
+            return
+        topic = self.topics[name] = self.node.hub.hold(name)
+        if cursor is None:
+            self.tell_joined(name, now, recovered=False)
+        self._nursery.start_soon(self._catch_up, topic, cursor or now, cursor is not None)
 
-    async def _catch_up(self, topic: Topic, cursor: Cursor) -> None:
+    async def _catch_up(self, topic: Topic, cursor: Cursor, announce: bool) -> None:
+        def wanted() -> bool:
+            return self.topics.get(topic.name) is topic
+
         try:
-            await self.node.catch_up.bring_in(
-                topic, self, cursor, lambda: self.topics.get(topic.name) is topic
-            )
+            await self.node.catch_up.bring_in(topic, self, cursor, wanted, announce=announce)
         finally:
             self.node.hub.release(topic)

@@ -13,6 +13,7 @@ import trio
 
 from trio_wss.app import App
 from trio_wss.errors import SettingsError, Unavailable
+from trio_wss.node import janitor
 from trio_wss.node.entrance import handle
 from trio_wss.node.node import Node
 from trio_wss.node.session import RESTART
@@ -50,6 +51,7 @@ async def serve(
         services.start_soon(node.hub.run, node.catch_up.fill_gap)
         services.start_soon(_keep_registered, node, registered)
         services.start_soon(_leave_a_dead_redis, node)
+        services.start_soon(janitor.run, node)
         with trio.move_on_after(FIRST_LINK):
             await registered.wait()  # so that who reads "listening" is not turned away
         listeners = listeners or await _listen(settings)
@@ -123,7 +125,7 @@ async def _keep_registered(node: Node, registered: trio.Event) -> None:
     """Hold the node's lease. Its record gone means that its sessions are gone too."""
     while True:
         try:
-            there = await node.executor.beat(LEASE, new=not node.registered)
+            there = await node.sessions.beat(LEASE, new=not node.registered)
         except Unavailable:
             there = node.registered  # Redis did not say
         if node.registered and not there:

@@ -38,6 +38,15 @@ class Decision:
     answer: bytes
     refused: bool = False
 
+    @property
+    def silent(self) -> bool:
+        """Nothing to do, nothing to say: no commit is needed."""
+        plan = self.plan
+        return self.number is None and not (plan.ops or self.answer or plan.close)
+
+
+SILENT: Final = Decision(None, NOTHING, b"")
+
 
 @define(eq=False)
 class Turn:
@@ -85,6 +94,20 @@ def take_turn(app: App, client: Client, message: codec.Message) -> Turn | Decisi
         return Turn(app, handler, client, "event", event, message.id, requests)
 
     return _guarded(message.id, handler, bind)
+
+
+def own_turn(
+    app: App, client: Client, handler: Handler | None, phase: Phase, event: object = None
+) -> Turn | Decision:
+    """A turn that no message asked for: a session begins or ends, or has a gap."""
+    if handler is None:
+        return SILENT
+
+    def bind() -> Turn:
+        requests = handler.requests(event, client)
+        return Turn(app, handler, client, phase, event, None, requests)
+
+    return _guarded(None, handler, bind)
 
 
 def refuse(number: int | None, code: str, message: str, path: str = "") -> Decision:

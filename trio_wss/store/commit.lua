@@ -209,17 +209,18 @@ function WRITE.N(at)
   call('SADD', key(at + 1), ARGV[at + 2])
 end
 
--- E own due session prefix: the session ends and leaves every topic it is in, which only its
--- hash knows. The members' keys are not declared, but they carry the hash tag of the others.
+-- E due session members-prefix sets-prefix: the session ends and leaves every topic it is in,
+-- which only its hash knows. Those keys are not declared; they carry the hash tag of the others.
 function WRITE.E(at)
+  local session = ARGV[at + 2]
   for _, field in ipairs(call('HKEYS', SESSION)) do
     if sub(field, 1, 2) == 't:' then
-      leave(ARGV[at + 4] .. sub(field, 3), sub(field, 3), ARGV[at + 3])
+      leave(ARGV[at + 3] .. sub(field, 3), sub(field, 3), session)
     end
   end
+  call('SREM', ARGV[at + 4] .. call('HGET', SESSION, 'node'), session)
+  call('ZREM', key(at + 1), session)
   call('DEL', SESSION)
-  call('SREM', key(at + 1), ARGV[at + 3])
-  call('ZREM', key(at + 2), ARGV[at + 3])
 end
 
 -- J members meta topic session info quoted

@@ -5,20 +5,18 @@ It does not wait for one commit before it sends the next; answers come in the or
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable, Sequence
-from importlib.resources import files
 from itertools import count
 from typing import Any, Final
 
 import orjson
 import structlog
+import trio
 from attrs import define
 
-from trio_wss.encoding import encode
 from trio_wss.errors import Unavailable
 from trio_wss.plan import Op, Plan
-from trio_wss.reads import Client, ReadRequest
+from trio_wss.reads import ReadRequest
 from trio_wss.store.entries import Entry, WrongType, parse_entries
 from trio_wss.store.keys import NODE_RING, RING, Keys
 from trio_wss.store.link import Link
@@ -35,31 +33,11 @@ from trio_wss.store.outcome import (
     Stale,
     Unknown,
 )
-from trio_wss.store.resp import pack
+from trio_wss.store.scripts import ask, command, words
 
 log = structlog.get_logger(__name__)
 
 
-def _scripts() -> dict[str, str]:
-    """The scripts by name. One that only frees may run when Redis is full (flag allow-oom)."""
-    text = {
-        path.name: path.read_text()
-        for path in files(__package__).iterdir()
-        if path.name.endswith(".lua")
-    }
-    reads, commit = text["reads.lua"], text["commit.lua"]
-    return {
-        "commit": f"#!lua\n{reads}{commit}",
-        "free": f"#!lua flags=allow-oom\n{reads}{commit}",
-        "read": f"#!lua flags=no-writes\n{reads}{text['read.lua']}",
-        "page": f"#!lua flags=no-writes\n{text['page.lua']}",
-        "master": "#!lua flags=allow-oom\nreturn redis.call('SET', KEYS[1], ARGV[1])",
-        "beat": f"#!lua flags=allow-oom\n{text['beat.lua']}",
-    }
-
-
-SCRIPTS: Final = _scripts()
-_SHA: Final = {name: hashlib.sha1(text.encode()).hexdigest() for name, text in SCRIPTS.items()}
 NEW: Final = "+"  # the generation of a session that is yet to begin
 _INDEX: Final = [str(n) for n in range(4096)]  # key numbers, as the script wants them
 
@@ -100,18 +78,30 @@ class Executor:
         self._numbers = count(1)
         # A commit that is sent again after a failover must meet the new master's name, so it is
         # not an argument: every hello writes it, ahead of what was queued.
-        link.last_words = lambda replid: ("EVALSHA", _SHA["master"], 1, keys.master, replid)
+        link.last_words = lambda replid: words("master", [keys.master], [replid])
 
     def commit(self, commit: Commit, answered: Callable[[Outcome], None]) -> None:
         """Send one commit. `answered` is called once, in the order of the commits."""
         self._link.submit(self._pack(commit), lambda reply: answered(parse_outcome(reply)))
 
+    async def committed(self, commit: Commit) -> Outcome:
+        """Send one commit and wait for what came of it."""
+        outcomes: list[Outcome] = []
+        there = trio.Event()
+
+        def answered(outcome: Outcome) -> None:
+            outcomes.append(outcome)
+            there.set()
+
+        self.commit(commit, answered)
+        await there.wait()
+        return outcomes[0]
+
     async def read(self, requests: Sequence[ReadRequest]) -> tuple[Entry, ...]:
         """Take all reads at one instant. Raises Unavailable and WrongType."""
         keys: list[str] = []
         arguments = self._requests(requests, (), keys)
-        reply = await self._call("read", keys, arguments)
-        return parse_entries(reply)
+        return parse_entries(await ask(self._link, command("read", keys, arguments)))
 
     def page(
         self, topic: str, after: Cursor, most: int, answered: Callable[[Page | None], None]
@@ -122,29 +112,8 @@ class Executor:
         """
         keys = [self._keys.meta(topic), self._keys.stream(topic)]
         arguments = [after.epoch, str(after.offset), str(most)]
-        command = _command("page", keys, arguments)
-        self._link.submit(command, lambda reply: answered(_parse_page(reply)))
-
-    async def beat(self, lease: float, *, new: bool = False) -> bool:
-        """Register this node, or extend its lease (seconds). False: its record is gone."""
-        arguments = [self._node, str(int(lease * 1000)), "new" if new else ""]
-        return bool(await self._call("beat", [self._owner, self._keys.nodes], arguments))
-
-    def begin(self, client: Client, token_hash: str, topics: Sequence[str]) -> tuple[Op, ...]:
-        """The operations that begin a session, and give the cursors of the topics it is in."""
-        stored = encode({"user": client.user, "info": client.info, "query": dict(client.query)})
-        begin: list[Op] = [
-            ("N", (("o", self._node),), [client.session, self._node, stored, token_hash])
-        ]
-        begin += [("C", (("t", topic),), [encode(topic)]) for topic in topics]
-        return tuple(begin)
-
-    def end(self, session: str) -> tuple[Op, ...]:
-        """The operations that end a session and all its memberships."""
-        return (("E", (("o", self._node), ("due", "")), [session, f"{self._keys.prefix}m:"]),)
-
-    async def _call(self, script: str, keys: list[str], arguments: Sequence[str | bytes]) -> Any:
-        return await self._link.call(_command(script, keys, arguments))
+        page = command("page", keys, arguments)
+        self._link.submit(page, lambda reply: answered(_parse_page(reply)))
 
     def _requests(
         self, requests: Sequence[ReadRequest], entries: Sequence[Entry], keys: list[str]
@@ -182,11 +151,7 @@ class Executor:
                 arguments.append(_INDEX[len(keys)])
             arguments += rest
         script = "free" if plan.frees and commit.generation != NEW else "commit"
-        return _command(script, keys, arguments)
-
-
-def _command(script: str, keys: Sequence[str], arguments: Sequence[str | bytes]) -> bytes:
-    return pack("EVALSHA", _SHA[script], len(keys), *keys, *arguments)
+        return command(script, keys, arguments)
 
 
 def parse_outcome(reply: Any) -> Outcome:

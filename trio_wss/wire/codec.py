@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any, Final
 
 import orjson
-from attrs import define
+from attrs import define, frozen
 
 from trio_wss.encoding import decode, encode
 from trio_wss.errors import Invalid
 
 PROTOCOL: Final = 1
+_EPOCH: Final = re.compile(r"[!-~]{0,64}")  # visible ASCII, as the commit script makes them
 LARGEST_ID: Final = 2**53  # exact in every client
 
 
@@ -48,6 +50,33 @@ def parse_message(text: str | bytes) -> Message:
     if type(event) is not str:
         raise Malformed("an event's name is text", "event", number)
     return Message(event, number, found.get("data"))
+
+
+@frozen
+class Resume:
+    """A client's wish to go on with its session: its token, and its cursor in each topic."""
+
+    token: str
+    cursors: dict[str, tuple[str, int]]
+
+
+def parse_resume(text: str | bytes) -> Resume | None:
+    """Read a `wss.resume`; None if it is something else. A cursor that is none is left out."""
+    try:
+        message = parse_message(text)
+    except Malformed:
+        return None
+    data = message.data
+    token = data.get("token") if type(data) is dict else None
+    if message.event != "wss.resume" or type(token) is not str:
+        return None
+    topics = data.get("topics")
+    cursors: dict[str, tuple[str, int]] = {}
+    for topic, place in topics.items() if type(topics) is dict else ():
+        match place:
+            case [str(epoch), int(offset)] if _EPOCH.fullmatch(epoch) and 0 <= offset < LARGEST_ID:
+                cursors[topic] = (epoch, offset)
+    return Resume(token, cursors)
 
 
 def reply(event: str, number: int | None, data: bytes) -> bytes:

@@ -1,0 +1,85 @@
+"""Settling a turn: read, decide, commit, and again until nothing that was read has changed."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Sequence
+from typing import TYPE_CHECKING, Final
+
+import structlog
+import trio
+
+from trio_wss.errors import Unavailable
+from trio_wss.node.turn import INTERNAL, SILENT, Decision, Turn, own_turn, refuse
+from trio_wss.reads import ReadRequest
+from trio_wss.store.entries import Entry, WrongType
+from trio_wss.store.executor import Commit
+from trio_wss.store.outcome import Changed, Failed, Outcome, Unknown
+
+if TYPE_CHECKING:
+    from trio_wss.node.node import Node
+    from trio_wss.store.sessions import StoredSession
+
+log = structlog.get_logger(__name__)
+
+CONFLICT: Final = "others kept changing what this event reads; nothing was applied"
+
+Sent = Callable[[Decision, Sequence[ReadRequest], Sequence[Entry]], Awaitable[Outcome]]
+
+
+async def settle(node: Node, turn: Turn | Decision, sent: Sent) -> Outcome:
+    """Settle a turn; `sent` makes one commit of a decision and says what came of it.
+
+    Events of this node that read the same keys queue up here. Past `event_deadline` the decision
+    is `conflict`, and that is committed like any other. Raises Unavailable if nothing can be read.
+    """
+    if isinstance(turn, Decision):
+        return await sent(turn, (), ())
+    requests = turn.requests
+    give_up = trio.current_time() + node.settings.event_deadline
+    async with node.locks.hold(f"{r.kind} {r.key}" for r in requests):
+        outcome: Outcome = Changed(())
+        while isinstance(outcome, Changed) and trio.current_time() < give_up:
+            entries = outcome.entries
+            if requests and not entries:
+                try:
+                    entries = await node.executor.read(requests)
+                except WrongType:
+                    log.exception("a read failed", handler=turn.handler.name)
+                    return await sent(refuse(turn.number, "internal", INTERNAL), (), ())
+            outcome = await sent(turn.decide(entries), requests, entries)
+    if isinstance(outcome, Changed):
+        return await sent(refuse(turn.number, "conflict", CONFLICT), (), ())
+    return outcome
+
+
+async def end_session(node: Node, session: StoredSession) -> Outcome:
+    """The commit that ends a session, with what on_disconnect wants, or at least bare.
+
+    Whoever makes it: it is refused where the session is gone or was resumed, so that it is made
+    once. A handler that fails does not keep a session alive.
+    """
+    lead = node.sessions.end(session.client.session)
+
+    async def sent(
+        decision: Decision, requests: Sequence[ReadRequest], entries: Sequence[Entry]
+    ) -> Outcome:
+        return await node.executor.committed(
+            Commit(
+                decision.plan,
+                session.client.session,
+                session.generation,
+                requests=requests,
+                entries=entries,
+                lead=lead,
+            )
+        )
+
+    turn = own_turn(node.app, session.client, node.app.disconnect, "disconnect")
+    try:
+        outcome = await settle(node, turn, sent)
+    except Unavailable as error:
+        return Unknown(str(error))
+    if isinstance(outcome, Failed):
+        log.error("on_disconnect refused", fault=outcome.fault, session=session.client.session)
+        return await sent(SILENT, (), ())
+    return outcome

@@ -1,0 +1,68 @@
+"""The scripts that run inside Redis, by name, and how each is called."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from importlib.resources import files
+from typing import Any, Final
+
+import structlog
+from redis.exceptions import RedisError
+
+from trio_wss.errors import Unavailable
+from trio_wss.store.link import Link
+from trio_wss.store.resp import pack
+
+log = structlog.get_logger(__name__)
+
+
+def _load() -> dict[str, str]:
+    """The texts. Redis refuses a script when it is full, unless it is flagged allow-oom: those
+    that only free, and the nodes' own book-keeping, are.
+    """
+    folder = files(__package__)
+
+    def text(name: str) -> str:
+        return folder.joinpath(f"{name}.lua").read_text()
+
+    commit, reads = text("commit"), text("reads")
+    return {
+        "commit": f"#!lua\n{reads}{commit}",
+        "free": f"#!lua flags=allow-oom\n{reads}{commit}",
+        "read": f"#!lua flags=no-writes\n{reads}{text('read')}",
+        "page": f"#!lua flags=no-writes\n{text('page')}",
+        "beat": f"#!lua flags=allow-oom\n{text('beat')}",
+        "take": f"#!lua flags=allow-oom\n{text('take')}",
+        "away": f"#!lua flags=allow-oom\n{text('away')}",
+        "due": f"#!lua flags=allow-oom\n{text('due')}",
+        "master": "#!lua flags=allow-oom\nreturn redis.call('SET', KEYS[1], ARGV[1])",
+    }
+
+
+SCRIPTS: Final = _load()
+_SHA: Final = {
+    name: hashlib.sha1(text.encode(), usedforsecurity=False).hexdigest()
+    for name, text in SCRIPTS.items()
+}
+
+
+async def ask(link: Link, packed: bytes) -> Any:
+    """Call and wait. Raises Unavailable, whatever kept Redis from answering."""
+    try:
+        return await link.call(packed)
+    except RedisError as error:
+        log.error("Redis refused a command", error=str(error))
+        raise Unavailable(str(error)) from error
+
+
+def words(
+    script: str, keys: Sequence[str], arguments: Sequence[str | bytes]
+) -> tuple[str | bytes | int, ...]:
+    """A call of a script, as the words of a command."""
+    return ("EVALSHA", _SHA[script], len(keys), *keys, *arguments)
+
+
+def command(script: str, keys: Sequence[str], arguments: Sequence[str | bytes]) -> bytes:
+    """A call of a script, packed for the link."""
+    return pack("EVALSHA", _SHA[script], len(keys), *keys, *arguments)

@@ -1,0 +1,176 @@
+"""Sessions in Redis: begun and ended by a commit, taken over by a resume, due when their connection
+is gone. And the nodes that own them, each with a lease. Redis' clock alone decides what is due.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import secrets
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
+
+from attrs import frozen
+
+from trio_wss.encoding import decode, encode
+from trio_wss.plan import Op
+from trio_wss.reads import Client
+from trio_wss.store.keys import Keys
+from trio_wss.store.link import Link
+from trio_wss.store.outcome import Cursor
+from trio_wss.store.resp import pack
+from trio_wss.store.scripts import ask, command
+
+AGAIN: Final = 10.0  # seconds after which a due session is due again, if its janitor died
+
+
+@frozen
+class Taken:
+    """A session that was taken over. `cursors` are where its topics are now."""
+
+    client: Client
+    generation: str
+    last: int  # the highest id it has used
+    cursors: Mapping[str, Cursor]
+
+
+@frozen
+class StoredSession:
+    """A session as it was found in Redis. A commit with its generation tells if it still is so."""
+
+    client: Client
+    generation: str
+    topics: frozenset[str] = frozenset()
+
+
+class Sessions:
+    """The sessions of a namespace, as one node may change them."""
+
+    def __init__(self, link: Link, keys: Keys, node: str) -> None:
+        self._link = link
+        self._keys = keys
+        self._node = node
+
+    async def beat(self, lease: float, *, new: bool = False) -> bool:
+        """Register this node, or extend its lease (seconds). False: its record is gone.
+
+        Raises Unavailable, as all that asks Redis here does.
+        """
+        keys = [self._keys.node(self._node), self._keys.nodes]
+        arguments = [self._node, _milliseconds(lease), "new" if new else ""]
+        return bool(await ask(self._link, command("beat", keys, arguments)))
+
+    def begin(self, client: Client, token: str) -> tuple[Op, ...]:
+        """The operations that begin a session, and give the cursors of its implied topics."""
+        begin: Op = (
+            "N",
+            (("o", self._node),),
+            [client.session, self._node, _stored(client), hash_token(token)],
+        )
+        cursors: list[Op] = [
+            ("C", (("t", topic),), [encode(topic)]) for topic in implied_topics(client)
+        ]
+        return begin, *cursors
+
+    def end(self, session: str) -> tuple[Op, ...]:
+        """The operations that end a session and all its memberships."""
+        prefix = self._keys.prefix
+        return (("E", (("due", ""),), [session, f"{prefix}m:", f"{prefix}o:"]),)
+
+    async def find(self, token: str) -> StoredSession | None:
+        """The session of a token; None for a token of none."""
+        session, _, _ = token.partition(".")
+        found = _fields(await ask(self._link, pack("HGETALL", self._keys.session(session))))
+        if not found or not hmac.compare_digest(found[b"token"], hash_token(token).encode()):
+            return None
+        client = _client(session, found[b"client"])
+        return StoredSession(client, found[b"gen"].decode(), frozenset(_topics(found)))
+
+    async def take(self, seen: StoredSession) -> Taken | None:
+        """Take a session over from the generation that was seen. None: it has changed or gone."""
+        client = seen.client
+        keys = [
+            self._keys.session(client.session),
+            self._keys.sessions_of(self._node),
+            self._keys.due,
+        ]
+        prefix = self._keys.prefix
+        arguments = [
+            seen.generation, secrets.token_hex(8), self._node, client.session,
+            f"{prefix}o:", f"{prefix}t:", *implied_topics(client),
+        ]  # fmt: skip
+        status, *rest = await ask(self._link, command("take", keys, arguments))
+        if status != b"taken":
+            return None
+        found, flat = _fields(rest[0]), [item.decode() for item in rest[1]]
+        cursors = {
+            topic: Cursor(epoch, int(offset))
+            for topic, epoch, offset in zip(flat[::3], flat[1::3], flat[2::3], strict=True)
+        }
+        return Taken(client, found[b"gen"].decode(), _last(found), cursors)
+
+    async def away(self, session: str, generation: str, grace: float) -> None:
+        """Let a session be due after `grace` seconds, unless it is resumed."""
+        keys = [self._keys.session(session), self._keys.due]
+        arguments = [session, generation, _milliseconds(grace)]
+        await ask(self._link, command("away", keys, arguments))
+
+    async def due(self, grace: float, most: int) -> Sequence[StoredSession]:
+        """Sessions to end now; those of a node whose lease is over get `grace` seconds first."""
+        prefix = self._keys.prefix
+        arguments = [
+            str(most), _milliseconds(grace), _milliseconds(AGAIN),
+            f"{prefix}s:", f"{prefix}o:", f"{prefix}n:",
+        ]  # fmt: skip
+        flat = await ask(self._link, command("due", [self._keys.due, self._keys.nodes], arguments))
+        return [
+            StoredSession(_client(session.decode(), client), generation.decode())
+            for session, generation, client in zip(flat[::3], flat[1::3], flat[2::3], strict=True)
+        ]
+
+
+def new_token(session: str) -> str:
+    """What a client shows to resume: which session, and 128 random bits."""
+    return f"{session}.{secrets.token_urlsafe(16)}"
+
+
+def hash_token(token: str) -> str:
+    """What is stored of a token."""
+    return hashlib.sha256(token.encode()).hexdigest()
+
+
+def implied_topics(client: Client) -> list[str]:
+    """The topics that a connection is in by itself."""
+    topics = ["all", f"session:{client.session}"]
+    if client.user is not None:
+        topics.append(f"user:{client.user}")
+    return topics
+
+
+def _stored(client: Client) -> bytes:
+    return encode({"user": client.user, "info": client.info, "query": dict(client.query)})
+
+
+def _client(session: str, stored: bytes) -> Client:
+    return Client(session, **decode(stored))
+
+
+def _fields(flat: Any) -> dict[bytes, bytes]:
+    """A hash, however the protocol shows it: scripts give pairs, commands a map."""
+    if isinstance(flat, dict):
+        return flat
+    return dict(zip(flat[::2], flat[1::2], strict=True))
+
+
+def _topics(found: Mapping[bytes, bytes]) -> list[str]:
+    return [name[2:].decode() for name in found if name.startswith(b"t:")]
+
+
+def _last(found: Mapping[bytes, bytes]) -> int:
+    """The highest number in the ring, whose slots are named r0 to r63."""
+    slots = (value for name, value in found.items() if name[1:].isdigit() and name[:1] == b"r")
+    return max((int(value.partition(b" ")[0]) for value in slots), default=0)
+
+
+def _milliseconds(seconds: float) -> str:
+    return str(int(seconds * 1000))
