@@ -54,14 +54,20 @@ def pid_of(url: str) -> int:
         return pid
 
 
-def keep_busy(url: str, script: str) -> None:
-    """It does nothing but that from now on, and hears no signal but SIGKILL."""
-    retry = Retry(NoBackoff(), 0)
+def keep_busy(url: str) -> None:
+    """It runs a script from now on, and hears no signal but SIGKILL."""
+    once = Retry(NoBackoff(), 0)
     with (
-        redis.Redis.from_url(url, socket_timeout=0.1, retry=retry) as server,
-        suppress(redis.TimeoutError),
+        redis.Redis.from_url(url) as busy,
+        redis.Redis.from_url(url, retry=once, socket_timeout=0.5) as other,
     ):
-        server.eval(script, 0)
+        other.ping()
+        connection = busy.connection_pool.get_connection()
+        connection.send_command("EVAL", "while true do end", 0)  # and no wait for an answer
+        with suppress(redis.TimeoutError):
+            while True:
+                other.ping()
+        connection.disconnect()
 
 
 def is_alive(pid: int) -> bool:
@@ -139,7 +145,7 @@ async def test_it_goes_when_a_script_runs_for_ever(
     monkeypatch.setattr(module, "_FLUSH", 0.3)
     async with embedded(binary=redis_binary) as url:
         folder, pid = folder_of(url), pid_of(url)
-        keep_busy(url, "while true do end")
+        keep_busy(url)
     assert not is_alive(pid)
     assert not folder.exists()
 
@@ -228,7 +234,7 @@ async def test_a_data_folder_is_held_as_long_as_the_server_lives(
     """Its parent is dead, it is not yet: a second server would write into the same files."""
     with parent(redis_binary, tmp_path) as (process, url):
         folder, pid = folder_of(url), pid_of(url)
-        keep_busy(url, "while true do end")
+        keep_busy(url)
         process.kill()
         process.wait()
         with pytest.raises(SettingsError, match="is in use by another server"):
@@ -273,8 +279,23 @@ def script(path: Path, text: str) -> Path:
     return path
 
 
-def temporary_folders() -> set[str]:
-    return {path.name for path in Path(tempfile.gettempdir()).glob("wss-*")}
+def is_empty(folder: Path) -> bool:
+    return not any(folder.iterdir())
+
+
+@pytest.fixture
+def scratch(monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """Where temporary folders are made during this test, and nobody else's are."""
+    with tempfile.TemporaryDirectory(prefix="t-") as folder:
+        monkeypatch.setattr(tempfile, "tempdir", folder)
+        yield Path(folder)
+
+
+@pytest.fixture
+def mute(tmp_path: Path) -> Path:
+    """A server that never answers; it writes its process id beside itself."""
+    path = tmp_path / "mute"
+    return script(path, f"echo $$ > {path}.part; mv {path}.part {path}.pid; exec sleep 60")
 
 
 async def test_a_server_that_stops_at_its_start_says_why(tmp_path: Path) -> None:
@@ -306,28 +327,30 @@ async def test_a_data_folder_that_is_a_file(tmp_path: Path) -> None:
 
 
 async def test_a_server_that_never_answers_is_given_up(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    mute: Path, scratch: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(module, "_START", 0.2)
-    before = temporary_folders()
-    mute = script(tmp_path / "mute", f"echo $$ > {tmp_path}/pid; exec sleep 60")
-    with trio.fail_after(3):
-        with pytest.raises(SettingsError, match="did not answer within"):
-            async with embedded(binary=mute):
-                pass
-    assert not is_alive(int((tmp_path / "pid").read_text()))
-    assert temporary_folders() <= before
-
-
-async def test_a_start_that_is_cancelled_leaves_nothing(tmp_path: Path) -> None:
-    before = temporary_folders()
-    mute = script(tmp_path / "mute", f"echo $$ > {tmp_path}/pid; exec sleep 60")
-    with trio.move_on_after(0.3) as scope:
+    monkeypatch.setattr(module, "_START", 0.5)
+    with pytest.raises(SettingsError, match=r"did not answer within 0\.5 s"):
         async with embedded(binary=mute):
             pass
-    assert scope.cancelled_caught
-    assert not is_alive(int((tmp_path / "pid").read_text()))
-    assert temporary_folders() <= before
+    assert not is_alive(int(mute.with_suffix(".pid").read_text()))
+    assert is_empty(scratch)
+
+
+async def test_a_start_that_is_cancelled_leaves_nothing(mute: Path, scratch: Path) -> None:
+    async def start() -> None:
+        async with embedded(binary=mute):
+            pass
+
+    pid = mute.with_suffix(".pid")
+    with trio.fail_after(10):
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(start)
+            while not pid.exists():  # noqa: ASYNC110  # another process writes it
+                await trio.sleep(0.01)
+            nursery.cancel_scope.cancel()
+    assert not is_alive(int(pid.read_text()))
+    assert is_empty(scratch)
 
 
 async def test_a_long_temporary_path_is_avoided(

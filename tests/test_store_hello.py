@@ -122,3 +122,30 @@ async def test_a_database_that_is_not_there(redis_url: str) -> None:
 async def test_a_script_that_does_not_compile(redis_url: str) -> None:
     async with running(Link(parse_address(redis_url), {"bad": "return ("})) as watch:
         assert "Error compiling script" in await watch.is_lost()
+
+
+async def test_a_hello_refused_by_hanging_up_still_says_why(make_redis: MakeRedis) -> None:
+    server = make_redis(maxclients="1")
+    with server.client() as client:
+        client.ping()  # and stays
+        for _ in range(10):
+            async with running(Link(parse_address(server.url), {})) as watch:
+                assert "max number of clients reached" in await watch.is_lost()
+
+
+async def test_the_last_words_of_a_hello_go_before_all_that_waits(redis_url: str) -> None:
+    link = Link(parse_address(redis_url), {})
+    link.last_words = lambda replid: ("SET", "master", replid)
+    replies: list[Any] = []
+    link.submit(pack("GET", "master"), replies.append)
+    async with running(link):
+        await link.call(pack("PING"))
+    assert replies == [link.replid]
+
+
+async def test_last_words_that_are_refused(redis_url: str) -> None:
+    link = Link(parse_address(redis_url), {})
+    link.last_words = lambda _: ("NONSENSE",)
+    async with running(link) as watch:
+        assert "refused the hello (ERR unknown command" in await watch.is_lost()
+        assert watch.ups == 0

@@ -188,6 +188,7 @@ async def test_what_the_hello_learns(redis_url: str) -> None:
         await watch.is_up()
         assert len(link.replid) == 40
         assert link.maxmemory_policy == "noeviction"
+        assert repr(link) == f"<Link {link.address} up: 0 queued, {link.unanswered} sent>"
         await link.call(pack("SET", "k", "v"))
         await link.call(pack("SELECT", 0))
         assert await link.call(pack("GET", "k")) is None

@@ -37,8 +37,9 @@ folder=$1 seconds=$2; shift 2
 exec 3<&0 4>&2 2>/dev/null
 (trap - INT HUP TERM; exec "$@") </dev/null >"$folder/log" 2>&1 3<&- &
 server=$!
+exec 4>&-
 (read -r _; kill -TERM $server; kill -CONT $server; sleep "$seconds"; kill -KILL $server) \\
-    <&3 >/dev/null 4>&- &
+    <&3 >/dev/null &
 wait $server
 tail -n 5 "$folder/log"
 rm -rf "$folder"

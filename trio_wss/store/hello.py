@@ -2,13 +2,16 @@
 which server this is. Nothing of a node's own work is sent before they have been answered."""
 
 from collections.abc import Awaitable, Iterable
+from contextlib import suppress
 from typing import Any, Final, Protocol
 
+import trio
 from attrs import frozen
 from redis.exceptions import BusyLoadingError, RedisError, ResponseError
 
 from trio_wss.store.address import Address
-from trio_wss.store.resp import LinkLost
+from trio_wss.store.backlog import Backlog, Slot
+from trio_wss.store.resp import LinkLost, pack
 
 _OLDEST: Final = 7  # the first major version whose scripts may begin with `#!lua`
 
@@ -17,6 +20,33 @@ class Ask(Protocol):
     """Sends one command and returns its reply. Raises RedisError for an error reply."""
 
     def __call__(self, *command: str | bytes | int) -> Awaitable[Any]: ...
+
+
+@frozen
+class Asker:
+    """Asks on a connection, ahead of all that is queued."""
+
+    stream: trio.abc.Stream
+    backlog: Backlog
+
+    async def __call__(self, *command: str | bytes | int, confirmations: int = 0) -> Any:
+        """As Ask. A subscription is answered by so many `confirmations`, and returns None."""
+        replies: list[Any] = []
+        there = trio.Event()
+
+        def answered(reply: Any) -> None:
+            replies.append(reply)
+            there.set()
+
+        slot = Slot(pack(*command), answered, ours=True, confirmations=confirmations)
+        self.backlog.put_sent(slot, trio.current_time())
+        # A Redis that hung up at once may have said why: the reader finds that, or the end.
+        with suppress(trio.BrokenResourceError):
+            await self.stream.send_all(slot.packed)
+        await there.wait()
+        if isinstance(replies[0], RedisError):
+            raise replies[0]
+        return replies[0]
 
 
 @frozen

@@ -10,7 +10,6 @@ from contextlib import AsyncExitStack
 from functools import partial
 from typing import Any, Final, NoReturn, final
 
-import hiredis
 import trio
 from outcome import Value
 from redis.exceptions import NoScriptError, ReadOnlyError, RedisError
@@ -18,8 +17,8 @@ from redis.exceptions import NoScriptError, ReadOnlyError, RedisError
 from trio_wss.errors import Unavailable
 from trio_wss.store.address import Address
 from trio_wss.store.backlog import Answered, Backlog, Slot
-from trio_wss.store.hello import say_hello
-from trio_wss.store.resp import NOTHING, LinkLost, is_push, new_reader, pack
+from trio_wss.store.hello import Asker, say_hello
+from trio_wss.store.resp import LOSSES, NOTHING, LinkLost, is_push, lost_by, new_reader, pack
 
 __all__ = ["Link", "LinkLost"]
 
@@ -203,10 +202,10 @@ class Link:
             await job(*args)
         except LinkLost as error:
             losses.append(error)
-        except hiredis.ProtocolError as error:
-            losses.append(LinkLost(f"{self.address} does not speak RESP3 ({error})"))
-        except (OSError, trio.BrokenResourceError) as error:
-            losses.append(LinkLost(f"no connection to {self.address} ({_first_cause(error)})"))
+        except LOSSES as error:
+            # A hello that was refused by hanging up knows better why, and is about to say so.
+            await trio.lowlevel.cancel_shielded_checkpoint()
+            losses.append(lost_by(error, self.address))
         scope.cancel()
 
     async def _connection(
@@ -230,38 +229,19 @@ class Link:
         await self._write(stream)
 
     async def _greet(self, stream: trio.abc.Stream) -> None:
-        ask = partial(self._ask, stream)
+        ask = Asker(stream, self._backlog)
         server = await say_hello(ask, self.address, self._sources, self._name)
         self.replid, self.maxmemory_policy = server.replid, server.maxmemory_policy
         channels = tuple(self._channels)
         self._tells = True
         for start in range(0, len(channels), _CHUNK):
             chunk = channels[start : start + _CHUNK]
-            await self._ask(stream, b"SUBSCRIBE", *chunk, confirmations=len(chunk))
+            await ask(b"SUBSCRIBE", *chunk, confirmations=len(chunk))
         if self.last_words is not None:  # of the hello: before anything that was queued
             try:
-                await self._ask(stream, *self.last_words(server.replid))
+                await ask(*self.last_words(server.replid))
             except RedisError as error:
                 raise LinkLost(f"{self.address} refused the hello ({error})") from None
-
-    async def _ask(
-        self, stream: trio.abc.Stream, *command: str | bytes | int, confirmations: int = 0
-    ) -> Any:
-        """A command of the hello: goes out at once, ahead of the queue. Raises RedisError."""
-        replies: list[Any] = []
-        there = trio.Event()
-
-        def answered(reply: Any) -> None:
-            replies.append(reply)
-            there.set()
-
-        slot = Slot(pack(*command), answered, ours=True, confirmations=confirmations)
-        self._backlog.put_sent(slot, trio.current_time())
-        await stream.send_all(slot.packed)
-        await there.wait()
-        if isinstance(replies[0], RedisError):
-            raise replies[0]
-        return replies[0]
 
     def _disconnected(self) -> None:
         self.up = self._tells = False
@@ -285,7 +265,7 @@ class Link:
         while True:
             data = await stream.receive_some(_READ)
             if not data:
-                raise LinkLost(f"{self.address} closed the connection")
+                raise trio.BrokenResourceError("Redis closed the connection")
             reader.feed(bytes(data))  # no copy: our streams give bytes
             self.on_batch_begin()
             try:
@@ -300,7 +280,7 @@ class Link:
 
     def _take_answer(self, item: Any) -> None:
         if not self._backlog.sent:
-            raise LinkLost(f"{self.address} sent an answer to no command")
+            raise LinkLost(f"{self.address} sent an answer to no command ({item!s:.200})")
         slot = self._backlog.sent[0]
         if slot.confirmations:
             raise LinkLost(f"{self.address} refused a subscription ({item})")
@@ -348,12 +328,3 @@ class Link:
     def _let_in(self) -> None:
         if self._waiting and not self.full:
             self._waiting.unpark(count=self._backlog.free)
-
-
-def _first_cause(error: BaseException) -> str:
-    """Trio wraps the errors of an attempt to connect; the innermost says what it was."""
-    while error.__cause__ is not None:
-        error = error.__cause__
-    if isinstance(error, BaseExceptionGroup):
-        return _first_cause(error.exceptions[0])
-    return str(error) or type(error).__name__

@@ -1,9 +1,10 @@
-"""RESP3 by hiredis: commands packed, items parsed, error replies as redis-py's exceptions.
-An error keeps the whole text of Redis, its code first."""
+"""RESP3 by hiredis: commands packed, items parsed, error replies as redis-py's exceptions with the
+whole text of Redis, its code first; and what the end of a connection means."""
 
 from typing import Any, Final
 
 import hiredis
+import trio
 from redis import exceptions
 
 from trio_wss.errors import WssError
@@ -23,6 +24,25 @@ _CLASSES: Final[dict[str, type[exceptions.RedisError]]] = {
 
 class LinkLost(WssError):
     """The connection to Redis ended or could not be made; the text says why, with no secret."""
+
+
+LOSSES: Final = (hiredis.ProtocolError, OSError, trio.BrokenResourceError)
+
+
+def lost_by(error: BaseException, address: object) -> LinkLost:
+    """What one of LOSSES says about the connection to `address`."""
+    if isinstance(error, hiredis.ProtocolError):
+        return LinkLost(f"{address} does not speak RESP3 ({error})")
+    return LinkLost(f"no connection to {address} ({_first_cause(error)})")
+
+
+def _first_cause(error: BaseException) -> str:
+    """Trio wraps the errors of an attempt to connect; the innermost says what it was."""
+    while error.__cause__ is not None:
+        error = error.__cause__
+    if isinstance(error, BaseExceptionGroup):
+        return _first_cause(error.exceptions[0])
+    return str(error) or type(error).__name__
 
 
 def pack(*command: str | bytes | int) -> bytes:
