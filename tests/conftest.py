@@ -7,11 +7,19 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+import structlog
 
 from tests.servers import RedisServer
 from trio_wss.store.embedded import find_server
 
 MakeRedis = Callable[..., RedisServer]
+
+
+@pytest.fixture(autouse=True)
+def log_as_it_was() -> Iterator[None]:
+    """A command line that a test ran logs to that test's stderr, which is closed after it."""
+    yield
+    structlog.reset_defaults()
 
 
 @pytest.fixture(scope="session", params=["valkey", "redis"])

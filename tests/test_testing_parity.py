@@ -37,11 +37,13 @@ from trio_wss.plan import NOTHING, plan
 from trio_wss.reads import ReadRequest
 from trio_wss.store.address import parse_address
 from trio_wss.store.entries import WrongType
-from trio_wss.store.executor import NEW, SCRIPTS, Commit, Executor
+from trio_wss.store.executor import NEW, Commit, Executor
 from trio_wss.store.keys import Keys
 from trio_wss.store.link import Link
 from trio_wss.store.outcome import Done, Failed, Joined, Outcome, parse_text
 from trio_wss.store.resp import pack
+from trio_wss.store.scripts import SCRIPTS
+from trio_wss.store.sessions import Sessions
 from trio_wss.testing import List, Map, Set, World
 from trio_wss.wire import codec
 
@@ -136,6 +138,7 @@ class Real:
     link: Link
     keys: Keys
     executor: Executor
+    sessions: Sessions
 
     async def commit(self, commit: Commit) -> Outcome:
         outcomes: list[Outcome] = []
@@ -150,8 +153,8 @@ class Real:
         return outcomes[0]
 
     async def begin(self, client: Client) -> None:
-        lead = self.executor.begin(client, "hash", [])
-        commit = Commit(NOTHING, client.session, NEW, lead=lead)
+        begin = self.sessions.begin(client, "token")
+        commit = Commit(NOTHING, client.session, NEW, lead=begin)
         assert isinstance(await self.commit(commit), Done)
 
     async def play(self, event: str, client: Client, number: int) -> Any:
@@ -178,7 +181,7 @@ class Real:
         return orjson.loads(outcome.answer)["data"], joined, left
 
     async def end(self, client: Client) -> None:
-        lead = self.executor.end(client.session)
+        lead = self.sessions.end(client.session)
         assert isinstance(await self.commit(Commit(NOTHING, client.session, "1", lead=lead)), Done)
         await self.begin(client)
 
@@ -229,7 +232,8 @@ def modelled_held(world: World, key: str) -> tuple[str, Any, int]:
 async def compare(url: str, events: list[tuple[Client, Any]]) -> None:
     link = Link(parse_address(url), SCRIPTS)
     keys = Keys(f"n{next(namespaces)}")
-    real = Real(link, keys, Executor(link, keys, "node", max_topics=MOST_TOPICS))
+    executor = Executor(link, keys, "node", max_topics=MOST_TOPICS)
+    real = Real(link, keys, executor, Sessions(link, keys, "node"))
     world = World(app, max_topics=MOST_TOPICS)
     heard: list[tuple[str, Any]] = []
     sent: list[tuple[str, Any]] = []
@@ -243,7 +247,7 @@ async def compare(url: str, events: list[tuple[Client, Any]]) -> None:
         link.subscribe(f"{keys.channel}{topic}".encode())
     async with running(link) as watch:
         await watch.is_up()
-        await real.executor.beat(60, new=True)
+        await real.sessions.beat(60, new=True)
         for client in CLIENTS:
             await real.begin(client)
         for number, (client, what) in enumerate(events, 1):
