@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from trio_wss import App, Client, Effects, Identity, Refused, RegistrationError, Reply, Request
+from trio_wss import App, Client, Effects, Gap, Identity, Refused, RegistrationError, Reply, Request
 
 
 def enter(client: Client) -> Effects:
@@ -33,11 +33,35 @@ def test_decorators_return_the_function() -> None:
     assert app.authenticator is who
 
 
+def test_on_gap_is_told_the_topic() -> None:
+    app = App()
+
+    @app.on_gap
+    def tell(event: Gap, client: Client) -> Effects:
+        return Reply("anew", event.topic)
+
+    assert app.gap is not None
+    assert app.gap.event_type is Gap
+    with pytest.raises(RegistrationError, match="on_gap has a handler"):
+        app.on_gap(tell)
+    App().on_gap(enter)
+
+
+def test_on_gap_takes_no_other_event() -> None:
+    def wrong(event: dict[str, str]) -> Effects: ...
+
+    app = App()
+    with pytest.raises(RegistrationError, match="its event is a Gap, not dict"):
+        app.on_gap(wrong)
+    assert app.gap is None
+
+
 def test_an_empty_app() -> None:
     app = App()
     assert dict(app.handlers) == {}
     assert app.connect is None
     assert app.disconnect is None
+    assert app.gap is None
     assert app.authenticator is None
 
 

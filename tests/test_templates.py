@@ -10,6 +10,7 @@ import pytest
 from attrs import frozen
 from hypothesis import given
 from hypothesis import strategies as st
+from typing_extensions import TypeAliasType
 
 from trio_wss.errors import Invalid, RegistrationError
 from trio_wss.reads import Client
@@ -218,6 +219,22 @@ def test_any_text_fills_in_as_it_is(game: str, seat: int) -> None:
     template = compile_template("g:{event.n}:%d{{}}", {"event": Pair})
     assert template.fill(Pair(seat), CLIENT) == f"g:{seat}:%d{{}}"
     assert compile_template("{event}", {"event": str}).fill(game, CLIENT) == game
+
+
+def test_a_class_that_cannot_be_resolved_is_checked_by_name() -> None:
+    @frozen
+    class Local:
+        game: "Nowhere"  # type: ignore[name-defined]  # noqa: F821  # the point of the test
+
+    template = compile_template("{event.game}", {"event": Local})
+    assert template.fill(Local("g"), CLIENT) == "g"
+    with pytest.raises(RegistrationError, match="Local has game; not 'gmae'"):
+        compile_template("{event.gmae}", {"event": Local})
+
+
+def test_a_named_type_is_seen_through() -> None:
+    Moves = TypeAliasType("Moves", Move)  # Python 3.11
+    assert compile_template("{event.game}", {"event": Moves}).fill(MOVE, CLIENT) == "g"
 
 
 def test_takes_none() -> None:

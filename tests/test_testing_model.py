@@ -16,6 +16,7 @@ from trio_wss import (
     Client,
     Close,
     Effects,
+    Gap,
     Increment,
     Join,
     Leave,
@@ -24,6 +25,7 @@ from trio_wss import (
     Now,
     PlanError,
     Put,
+    Read,
     Refused,
     Reply,
     Rng,
@@ -225,6 +227,17 @@ def test_a_session_leaves_though_on_disconnect_is_broken() -> None:
     with pytest.raises(LookupError):
         world.disconnect()
     assert world.members("t") == []
+
+
+def test_a_gap() -> None:
+    telling = App()
+
+    @telling.on_gap
+    def tell(event: Gap, said: Annotated[int, Read("said:{event.topic}")] = 0) -> Effects:
+        return Reply("anew", [event.topic, said])
+
+    assert World(telling, {"said:t": 5}).gap("t").reply == Reply("anew", ["t", 5])
+    assert World(app).gap("t") == Outcome()
 
 
 def test_there_is_an_end_to_topics() -> None:

@@ -14,6 +14,7 @@ from trio_wss.effects import Effects
 from trio_wss.errors import RegistrationError
 from trio_wss.handlers import Handler
 from trio_wss.plan import MOST_TTL
+from trio_wss.reads import Gap
 
 MOST_EVENT_NAME: Final = 64
 """So many characters may an event's name have."""
@@ -100,7 +101,10 @@ class App:
         event is a `Gap`; what it replies, the client is sent: the topic's state anew, say."""
         if self.gap is not None:
             raise RegistrationError(f"on_gap has a handler: {self.gap!r}")
-        self.gap = Handler(function, "on_gap", localns=_locals_of_caller())
+        handler = Handler(function, "on_gap", localns=_locals_of_caller())
+        if handler.event_type not in (None, Gap):
+            raise RegistrationError(f"{handler!r}: its event is a Gap, not {handler.event_type!r}")
+        self.gap = handler
         return function
 
     def authenticate(self, function: AuthenticatorT) -> AuthenticatorT:

@@ -39,7 +39,7 @@ class Handler:
         "_hook",
         "_pick",
         "_requests",
-        "_type",
+        "event_type",
         "function",
         "name",
         "reads",
@@ -60,7 +60,7 @@ class Handler:
         self.function = function
         self.name = name
         self._hook: Hook | None = None
-        self._type: Any = None
+        self.event_type: Any = None  # None: it takes no event
         self._given: list[Given] = []
         self._requests: list[Request] = []
         self._compile(parameters_of(function, name, takes_event, localns))
@@ -87,7 +87,7 @@ class Handler:
         if role == "client":
             return 1
         if role == "event":
-            self._type, self._hook = parameter.type, structurer(parameter.type)
+            self.event_type, self._hook = parameter.type, structurer(parameter.type)
             return 0
         if role == "now":
             self._given.append(_timestamp if parameter.type is float else _moment)
@@ -105,7 +105,7 @@ class Handler:
         if hook is None:
             return None
         try:
-            return hook(data, self._type)
+            return hook(data, self.event_type)
         except WRONG_DATA as error:
             raise explained(error, "data") from error
 

@@ -126,6 +126,10 @@ class World:
             self._memory.end(client.session)
         return outcome
 
+    def gap(self, topic: str, client: Client = ANYONE, *, seed: int = 0) -> Outcome:
+        """A client has missed broadcasts of a topic that are no longer kept."""
+        return self._run(self.app.gap, "event", client, {"topic": topic}, seed)
+
     def _run(
         self, handler: Handler | None, phase: Phase, client: Client, data: Any, seed: int
     ) -> Outcome:
