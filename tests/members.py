@@ -127,6 +127,11 @@ class Member:
         """The answer to an event."""
         return await self.until(lambda: self.answers.get(number))
 
+    async def heard(self, name: str, number: int = 1) -> list[Frame]:
+        """The first so many frames with this event."""
+        await self.until(lambda: len(self.named(name)) >= number)
+        return self.named(name)
+
     async def received(self, topic: str, number: int) -> list[Frame]:
         """The first so many broadcasts of a topic."""
         await self.until(lambda: len(self.of(topic)) >= number)
