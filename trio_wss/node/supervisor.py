@@ -12,6 +12,7 @@ import structlog
 import trio
 
 from trio_wss.app import App
+from trio_wss.encoding import encode
 from trio_wss.errors import SettingsError, Unavailable
 from trio_wss.node import janitor
 from trio_wss.node.entrance import handle
@@ -27,6 +28,7 @@ BACK_OFF: Final = (0.05, 2.0)  # seconds between two tries of the link: the firs
 LEASE: Final = 15.0  # seconds a node's record holds without a beat
 BEAT: Final = 5.0
 BATCH: Final = 100  # clients told to go at once
+RETURNS: Final = 500.0  # clients a second that may come back to the other nodes
 
 
 async def serve(
@@ -75,17 +77,22 @@ async def serve(
         services.cancel_scope.cancel()
 
 
-async def send_away(node: Node, seconds: float, reason: str) -> None:
-    """Tell every client to go to another node, in batches spread over `seconds`: no stampede."""
+async def send_away(node: Node, seconds: float, why: str) -> None:
+    """Tell every client to go to another node, in batches spread over `seconds`.
+
+    Each is told how long to wait, so that all of them together are no stampede where they go.
+    """
     connections = list(node.connections)
     random.shuffle(connections)
     batches = [connections[at : at + BATCH] for at in range(0, len(connections), BATCH)]
+    spread = len(connections) / RETURNS
     async with trio.open_nursery() as nursery:
         for number, batch in enumerate(batches):
             if number:
                 await trio.sleep(random.uniform(0.5, 1.5) * seconds / len(batches))
             for connection in batch:
-                nursery.start_soon(connection.retire, RESTART, reason)
+                hint = {"retry": round(random.uniform(0, spread), 2), "why": why}
+                nursery.start_soon(connection.retire, RESTART, encode(hint).decode())
 
 
 async def _listen(settings: Settings) -> list[trio.SocketListener]:
