@@ -65,7 +65,7 @@ class Connection:
                 self.leave_hub()
                 nursery.cancel_scope.cancel()
                 with trio.move_on_after(self._last_words(), shield=True):
-                    await self.session.finish(clean=self.socket.clean)
+                    await self.session.finish(clean=self._said_goodbye())
 
     async def _first_frames(self) -> list[str | bytes]:
         """The first frames of a client that wants to resume, if they come in time."""
@@ -88,6 +88,10 @@ class Connection:
             raise Closed(AGAIN_LATER) from None
         self._last_id = self.session.last
         return resumed
+
+    def _said_goodbye(self) -> bool:
+        """Whether it was the client who closed, and not we who sent it away."""
+        return self.socket.clean and self._outbox.code is None
 
     def _last_words(self) -> float:
         """Seconds for the commit that ends the session, so that a node stops in time."""
