@@ -128,18 +128,18 @@ class Handler:
             return []
         if type(outcome) in _EFFECTS:
             return [outcome]
-        return self._drained(outcome)
+        effects = outcome if type(outcome) is list else self._drained(outcome)
+        if not _EFFECTS.issuperset(map(type, effects)):
+            wrong = next(effect for effect in effects if type(effect) not in _EFFECTS)
+            raise self._not_allowed("returned, among others,", wrong)
+        return effects
 
-    def _drained(self, outcome: Any) -> list[Effect]:
+    def _drained(self, outcome: Any) -> list[Any]:
         if not isinstance(outcome, Iterable) or isinstance(outcome, str | bytes | Mapping | Result):
             if inspect.iscoroutine(outcome):
                 outcome.close()  # or Python warns that it was never awaited
             raise self._not_allowed("returned", outcome)
-        effects = list(islice(outcome, MOST_DRAINED))
-        for effect in effects:
-            if type(effect) not in _EFFECTS:
-                raise self._not_allowed("returned, among others,", effect)
-        return effects
+        return list(islice(outcome, MOST_DRAINED))
 
     def _not_allowed(self, verb: str, value: Any) -> PlanError:
         name = type(value).__name__
