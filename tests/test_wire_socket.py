@@ -49,7 +49,9 @@ async def test_a_fragment_makes_the_connection_slow_and_loses_nothing() -> None:
     async with wire() as (client, socket):
         await client.send(text("a"), client_frame(0x01, b"b"), PING, client_frame(0x80, b"c"))
         await client.send(text("d"), text("e"), client_frame(0x82, b"f"))
-        assert [await socket.receive() for _ in range(5)] == [["a"], ["bc"], ["d"], ["e"], [b"f"]]
+        for message in ("a", "bc", "d", "e", b"f"):
+            assert await socket.receive() == [message]
+            await wait_all_tasks_blocked()
         assert await client.frame() == PONG
         await client.send(text("g"))
         assert await socket.receive() == ["g"]
@@ -317,9 +319,11 @@ async def test_a_sealed_connection_answers_nothing(autojump_clock: MockClock) ->
         socket.outbox.seal(4409, "replaced")
         socket.outbox.push(text_frame(b"late"))
         socket.outbox.seal(1000)
-        await client.send(PING, text("a"), close(4409))
+        start = trio.current_time()
         end = await closed(socket)
         assert (end.code, end.reason) == (4409, "replaced")
+        assert trio.current_time() == start  # at once, though the peer has said nothing
+        await client.send(PING, text("a"), close(4409))
         await socket.close()
         assert await client.frames() == [(0x88, (4409).to_bytes(2) + b"replaced")]
 
@@ -392,6 +396,28 @@ async def test_a_slow_reader_that_pings_does_no_harm() -> None:
             await client.send(close())
             frames = await client.frames()
     assert [first for first, _ in frames] == [0x81] * 60 + [0x8A] * 100 + [0x88]
+
+
+async def test_a_ping_that_cannot_be_answered_yet_holds_the_reading_up() -> None:
+    async with (
+        wire(pair=lockstep_stream_pair()) as (client, socket),
+        trio.open_nursery() as nursery,
+    ):
+        socket.outbox.push(text_frame(b"not read"))
+        socket.outbox.flush()
+        nursery.start_soon(closed, socket)
+        sent: list[bytes] = []
+
+        @nursery.start_soon
+        async def ping() -> None:
+            for _ in range(5):
+                await client.send(PING)
+                sent.append(PING)
+            await client.send(close())
+
+        await wait_all_tasks_blocked()
+        assert sent == [PING]
+        assert [first for first, _ in await client.frames()] == [0x81, *[0x8A] * 5, 0x88]
 
 
 async def test_a_client_that_stops_reading_gets_1013_and_its_outbox_stays_bounded() -> None:

@@ -9,7 +9,7 @@ from trio.testing import memory_stream_pair
 
 from tests.echo import admit_all
 from tests.frames import HEAD
-from trio_wss.wire import Outbox, WebSocket, WireLimits, accept
+from trio_wss.wire import Closed, Outbox, WebSocket, WireLimits, accept
 
 Pair = tuple[trio.abc.Stream, trio.abc.Stream]
 
@@ -105,7 +105,10 @@ async def wire(
         ) as socket:
             assert socket is not None
             await welcome.wait()
-            yield client, socket
+            try:
+                yield client, socket
+            except Closed as error:  # accept() would take it for a normal end
+                raise AssertionError("closed too soon") from error
             await near.aclose()
 
 

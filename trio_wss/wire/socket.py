@@ -64,7 +64,8 @@ class WebSocket:
         lane = self._lane
         while not lane.slow:
             await lane.settled()
-            self._check()
+            if self.outbox.sealed:
+                raise self._closed()
             if batch := await lane.read():
                 return batch
         return [await self._slow_message()]
@@ -83,7 +84,8 @@ class WebSocket:
         lane = self._lane
         while True:
             if lane.hungry:
-                self._check()
+                if self.outbox.sealed:
+                    raise self._closed()
                 await lane.read()
                 continue
             with trio.CancelScope() as fed:
@@ -92,11 +94,6 @@ class WebSocket:
                     return await self._websocket.get_message()
                 except ConnectionClosed:
                     raise self._closed() from None
-
-    def _check(self) -> None:
-        lane = self._lane
-        if lane.over or lane.peer_closed or self.outbox.sealed:
-            raise self._closed()
 
     def _closed(self) -> Closed:
         if self.outbox.code is not None:
