@@ -160,8 +160,7 @@ class Connection:
         while self._unanswered >= UNANSWERED:
             await self._until_fewer()
         await self._outbox.room()
-        if self.node.link.full:
-            await self.node.link.room()
+        await self.node.executor.room()
 
     async def _until_fewer(self) -> None:
         """Wait for the next answer; the reader and `retire` may both do so."""

@@ -19,28 +19,52 @@ if TYPE_CHECKING:
 log = structlog.get_logger(__name__)
 
 ROUND: Final = 2.0  # seconds from round to round, on average
-MOST: Final = 100  # sessions ended in one round
+MOST: Final = 100  # sessions ended at once
+ROLL_CALL: Final = 15  # rounds from roll call to roll call
 
 
 async def run(node: Node) -> None:
     """Make round after round. What Redis does not take now is due again later."""
+    strays: frozenset[str] = frozenset()
+    rounds = 0
     while True:
         await trio.sleep(random.uniform(ROUND / 2, ROUND * 1.5))
-        if node.link.up:
-            try:
-                while await _round(node) == MOST:
-                    pass
-            except Unavailable as error:
-                log.warning("the janitor could not finish", reason=str(error))
+        if not node.link.up:
+            continue
+        rounds += 1
+        try:
+            await _finish(node)
+            if rounds % ROLL_CALL == 0:
+                strays = await _call_the_roll(node, strays)
+            while await _end_due(node) == MOST:
+                pass
+        except Unavailable as error:
+            log.warning("the janitor could not finish", reason=str(error))
 
 
-async def _round(node: Node) -> int:
-    """One round. Returns how many sessions were due."""
-    grace = node.settings.grace
+async def _finish(node: Node) -> None:
+    """Do again what connections could not: let their sessions be due."""
     for session, generation in list(node.unfinished.items()):
-        await node.sessions.away(session, generation, grace)
+        await node.sessions.away(session, generation, node.settings.grace)
         node.unfinished.pop(session, None)
-    due = await node.sessions.due(grace, MOST)
+
+
+async def _call_the_roll(node: Node, before: frozenset[str]) -> frozenset[str]:
+    """Let sessions be due that are this node's in Redis alone: a beginning that came late, say.
+
+    Only those that were so at the last roll call too: the others may be on their way in or out.
+    """
+    here = {connection.session.client.session for connection in node.connections}
+    strays = await node.sessions.owned() - here - node.unfinished.keys()
+    for session in strays & before:
+        log.warning("a session has no connection", session=session)
+        await node.sessions.away(session, "", node.settings.grace)
+    return strays - before
+
+
+async def _end_due(node: Node) -> int:
+    """End the sessions that are due. Returns how many there were."""
+    due = await node.sessions.due(node.settings.grace, MOST)
     async with trio.open_nursery() as nursery:
         for stored in due:
             nursery.start_soon(end_session, node, stored)

@@ -30,7 +30,7 @@ from trio_wss.store.outcome import (
     Stale,
     Unknown,
 )
-from trio_wss.store.sessions import StoredSession, implied_topics, new_token
+from trio_wss.store.sessions import StoredSession, Taken, implied_topics, new_token
 from trio_wss.wire import codec, text_frame
 
 if TYPE_CHECKING:
@@ -117,7 +117,7 @@ class Session:
             # Followed before it is taken, so that what comes after the cursors is heard.
             held = [hub.hold(name) for name in {*found.topics, *implied_topics(found.client)}]
             try:
-                taken = await sessions.take(found)
+                taken = await self._take(found)
                 if taken is not None:
                     self._begun, self.token = True, token
                     self.client, self.generation = taken.client, taken.generation
@@ -130,6 +130,14 @@ class Session:
                 for topic in held:
                     hub.release(topic)
         return False
+
+    async def _take(self, found: StoredSession) -> Taken | None:
+        try:
+            return await self.node.sessions.take(found)
+        except (Unavailable, trio.Cancelled):
+            # It may have been taken, and nobody would be there: if so, it is due.
+            self.node.unfinished[found.client.session] = str(int(found.generation) + 1)
+            raise
 
     async def finish(self, *, clean: bool) -> None:
         """The connection is over. A client that said goodbye ends its session; one that was lost
@@ -211,6 +219,7 @@ class Session:
                 outcomes.append(outcome)
                 there.set()
 
+            await self.node.executor.room()
             self.send(decision, answered, requests=requests, entries=entries, lead=lead)
             await there.wait()
             return outcomes[0]

@@ -1,7 +1,10 @@
 -- A session has lost its connection: it is due when its grace is over, unless it is resumed.
--- KEYS: the session's hash, the due sessions. ARGV: session, generation, grace (ms).
-if redis.call('HGET', KEYS[1], 'gen') ~= ARGV[2] then return 0 end
+-- KEYS: the session's hash, the due sessions. ARGV: session, generation ('' any), grace (ms).
+-- One that is due already stays so; only a new connection, by its generation, starts it anew.
+local found = redis.call('HMGET', KEYS[1], 'gen', 'away')
+if not found[1] or ARGV[2] ~= '' and ARGV[2] ~= found[1] or found[2] == found[1] then return 0 end
 local now = redis.call('TIME')
 local due = tonumber(now[1]) * 1000 + math.floor(tonumber(now[2]) / 1000) + ARGV[3]
+redis.call('HSET', KEYS[1], 'away', found[1])
 redis.call('ZADD', KEYS[2], string.format('%.0f', due), ARGV[1])
 return 1

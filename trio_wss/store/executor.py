@@ -81,8 +81,13 @@ class Executor:
         link.last_words = lambda replid: words("master", [keys.master], [replid])
 
     def commit(self, commit: Commit, answered: Callable[[Outcome], None]) -> None:
-        """Send one commit. `answered` is called once, in the order of the commits."""
+        """Send one commit; there must be `room`. `answered` is called once, in their order."""
         self._link.submit(self._pack(commit), lambda reply: answered(parse_outcome(reply)))
+
+    async def room(self) -> None:
+        """Wait until fewer commits are unanswered than a ring can hold."""
+        while self._link.full:
+            await self._link.room()
 
     async def committed(self, commit: Commit) -> Outcome:
         """Send one commit and wait for what came of it."""
@@ -93,6 +98,7 @@ class Executor:
             outcomes.append(outcome)
             there.set()
 
+        await self.room()
         self.commit(commit, answered)
         await there.wait()
         return outcomes[0]

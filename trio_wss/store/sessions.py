@@ -110,10 +110,18 @@ class Sessions:
         return Taken(client, found[b"gen"].decode(), _last(found), cursors)
 
     async def away(self, session: str, generation: str, grace: float) -> None:
-        """Let a session be due after `grace` seconds, unless it is resumed."""
+        """Let a session be due after `grace` seconds, unless it is resumed.
+
+        Nothing happens if it has another generation; an empty one stands for any.
+        """
         keys = [self._keys.session(session), self._keys.due]
         arguments = [session, generation, _milliseconds(grace)]
         await ask(self._link, command("away", keys, arguments))
+
+    async def owned(self) -> frozenset[str]:
+        """The sessions that are this node's, by Redis' account."""
+        found = await ask(self._link, pack("SMEMBERS", self._keys.sessions_of(self._node)))
+        return frozenset(session.decode() for session in found)
 
     async def due(self, grace: float, most: int) -> Sequence[StoredSession]:
         """Sessions to end now; those of a node whose lease is over get `grace` seconds first."""
