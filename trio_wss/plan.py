@@ -27,8 +27,9 @@ from trio_wss.effects import (
     Remove,
     Reply,
     Store,
+    same,
 )
-from trio_wss.encoding import encode
+from trio_wss.encoding import canonical, encode
 from trio_wss.errors import PlanError
 from trio_wss.reads import is_implied
 
@@ -141,7 +142,7 @@ class _Draft:
                 field, value = check_name("field", field), self.encode(value)
                 self.write(effect, "P", key, "a map", ["m", field, value, _ttl(effect.ttl), ""])
             case Add(key, member):
-                member = self.encode(member)
+                member = canonical(self.encode(member))
                 self.write(effect, "P", key, "a set", ["s", member, "", _ttl(effect.ttl), ""])
             case Append(key, value, limit):
                 if type(limit) is not int or not 0 < limit <= MOST_ITEMS:
@@ -153,7 +154,7 @@ class _Draft:
             case Drop(key, field):
                 self.free(effect, "R", key, "a map", ["m", check_name("field", field), ""])
             case Remove(key, member):
-                self.free(effect, "R", key, "a set", ["s", self.encode(member), ""])
+                self.free(effect, "R", key, "a set", ["s", canonical(self.encode(member)), ""])
             case Join(topic):
                 self.member(topic)
                 self.join(effect)
@@ -234,7 +235,7 @@ class _Draft:
     def place_results(self) -> None:
         """Give each effect whose result is used the number of its placeholder."""
         for number, used in enumerate(self.results):
-            places = [op for effect, op in self.state if effect == used]
+            places = [op for effect, op in self.state if same(effect, used)]
             if not places:
                 raise PlanError(f"the result of {used!r} is used, but it is not returned")
             if len(places) > 1:
