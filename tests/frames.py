@@ -58,3 +58,8 @@ def closes(frames: Iterable[tuple[int, bytes]]) -> list[int]:
         for first, payload in frames
         if first == 0x88
     ]
+
+
+PING = client_frame(0x89, b"p")
+PONG = (0x8A, b"p")
+"""What comes back for PING."""

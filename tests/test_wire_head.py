@@ -1,16 +1,14 @@
 """The request head: what becomes a WebSocket, and the HTTP answers to all that does not."""
 
 import ssl
-import subprocess
 from collections.abc import Awaitable, Callable
-from pathlib import Path
 
 import pytest
 import trio
 from trio.testing import MockClock, memory_stream_pair, wait_all_tasks_blocked
 
-from tests.echo import admit_all, echo
-from tests.frames import HEAD, close, text
+from tests.echo import admit_all
+from tests.frames import HEAD, close
 from tests.wires import Client, tcp_pair
 from trio_wss.wire import Head, Response, WebSocket, WireLimits, accept
 from trio_wss.wire.head import origin_allowed, remote_address
@@ -280,48 +278,3 @@ async def test_an_answer_is_not_lost_on_a_client_that_still_sends() -> None:
             await near.send_all(b"GET /" + b"x" * 30_000)
             assert status(await Client(near).head()) == 431
             await near.aclose()
-
-
-@pytest.fixture(scope="session")
-def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A certificate for localhost and its key, in one file."""
-    file = tmp_path_factory.mktemp("tls") / "localhost.pem"
-    subprocess.run(
-        [
-            *("openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256"),
-            *("-nodes", "-days", "2", "-subj", "/CN=localhost"),
-            *("-addext", "subjectAltName=DNS:localhost", "-keyout", file, "-out", f"{file}.crt"),
-        ],
-        check=True,
-        capture_output=True,
-    )
-    with file.open("a") as out:
-        out.write(Path(f"{file}.crt").read_text())
-    return file
-
-
-async def test_all_of_it_works_over_tls(certificate: Path) -> None:
-    mine = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
-    mine.load_cert_chain(certificate)
-    theirs = ssl.create_default_context(cafile=certificate)
-    with trio.fail_after(5):
-        near, far = await tcp_pair()
-        async with trio.open_nursery() as nursery:
-            stream = trio.SSLStream(far, mine, server_side=True, https_compatible=True)
-            nursery.start_soon(echo, stream, LIMITS)
-            client = Client(trio.SSLStream(near, theirs, server_hostname="localhost"))
-            await client.send(HEAD, text("a" * 100_000), text("b"))
-            await client.head()
-            assert await client.text() == "a" * 100_000
-            assert await client.text() == "b"
-            await client.send(close(1001))
-            assert await client.frame() == (0x88, (1001).to_bytes(2))
-            await client.stream.aclose()
-        near, far = await tcp_pair()
-        async with trio.open_nursery() as nursery:
-            stream = trio.SSLStream(far, mine, server_side=True, https_compatible=True)
-            nursery.start_soon(echo, stream, LIMITS)
-            client = Client(trio.SSLStream(near, theirs, server_hostname="localhost"))
-            await client.send(b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n")
-            assert status(await client.head()) == 426
-            await client.stream.aclose()

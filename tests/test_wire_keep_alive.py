@@ -5,17 +5,15 @@ import trio
 from trio.testing import MockClock, wait_all_tasks_blocked
 
 from tests.frames import client_frame, close, text
-from tests.wires import wire
-from trio_wss.wire import Closed, WebSocket, WireLimits
+from tests.wires import closed, wire
+from trio_wss.wire import WebSocket, WireLimits
 
 LIMITS = WireLimits(ping_seconds=20, pong_seconds=10)
 PING = (0x89, b"")
 
 
 async def end(socket: WebSocket) -> int:
-    with pytest.raises(Closed) as caught:
-        await socket.receive()
-    return caught.value.code
+    return (await closed(socket)).code
 
 
 async def test_a_silent_peer_is_pinged_and_then_gone(autojump_clock: MockClock) -> None:

@@ -4,12 +4,18 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import Any, final
 
+import pytest
 import trio
 from trio.testing import memory_stream_pair
 
 from tests.echo import admit_all
-from tests.frames import HEAD
+from tests.frames import HEAD, client_frame, text
 from trio_wss.wire import Closed, Outbox, WebSocket, WireLimits, accept
+
+FAST = text("ok")
+SLOW = client_frame(0x01, b"o") + client_frame(0x80, b"k")
+both = pytest.mark.parametrize("opening", [FAST, SLOW], ids=["fast", "slow"])
+"""Ways to open a conversation, each with the message "ok": the lane stays fast, or is slow."""
 
 Pair = tuple[trio.abc.Stream, trio.abc.Stream]
 
@@ -110,6 +116,13 @@ async def wire(
             except Closed as error:  # accept() would take it for a normal end
                 raise AssertionError("closed too soon") from error
             await near.aclose()
+
+
+async def closed(socket: WebSocket) -> Closed:
+    """How the connection ended; fails on a message."""
+    with pytest.raises(Closed) as caught:
+        await socket.receive()
+    return caught.value
 
 
 async def tcp_pair() -> tuple[trio.SocketStream, trio.SocketStream]:
