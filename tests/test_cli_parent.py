@@ -85,7 +85,7 @@ async def test_ctrl_c_in_a_terminal_drains_the_workers_once(tmp_path: Path) -> N
     (tmp_path / "app.py").write_text(PID_APP)
     async with trio_wss("run", "--workers", "2", cwd=tmp_path) as parent:
         await parent.listening()
-        async with connect(parent.url) as client:
+        async with connect(parent.url, reconnect=False) as client:
             parent.ctrl_c()
             with pytest.raises(ConnectionLost) as lost:  # noqa: PT012 - after some events
                 while True:

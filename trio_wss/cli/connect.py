@@ -57,7 +57,7 @@ async def converse(url: str, headers: Mapping[str, str], patience: float) -> int
     """Talk until stdin ends; returns the exit code."""
     code = 0
     try:
-        async with dial(url, headers=headers, timeout=patience) as client:
+        async with dial(url, headers=headers, timeout=patience, reconnect=False) as client:
             if os.isatty(_STDIN):
                 welcome = client.welcome
                 _note(f"connected to node {welcome.node} as session {welcome.session}")
@@ -118,7 +118,8 @@ class _Conversation:
 
     async def _listen(self) -> None:
         async for event in self.client.events():
-            self._print(event)
+            if isinstance(event, Event):
+                self._print(event)
 
     def _print(self, shown: Answer | EventError | Event, number: int | None = None) -> None:
         print(as_text(shown) if self.human else as_json(shown, number), flush=True)

@@ -1,211 +1,128 @@
-"""One client connection: numbers events, gives each exactly one answer, keeps what else comes.
-
-A reader and a writer task own the socket; cancelling a `send` never cuts a frame in two.
-Every buffer is bounded: 64 unanswered events, and `buffer` events nobody has taken.
+"""One connection of a client: its reader, its writer and its pings. A task each, so that cancelling
+whoever sends never cuts a frame in two.
 """
 
-from typing import Any, Self, final
+from collections.abc import Awaitable, Callable
+from typing import Final, final
 
 import trio
-from attrs import define, field
 from trio_websocket import ConnectionClosed, WebSocketConnection
 
-from trio_wss.client import frames
-from trio_wss.client.errors import ConnectionLost, EventError, FellBehind
-from trio_wss.client.frames import Answer, BadFrame, Event, Welcome
+from trio_wss.client.errors import ConnectionLost, FellBehind
+from trio_wss.client.frames import BadFrame
+from trio_wss.client.inbox import Inbox
+from trio_wss.client.ledger import Ledger
 
-MAX_UNANSWERED = 64
-"""How many events with an id a session may have unanswered (the protocol's bound)."""
-
-CLOSE_TIMEOUT = 2.0
+CLOSE_TIMEOUT: Final = 2.0
 """How long a closing handshake may take before the socket is just closed, in seconds."""
 
-
-@final
-@define(eq=False)
-class Pending:
-    """An event on its way; `number` is its id."""
-
-    number: int
-    _done: trio.Event = field(factory=trio.Event)
-    _outcome: Answer | EventError | ConnectionLost | None = None
-
-    async def answer(self) -> Answer:
-        """Wait for the answer. Raises EventError for an error answer, and ConnectionLost."""
-        await self._done.wait()
-        if isinstance(self._outcome, Answer):
-            return self._outcome
-        assert self._outcome is not None
-        raise self._outcome
-
-    def settle(self, outcome: Answer | EventError | ConnectionLost) -> None:
-        """Set the outcome, whether or not somebody still waits for it."""
-        self._outcome = outcome
-        self._done.set()
-
-
-class Events:
-    """The events of a client as an async iterator. It ends when the client closes and raises
-    ConnectionLost when the connection ends in any other way."""
-
-    def __init__(self, client: "Client") -> None:
-        self._client = client
-
-    def __aiter__(self) -> Self:
-        return self
-
-    async def __anext__(self) -> Event:
-        try:
-            return await self._client.receive()
-        except ConnectionLost:
-            if self._client.closing:
-                raise StopAsyncIteration from None
-            raise
+VANISHED: Final = 1006
+"""There was no Close (RFC 6455 §7.1.5)."""
 
 
 @final
-class Client:
-    """A connection to a node; `connect` makes one."""
+class Connection:
+    """A socket whose welcome has come; `run` lives it to its end."""
 
-    def __init__(self, socket: WebSocketConnection, greeting: Welcome, buffer: int) -> None:
-        self.welcome = greeting
-        self.closing = False
-        self._socket = socket
-        self._buffer = buffer
-        self._number = greeting.last
-        self._waiting: dict[int, Pending] = {}
-        self._slots = trio.Semaphore(MAX_UNANSWERED, max_value=MAX_UNANSWERED)
-        self._lost: ConnectionLost | None = None
-        self._reader_done = trio.Event()
-        self._outgoing, self._to_write = trio.open_memory_channel[str](MAX_UNANSWERED)
-        self._incoming, self._to_take = trio.open_memory_channel[Event](buffer)
-
-    def __repr__(self) -> str:
-        state = str(self._lost) if self._lost else "open"
-        return f"<Client {self.welcome.session}: {state}, {len(self._waiting)} unanswered>"
-
-    async def send(
+    def __init__(
         self,
-        event: str,
-        data: Any = None,
-        *,
-        timeout: float = 10.0,  # noqa: ASYNC109 - one that a caller would always have to add
-    ) -> Answer:
-        """Send an event and return its answer.
-
-        Raises EventError for an error answer, ConnectionLost, and trio.TooSlowError after
-        `timeout` seconds; in the latter two the outcome is not known.
+        socket: WebSocketConnection,
+        ledger: Ledger,
+        inbox: Inbox,
+        take: Callable[[str | bytes], Awaitable[None]],
+        pings: tuple[float, float],
+    ) -> None:
+        """`take` is given every message; it may raise BadFrame and FellBehind. `pings` are the
+        seconds from one to the next, and to its pong.
         """
-        with trio.fail_after(timeout):
-            pending = await self.submit(event, data)
-            return await pending.answer()
+        self._socket = socket
+        self._ledger = ledger
+        self._inbox = inbox
+        self._take = take
+        self._pings = pings
+        self._heard = 0  # messages so far
+        self._loss = ConnectionLost(VANISHED)
+        self._closing: trio.Event | None = None
+        self._nursery: trio.Nursery | None = None
 
-    async def submit(self, event: str, data: Any = None) -> Pending:
-        """Send an event without waiting for its answer, so that many can be under way in order.
+    async def run(self) -> ConnectionLost:
+        """Read and write until it is over; returns how it ended."""
+        async with trio.open_nursery() as nursery:
+            self._nursery = nursery
+            nursery.start_soon(self._write)
+            nursery.start_soon(self._keep_alive)
+            self._loss = await self._read()
+            nursery.cancel_scope.cancel()
+        return self._loss
 
-        Waits while 64 are unanswered, and raises ConnectionLost.
-        """
-        await self._slots.acquire()
-        self._number = number = self._number + 1
-        self._waiting[number] = pending = Pending(number)
+    async def close(self, code: int, reason: str) -> None:
+        """Say Close and wait for the server's, for CLOSE_TIMEOUT at most; `run` ends behind it."""
+        self._closing = closing = trio.Event()
         try:
-            await self._write(frames.encode(event, data, number))
-        except BaseException:  # cancelled or lost before it had a place, or no JSON
-            if self._waiting.pop(number, None):
-                self._slots.release()
-            raise
-        return pending
+            with trio.move_on_after(CLOSE_TIMEOUT):
+                await self._socket.aclose(code, reason)
+        finally:
+            closing.set()
 
-    async def post(self, event: str, data: Any = None) -> None:
-        """Send an event that has no id and so gets no answer. Raises ConnectionLost."""
-        await self._write(frames.encode(event, data, None))
+    def after(self, seconds: float, act: Callable[[], None]) -> None:
+        """Do something later, unless the connection is over by then."""
+        if self._nursery is not None:
+            self._nursery.start_soon(self._act_later, seconds, act)
 
-    async def receive(self) -> Event:
-        """The next event, in the order of arrival. Raises ConnectionLost after the last one."""
+    async def _act_later(self, seconds: float, act: Callable[[], None]) -> None:
+        await trio.sleep(seconds)
+        act()
+
+    async def _read(self) -> ConnectionLost:
+        """Take what comes until the connection ends; returns why."""
         try:
-            return await self._to_take.receive()
-        except trio.EndOfChannel:
-            raise self._the_loss() from None
+            while True:
+                message = await self._socket.get_message()
+                self._heard += 1
+                await self._take(message)
+        except ConnectionClosed as closed:
+            if self._closing is not None:  # trio-websocket still reads, for the server's Close
+                await self._closing.wait()
+            code = int(closed.reason.code) if closed.reason else VANISHED  # not an enum's member
+            return ConnectionLost(code, (closed.reason and closed.reason.reason) or "")
+        except BadFrame as fault:
+            loss = ConnectionLost(1002, str(fault))
+        except FellBehind as late:
+            loss = late
+        await self.close(loss.code, loss.reason)
+        return loss
 
-    def events(self) -> Events:
-        """What the server sends on its own, for `async for`."""
-        return Events(self)
-
-    async def close(self, code: int = 1000, reason: str = "") -> None:
-        """Close the connection; `send` raises ConnectionLost from then on."""
-        self.closing = True
-        self._end(ConnectionLost(code, reason))
-        with trio.move_on_after(CLOSE_TIMEOUT):
-            await self._socket.aclose(code, reason)
-            await self._reader_done.wait()  # it may be closing for a reason of its own
-
-    async def _write(self, frame: str) -> None:
-        try:
-            await self._outgoing.send(frame)
-        except (trio.ClosedResourceError, trio.BrokenResourceError):
-            raise self._the_loss() from None
-
-    def _the_loss(self) -> ConnectionLost:
-        assert self._lost is not None
-        return type(self._lost)(self._lost.code, self._lost.reason)
-
-    async def run_writer(self) -> None:
-        """Write what is in line; `connect` runs it."""
-        async for frame in self._to_write:
+    async def _write(self) -> None:
+        while True:
+            frame = await self._ledger.next_frame()
             try:
                 await self._socket.send_message(frame)
             except ConnectionClosed:
                 return  # the reader tells why
 
-    async def run_reader(self) -> None:
-        """Take what comes until the connection ends, and tell why; `connect` runs it."""
+    async def _keep_alive(self) -> None:
+        """Ping the server; one that is silent for too long after a ping is gone."""
+        interval, timeout = self._pings
+        while True:
+            await trio.sleep(interval)
+            if self._inbox.full:
+                continue  # nothing is read, so no pong could be seen
+            pong = trio.Event()
+            assert self._nursery is not None
+            self._nursery.start_soon(self._ping, pong)
+            while not pong.is_set():
+                heard = self._heard
+                with trio.move_on_after(timeout):
+                    await pong.wait()
+                if not pong.is_set() and heard == self._heard and not self._inbox.full:
+                    self._loss = ConnectionLost(VANISHED, "the server answers no ping")
+                    self._nursery.cancel_scope.cancel()
+                    return
+
+    async def _ping(self, pong: trio.Event) -> None:
+        """A task of its own: cancelled half-way it would leave half a frame behind."""
         try:
-            while self._lost is None:
-                message = await self._socket.get_message()
-                if self._lost is None:  # else we have closed meanwhile
-                    self._take(message)
-        except ConnectionClosed as closed:
-            code = closed.reason.code if closed.reason else 1006
-            self._end(ConnectionLost(code, (closed.reason and closed.reason.reason) or ""))
-        except BadFrame as fault:
-            await self._give_up(ConnectionLost(1002, str(fault)))
-        except FellBehind as loss:
-            await self._give_up(loss)
-        finally:
-            self._reader_done.set()
-
-    async def _give_up(self, loss: ConnectionLost) -> None:
-        self._end(loss)
-        with trio.move_on_after(CLOSE_TIMEOUT):
-            await self._socket.aclose(loss.code, loss.reason)
-
-    def _take(self, message: str | bytes) -> None:
-        """Hand one frame to whoever waits for it. Raises BadFrame and FellBehind."""
-        number, frame = frames.decode(message)
-        if isinstance(frame, Event):
-            if self._buffer:
-                self._keep(frame)
+            await self._socket.ping()
+        except ConnectionClosed:
             return
-        pending = self._waiting.pop(number, None) if number is not None else None
-        if pending is None:
-            raise BadFrame(f"an answer to {number}, which waits for none")
-        self._slots.release()
-        pending.settle(frame)
-
-    def _keep(self, event: Event) -> None:
-        try:
-            self._incoming.send_nowait(event)
-        except trio.WouldBlock:
-            raise FellBehind(1008, f"{self._buffer} events waited and nobody took them") from None
-
-    def _end(self, loss: ConnectionLost) -> None:
-        """Everybody who waits learns why; the first reason stands."""
-        if self._lost is not None:
-            return
-        self._lost = loss
-        for pending in self._waiting.values():
-            pending.settle(self._the_loss())
-            self._slots.release()
-        self._waiting.clear()
-        self._outgoing.close()
-        self._incoming.close()
+        pong.set()

@@ -1,51 +1,93 @@
-"""From a URL to a Client whose welcome has come, and back: `connect` owns stream and tasks.
+"""From a URL to a connection whose welcome has come, and back: `visit` owns stream and tasks.
 
 Whatever goes wrong before the welcome is a ConnectError, and no socket is left open.
 """
 
+import inspect
 import ssl
-from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
-from urllib.parse import urlsplit
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Final
+from urllib.parse import SplitResult, urlencode, urlsplit
 
 import trio
-from attrs import define
+from attrs import define, field
 from trio_websocket import (
     ConnectionClosed,
     ConnectionRejected,
     WebSocketConnection,
     wrap_client_stream,
 )
+from wsproto.utilities import LocalProtocolError
 
 from trio_wss.client import frames
-from trio_wss.client.connection import Client
-from trio_wss.client.errors import ConnectError
+from trio_wss.client.connection import VANISHED
+from trio_wss.client.errors import ConnectError, ConnectionLost, EventError
 from trio_wss.client.frames import BadFrame, Welcome
+from trio_wss.client.states import Ticket
+
+Pairs = Mapping[str, str]
+Credentials = Pairs | Callable[[], Pairs | Awaitable[Pairs]] | None
+"""What goes along with each handshake: the same each time, or made anew by a function."""
+
+Talk = Callable[[WebSocketConnection, Welcome], Awaitable[ConnectionLost]]
+
+RECEIVE_BUFFER: Final = 65_536
 
 
 @define(eq=False)
-class _Dial:
-    """Where a URL leads, and the stream to it. Raises ConnectError."""
+class Dial:
+    """How a client connects. `headers` and `query` may hold secrets."""
 
-    url: str
-    headers: Mapping[str, str]
+    headers: Credentials = field(repr=False)
+    query: Credentials = field(repr=False)
     ssl_context: ssl.SSLContext | None
+    timeout: float
     max_message: int
 
-    async def stream(self) -> trio.abc.Stream:
-        """A TCP stream to the URL's host, with TLS if its scheme says so."""
-        parts = urlsplit(self.url)
+    async def visit(self, url: SplitResult, ticket: Ticket | None, talk: Talk) -> ConnectionLost:
+        """Connect, say who we were, talk until it is over, close. Raises ConnectError."""
+        stream: trio.abc.Stream | None = None
+        failure: BaseException | None = None
+        loss = ConnectionLost(VANISHED)
         try:
-            host, port = parts.hostname, parts.port
-            if parts.scheme not in ("ws", "wss") or not host:
-                raise ConnectError(f'{self.url} must be a URL such as "ws://127.0.0.1:8000"')
-            if parts.scheme == "ws":
-                return await trio.open_tcp_stream(host, port or 80)
-            return await self._secured(await trio.open_tcp_stream(host, port or 443), host)
+            async with trio.open_nursery() as nursery:
+                try:
+                    with trio.fail_after(self.timeout):
+                        headers, query = await _made(self.headers), await _made(self.query)
+                        stream = await self._stream(url)
+                        socket = await self._upgrade(nursery, stream, url, headers, query, ticket)
+                        welcome = await _greet(socket, url, ticket)
+                except trio.TooSlowError:
+                    message = f"{shown(url)} did not answer within {self.timeout:g} s"
+                    raise ConnectError(message) from None
+                loss = await talk(socket, welcome)
+                nursery.cancel_scope.cancel()
+        except BaseExceptionGroup as group:
+            # Only one part can fail: trio-websocket in the handshake, or what came after it.
+            if len(group.exceptions) != 1:
+                raise
+            [failure] = group.exceptions
+        finally:
+            if stream is not None:
+                await trio.aclose_forcefully(stream)  # a failed handshake leaves it open
+        match failure:
+            case None | LocalProtocolError():  # the latter: a ping met our Close half-way
+                return loss
+            case ConnectionRejected():
+                raise _rejected(url, failure)
+        raise failure  # here, not in the handler, so that its context and cause stay its own
+
+    async def _stream(self, url: SplitResult) -> trio.abc.Stream:
+        """A TCP stream to the URL's host, with TLS if its scheme says so."""
+        host, secure = url.hostname, url.scheme == "wss"
+        assert host is not None
+        try:
+            plain = await trio.open_tcp_stream(host, url.port or (443 if secure else 80))
+            return await self._secured(plain, host) if secure else plain
         except trio.BrokenResourceError as error:
-            raise ConnectError(f"cannot connect to {self.url}: {error.__cause__}") from error
-        except (OSError, ValueError) as error:
-            raise ConnectError(f"cannot connect to {self.url}: {error}") from error
+            raise ConnectError(f"cannot connect to {shown(url)}: {error.__cause__}") from error
+        except OSError as error:
+            raise ConnectError(f"cannot connect to {shown(url)}: {error}") from error
 
     async def _secured(self, plain: trio.SocketStream, host: str) -> trio.abc.Stream:
         """TLS over a stream, its handshake done here: trio-websocket would wait for ever."""
@@ -58,79 +100,73 @@ class _Dial:
             raise
         return stream
 
-    async def greet(
-        self, nursery: trio.Nursery, stream: trio.abc.Stream
-    ) -> tuple[WebSocketConnection, Welcome]:
-        """Both handshakes: the WebSocket's, and the protocol's welcome."""
-        parts = urlsplit(self.url)
-        socket = await wrap_client_stream(
+    async def _upgrade(
+        self,
+        nursery: trio.Nursery,
+        stream: trio.abc.Stream,
+        url: SplitResult,
+        headers: Pairs,
+        query: Pairs,
+        ticket: Ticket | None,
+    ) -> WebSocketConnection:
+        """The WebSocket's handshake."""
+        parts = [url.query, urlencode(query), "" if ticket is None else "resume"]
+        whole = "&".join(part for part in parts if part)
+        return await wrap_client_stream(
             nursery,
             stream,  # type: ignore[arg-type] # it takes any stream, but says SocketStream
-            parts.netloc.rpartition("@")[2],
-            (parts.path or "/") + (f"?{parts.query}" if parts.query else ""),
-            extra_headers=[(name.encode(), value.encode()) for name, value in self.headers.items()],
+            url.netloc.rpartition("@")[2],
+            (url.path or "/") + (f"?{whole}" if whole else ""),
+            extra_headers=[(name.encode(), value.encode()) for name, value in headers.items()],
             max_message_size=self.max_message,
-            receive_buffer_size=65_536,
-        )
-        try:
-            return socket, frames.welcome(await socket.get_message())
-        except BadFrame as fault:
-            raise ConnectError(f"{self.url} speaks another protocol: {fault}") from None
-        except ConnectionClosed as closed:
-            raise ConnectError(f"{self.url} closed the connection: {closed.reason}") from None
-
-    def refused(self, answer: ConnectionRejected) -> ConnectError:
-        """What an HTTP answer other than 101 means (RFC 6455 §4.1)."""
-        body = (answer.body or b"").decode(errors="replace").strip()
-        status = answer.status_code
-        return ConnectError(
-            f"{self.url} answered with HTTP {status}{f': {body}' if body else ''}", status
+            receive_buffer_size=RECEIVE_BUFFER,
         )
 
 
-@asynccontextmanager
-async def connect(
-    url: str,
-    *,
-    headers: Mapping[str, str] | None = None,
-    ssl_context: ssl.SSLContext | None = None,
-    timeout: float = 10.0,  # noqa: ASYNC109 - one that a caller would always have to add
-    buffer: int = 1024,
-    max_message: int = 16 << 20,
-) -> AsyncIterator[Client]:
-    """Connect to a node: `async with connect("ws://…") as client`.
-
-    `timeout`, in seconds, is for everything up to the welcome. `buffer` is how many events may
-    wait for `receive` before the connection is given up (FellBehind); 0 keeps none.
-    Raises ConnectError.
-    """
-    dial = _Dial(url, headers or {}, ssl_context, max_message)
-    stream: trio.abc.Stream | None = None
-    failure: BaseException | None = None
+def parse_url(url: str) -> SplitResult:
+    """A URL that one can connect to. Raises ConnectError."""
     try:
-        async with trio.open_nursery() as nursery:
-            try:
-                with trio.fail_after(timeout):
-                    stream = await dial.stream()
-                    client = Client(*await dial.greet(nursery, stream), buffer)
-            except trio.TooSlowError:
-                raise ConnectError(f"{url} did not answer within {timeout:g} s") from None
-            nursery.start_soon(client.run_reader)
-            nursery.start_soon(client.run_writer)
-            try:
-                yield client
-            finally:
-                await client.close()
-                nursery.cancel_scope.cancel()
-    except BaseExceptionGroup as group:
-        # Only one part can fail: trio-websocket in the handshake, or the body after it.
-        if len(group.exceptions) != 1:
-            raise
-        [failure] = group.exceptions
-    finally:
-        if stream is not None:
-            await trio.aclose_forcefully(stream)  # a failed handshake leaves it open
-    if isinstance(failure, ConnectionRejected):
-        raise dial.refused(failure)
-    if failure is not None:
-        raise failure  # here, not in the handler, so that its context and cause stay its own
+        parts = urlsplit(url)
+        if parts.scheme in ("ws", "wss") and parts.hostname and parts.port != 0:
+            return parts
+    except ValueError as error:
+        raise ConnectError(f"cannot connect to {url}: {error}") from None
+    raise ConnectError(f'{url} must be a URL such as "ws://127.0.0.1:8000"')
+
+
+def shown(url: SplitResult) -> str:
+    """A URL as it may be told: the query and a password are nobody's business."""
+    return f"{url.scheme}://{url.netloc.rpartition('@')[2]}{url.path}"
+
+
+async def _made(credentials: Credentials) -> Pairs:
+    """What goes along this time."""
+    if not callable(credentials):
+        return credentials or {}
+    made = credentials()
+    return await made if inspect.isawaitable(made) else made
+
+
+async def _greet(socket: WebSocketConnection, url: SplitResult, ticket: Ticket | None) -> Welcome:
+    """The protocol's handshake: who we were, and the welcome."""
+    try:
+        if ticket is not None:
+            await socket.send_message(frames.resume(ticket.token, ticket.topics))
+        return frames.welcome(await socket.get_message())
+    except BadFrame as fault:
+        message = f"{shown(url)} speaks another protocol: {fault}"
+        raise ConnectError(message, code=1002) from None
+    except EventError as refusal:
+        raise ConnectError(f"{shown(url)} refused: {refusal}", code=4403) from None
+    except ConnectionClosed as closed:
+        message = f"{shown(url)} closed the connection: {closed.reason}"
+        code = int(closed.reason.code) if closed.reason else VANISHED
+        raise ConnectError(message, code=code) from None
+
+
+def _rejected(url: SplitResult, answer: ConnectionRejected) -> ConnectError:
+    """What an HTTP answer other than 101 means (RFC 6455 §4.1)."""
+    body = (answer.body or b"").decode(errors="replace").strip()
+    status = answer.status_code
+    message = f"{shown(url)} answered with HTTP {status}{f': {body}' if body else ''}"
+    return ConnectError(message, status)

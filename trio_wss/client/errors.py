@@ -1,4 +1,8 @@
-"""What can go wrong for a client: no connection, a lost one, a late reader, an event refused."""
+"""What can go wrong for a client: no connection, a lost one, an outcome that nobody knows, a late
+reader, an event refused.
+"""
+
+from typing import Any
 
 from trio_wss.errors import WssError
 
@@ -8,17 +12,23 @@ class ClientError(WssError):
 
 
 class ConnectError(ClientError):
-    """No connection came about; `status` is the HTTP status if the server answered with one."""
+    """No connection came about.
 
-    def __init__(self, message: str, status: int | None = None) -> None:
+    `status` is the HTTP status if the server answered with one, `code` that of its Close if it
+    closed before the welcome.
+    """
+
+    def __init__(self, message: str, status: int | None = None, code: int | None = None) -> None:
         super().__init__(message)
         self.status = status
+        self.code = code
 
 
 class ConnectionLost(ClientError):
-    """The connection is over; `code` and `reason` are those of its Close (RFC 6455 §7.4).
+    """The connection is over and there will be no other.
 
-    The outcome of events that were not answered is not known.
+    `code` and `reason` are those of its Close (RFC 6455 §7.4); 1006 if there was none. An event
+    whose `send` raises exactly this was never sent.
     """
 
     def __init__(self, code: int, reason: str = "") -> None:
@@ -26,9 +36,31 @@ class ConnectionLost(ClientError):
         self.code = code
         self.reason = reason
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(self), (self.code, self.reason)
+
+
+class OutcomeUnknown(ConnectionLost):
+    """An event was sent, its answer did not come, and its session is over: it may or may not have
+    been applied. `code` and `reason` are those of the connection that was lost.
+    """
+
 
 class FellBehind(ConnectionLost):
     """Events came faster than they were taken until the client's buffer was full."""
+
+
+class GaveUp(ConnectionLost):
+    """No server took the client back, for too long or for good; `status` is the HTTP status if
+    one answered so.
+    """
+
+    def __init__(self, code: int, reason: str = "", status: int | None = None) -> None:
+        super().__init__(code, reason)
+        self.status = status
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(self), (self.code, self.reason, self.status)
 
 
 class EventError(ClientError):

@@ -1,9 +1,10 @@
 """The frames of the wire protocol, version 1, as a client sees them. Pure: bytes in, values out."""
 
+from collections.abc import Mapping
 from typing import Any
 
 import orjson
-from attrs import frozen
+from attrs import field, frozen
 
 from trio_wss.client.errors import EventError
 
@@ -17,7 +18,7 @@ class Welcome:
     """The first frame of every connection."""
 
     session: str
-    token: str
+    token: str = field(repr=False)
     node: str
     resumed: bool
     last: int
@@ -56,6 +57,16 @@ def encode(event: str, data: Any, number: int | None) -> str:
     return orjson.dumps(frame).decode()
 
 
+def raw(data: Any) -> orjson.Fragment | None:
+    """Data as JSON, to be put into frames as it is now. Raises TypeError."""
+    return None if data is None else orjson.Fragment(orjson.dumps(data))
+
+
+def resume(token: str, topics: Mapping[str, tuple[str, int]]) -> str:
+    """The first frame of a client that goes on with a session."""
+    return encode("wss.resume", {"token": token, "topics": dict(topics)}, None)
+
+
 def decode(message: str | bytes) -> tuple[int | None, Answer | EventError | Event]:
     """One frame from the server, with the id that it answers, if any. Raises BadFrame."""
     try:
@@ -72,14 +83,22 @@ def decode(message: str | bytes) -> tuple[int | None, Answer | EventError | Even
         raise BadFrame("an answer whose `re` is no integer")
     if event != "wss.error":
         return number, Answer(event, data)
+    return number, _error(data)
+
+
+def _error(data: Any) -> EventError:
     if not isinstance(data, dict) or not isinstance(data.get("code"), str):
         raise BadFrame("an error without a code")
-    return number, EventError(data["code"], data.get("message", ""), data.get("path", ""))
+    return EventError(data["code"], data.get("message", ""), data.get("path", ""))
 
 
 def welcome(message: str | bytes) -> Welcome:
-    """The welcome that the first frame must be. Raises BadFrame."""
+    """The welcome that the first frame must be. Raises BadFrame, and EventError where it says why
+    there is none.
+    """
     _, frame = decode(message)
+    if isinstance(frame, Event) and frame.event == "wss.error":
+        raise _error(frame.data)
     if not isinstance(frame, Event) or frame.event != "wss.welcome":
         raise BadFrame("the first frame is no wss.welcome")
     data = frame.data if isinstance(frame.data, dict) else {}

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Mapping
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from functools import partial
-from urllib.parse import urlencode
+from typing import Any
 
 import attrs
 import trio
@@ -28,14 +28,21 @@ class Cluster:
         return f"<Cluster {list(self.nodes)}>"
 
     def connect(
-        self, node: int = 0, query: Mapping[str, str] | None = None, *, buffer: int = 10_000
+        self,
+        node: int = 0,
+        query: Mapping[str, str] | None = None,
+        *,
+        reconnect: bool = False,
+        **options: Any,
     ) -> AbstractAsyncContextManager[Client]:
-        """A client of the node with this number. `query` goes into its URL.
+        """A client of the node with this number. `query` goes into its URL; one that is to
+        `reconnect` goes to the nodes behind it in turn. `options` are those of `connect`.
 
         Use it as `async with cluster.connect(1, {"room": "a"}) as client`.
         """
-        url = f"{self.nodes[node].url}/?{urlencode(query or {})}"
-        return connect(url, buffer=buffer)
+        nodes = [*self.nodes[node:], *self.nodes[:node]] if reconnect else [self.nodes[node]]
+        urls = [f"{one.url}/" for one in nodes]
+        return connect(*urls, query=query, **{"reconnect": reconnect, "buffer": 10_000} | options)
 
 
 @asynccontextmanager

@@ -1,0 +1,287 @@
+"""The client: one session over as many connections as it takes. It resumes, sends again what has
+no answer, and gives what the server sends once and in order.
+
+Every buffer is bounded. While nobody takes events and theirs is full, the socket is not read: the
+server closes it in time, and the client resumes from where it was.
+"""
+
+import random
+import ssl
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from functools import partial
+from math import inf
+from typing import Any, Final, Self, final
+from urllib.parse import SplitResult
+
+import trio
+from trio_websocket import WebSocketConnection
+
+from trio_wss.client import frames
+from trio_wss.client.connection import VANISHED, Connection
+from trio_wss.client.cursors import Cursors
+from trio_wss.client.dial import Credentials, Dial, parse_url
+from trio_wss.client.errors import ConnectionLost
+from trio_wss.client.frames import Answer, Event, Welcome
+from trio_wss.client.inbox import Inbox
+from trio_wss.client.journey import Journey, Options
+from trio_wss.client.ledger import Ledger, Pending
+from trio_wss.client.states import Connected, Disconnected, State, Ticket
+
+UNAVAILABLE: Final = (0.2, 5.0)
+"""Seconds until an event that was `unavailable` is sent again: the first, and the most."""
+
+
+class Events:
+    """What a client receives, as an async iterator. It ends when the client is closed and raises
+    ConnectionLost when the connection is over for any other reason.
+    """
+
+    def __init__(self, client: "Client") -> None:
+        self._client = client
+
+    def __aiter__(self) -> Self:
+        return self
+
+    async def __anext__(self) -> Event | State:
+        try:
+            return await self._client.receive()
+        except ConnectionLost:
+            if self._client.closing:
+                raise StopAsyncIteration from None
+            raise
+
+
+@final
+class Client:
+    """A session with a cluster of nodes; `connect` makes one."""
+
+    def __init__(
+        self, dial: Dial, urls: list[SplitResult], options: Options, ticket: Ticket | None
+    ) -> None:
+        self.state: State = Disconnected(VANISHED, "", 0.0)
+        """Whether there is a connection. Disconnected with no `wait`: there will be none."""
+        self.closing = False
+        self._options = options
+        self._ticket = ticket
+        self._journey = Journey(self, dial, urls, options)
+        self._cursors = Cursors(ticket.topics if ticket else {})
+        self._ledger = Ledger(ticket.last if ticket else 0)
+        self._inbox = Inbox(options.buffer, waits=options.reconnect)
+        self._welcome: Welcome | None = None
+        self._connection: Connection | None = None
+        self._end: ConnectionLost | None = None
+        self._life = trio.CancelScope()
+        self._over = trio.Event()
+
+    def __repr__(self) -> str:
+        state = str(self._end) if self._end else "open" if self._connection else "away"
+        return f"<Client {self.session}: {state}, {len(self._ledger)} unanswered>"
+
+    @property
+    def welcome(self) -> Welcome:
+        """What the present node, or the last one, said first."""
+        assert self._welcome is not None
+        return self._welcome
+
+    @property
+    def session(self) -> str:
+        """The public name of the session."""
+        return self.welcome.session
+
+    # --- sending
+
+    async def send(
+        self,
+        event: str,
+        data: Any = None,
+        *,
+        timeout: float = 10.0,  # noqa: ASYNC109 - one that a caller would always have to add
+        again: bool = False,
+    ) -> Answer:
+        """Send an event and return its answer, over as many connections as it takes.
+
+        Raises EventError for an error answer; trio.TooSlowError after `timeout` seconds; and
+        OutcomeUnknown if its session is over, unless it may then be sent `again` in the new one.
+        After the latter two it may have been applied. Raises ConnectionLost if it was never sent.
+        """
+        with trio.fail_after(timeout):
+            pending = await self.submit(event, data, again=again)
+            try:
+                return await pending.answer()
+            finally:
+                self._ledger.forget(pending)
+
+    async def submit(self, event: str, data: Any = None, *, again: bool = False) -> Pending:
+        """Send an event without waiting for its answer, so that many can be under way in order.
+
+        Waits while 64 are unanswered, and raises ConnectionLost.
+        """
+        return await self._ledger.add(event, data, again=again)
+
+    async def post(self, event: str, data: Any = None) -> None:
+        """Send an event that has no id and so gets no answer: at most once. Raises
+        ConnectionLost.
+        """
+        await self._ledger.post(frames.encode(event, data, None))
+
+    # --- receiving
+
+    async def receive(self) -> Event | State:
+        """The next event or change of state, in order. Raises ConnectionLost after the last one."""
+        return await self._inbox.take()
+
+    def events(self) -> Events:
+        """What the server sends on its own, and changes of state, for `async for`."""
+        return Events(self)
+
+    # --- the end
+
+    async def close(self, code: int = 1000, reason: str = "") -> None:
+        """Say goodbye, which ends the session; `send` raises ConnectionLost from then on."""
+        self.closing = True
+        self._finish(ConnectionLost(code, reason))
+        if self._connection is not None:
+            await self._connection.close(code, reason)
+        self._life.cancel()
+        await self._over.wait()
+
+    async def abandon(self) -> Ticket:
+        """Leave with no word, so that the session keeps its grace; returns what resumes it."""
+        self.closing = True
+        self._finish(ConnectionLost(VANISHED, "abandoned"))
+        self._life.cancel()
+        await self._over.wait()
+        return self.ticket()
+
+    def ticket(self) -> Ticket:
+        """What it takes to resume this session: `connect(url, resume=ticket)`. The other client
+        goes on behind what this one has received, taken or not.
+        """
+        return Ticket(self.welcome.token, self._cursors.copy(), self._ledger.number)
+
+    def _finish(self, loss: ConnectionLost) -> None:
+        """Everybody who waits learns why; the first reason stands."""
+        if self._end is not None:
+            return
+        self._end = loss
+        self.state = Disconnected(loss.code, loss.reason, None)
+        self._ledger.end(loss)
+        self._inbox.close(loss)
+
+    # --- a life of connections, for `connect` and the journey
+
+    async def run(self, task_status: trio.TaskStatus[None]) -> None:
+        """Live until there is to be no other connection. Started with the first welcome; raises
+        ConnectError if that does not come.
+        """
+        try:
+            with self._life:
+                await self._journey.run(task_status.started)
+        finally:
+            self._finish(self._journey.loss)
+            self._over.set()
+
+    def to_resume(self) -> Ticket | None:
+        """The session to go on with: our own, or at first that of another client."""
+        return self.ticket() if self._welcome else self._ticket
+
+    async def talk(self, socket: WebSocketConnection, welcome: Welcome) -> ConnectionLost:
+        """Live one connection to its end."""
+        pings = self._options.ping_interval, self._options.ping_timeout
+        self._connection = Connection(socket, self._ledger, self._inbox, self._take, pings)
+        if welcome.resumed:
+            self._ledger.resume(welcome.last)
+        else:
+            self._cursors.clear()
+            self._ledger.renew(welcome.last, self._journey.loss)
+        self._welcome = welcome
+        try:
+            await self.tell(Connected(welcome.resumed, welcome.session, welcome.node))
+            return await self._connection.run()
+        finally:
+            self._connection = None
+            self._ledger.connection_over()
+
+    async def tell(self, state: State) -> None:
+        """Tell the app how the connection is, where it may come and go."""
+        if self._end is None:
+            self.state = state
+        if self._options.reconnect:
+            await self._inbox.keep(state)
+
+    async def _take(self, message: str | bytes) -> None:
+        """Hand one frame to whoever waits for it. Raises BadFrame and FellBehind."""
+        if self._end is not None:
+            return
+        number, frame = frames.decode(message)
+        if isinstance(frame, Event):
+            if self._cursors.is_new(frame) and await self._inbox.keep(frame):
+                self._cursors.follow(frame)
+            return
+        assert number is not None
+        resting = self._ledger.answered(number, frame, retry=self._options.reconnect)
+        if resting is not None and self._connection is not None:
+            first, most = UNAVAILABLE
+            bound = min(most, first * 2**resting.tries)
+            again = partial(self._ledger.send_again, resting)
+            self._connection.after(random.uniform(bound / 2, bound), again)
+
+
+@asynccontextmanager
+async def connect(
+    url: str,
+    *more_urls: str,
+    headers: Credentials = None,
+    query: Credentials = None,
+    ssl_context: ssl.SSLContext | None = None,
+    timeout: float = 10.0,  # noqa: ASYNC109 - one that a caller would always have to add
+    resume: Ticket | None = None,
+    reconnect: bool = True,
+    back_off: tuple[float, float] = (0.5, 15.0),
+    give_up: float = inf,
+    ping_interval: float = 20.0,
+    ping_timeout: float = 20.0,
+    buffer: int = 1024,
+    max_message: int = 16 << 20,
+) -> AsyncIterator[Client]:
+    """Connect to a node, and to another when that is lost: `async with connect(url) as client`.
+
+    The first connection gets one try at each URL, else ConnectError is raised; each later one
+    goes to the next URL in turn, after a random wait that is bounded by `back_off[0]` seconds at
+    first and by `back_off[1]` in the end, or as long as the server says. `give_up` is how long to
+    go on without a connection, and `timeout` how long everything up to a welcome may take.
+
+    `headers` and `query` go along with every handshake; either may be a function, async or not,
+    that makes them anew. `resume` goes on with the session of another client.
+
+    `buffer` is how many events may wait for `receive`; when it is full the socket is not read,
+    answers included. 0 keeps none: for a client that only sends. With `reconnect=False` there is
+    one connection; a full buffer ends it (FellBehind), `unavailable` is an answer like any other.
+    """
+    urls = [parse_url(one) for one in (url, *more_urls)]
+    dial = Dial(headers, query, ssl_context, timeout, max_message)
+    options = Options(
+        reconnect=reconnect,
+        back_off=back_off,
+        give_up=give_up,
+        ping_interval=ping_interval,
+        ping_timeout=ping_timeout,
+        buffer=buffer,
+    )
+    client = Client(dial, urls, options, resume)
+    try:
+        async with trio.open_nursery() as nursery:
+            await nursery.start(client.run)
+            try:
+                yield client
+            finally:
+                await client.close()
+                nursery.cancel_scope.cancel()
+    except BaseExceptionGroup as group:
+        if len(group.exceptions) != 1:
+            raise
+        [failure] = group.exceptions
+    else:
+        return
+    raise failure  # here, not in the handler, so that its context and cause stay its own

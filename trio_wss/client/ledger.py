@@ -1,0 +1,224 @@
+"""The events that have no answer yet: their ids, the order in which they go out, and what becomes
+of them when a connection or a session is over. It is bounded: nothing enters while it is full.
+"""
+
+from collections import deque
+from collections.abc import Iterable
+from copy import copy
+from typing import Any, Final, Literal, final
+
+import trio
+from attrs import define, field
+
+from trio_wss.client import frames
+from trio_wss.client.errors import ClientError, ConnectionLost, EventError, OutcomeUnknown
+from trio_wss.client.frames import Answer, BadFrame
+
+MAX_UNANSWERED: Final = 64
+"""Ids from the oldest unanswered one to the newest: the server keeps so many answers."""
+
+MAX_QUEUED: Final = 64
+"""What may wait to be written before an event without an id has to wait too."""
+
+
+@final
+@define(eq=False)
+class Pending:
+    """An event on its way; `number` is its id, which is another one in another session."""
+
+    event: str
+    number: int
+    again: bool = False
+    place: Literal["queued", "out", "resting"] = "queued"
+    sent: bool = False
+    wanted: bool = True
+    tries: int = 0
+    _data: Any = field(default=None, repr=False)
+    _done: trio.Event = field(factory=trio.Event, repr=False)
+    _outcome: Answer | ClientError | None = None
+
+    @property
+    def settled(self) -> bool:
+        """Whether its outcome is known, or known to be unknown."""
+        return self._done.is_set()
+
+    async def answer(self) -> Answer:
+        """Wait for the answer. Raises EventError for an error answer, ConnectionLost if the event
+        was never sent, and OutcomeUnknown.
+        """
+        await self._done.wait()
+        if isinstance(self._outcome, Answer):
+            return self._outcome
+        assert self._outcome is not None
+        raise self._outcome
+
+    def settle(self, outcome: Answer | ClientError) -> None:
+        """Set the outcome, whether or not somebody still waits for it."""
+        self._outcome = outcome
+        self._done.set()
+
+    def frame(self) -> str:
+        """Its frame, under its present id."""
+        return frames.encode(self.event, self._data, self.number)
+
+
+@final
+class Ledger:
+    """What a client has to send, and what it has to be answered."""
+
+    def __init__(self, last: int) -> None:
+        """`last` is the highest id that the session has used."""
+        self.number = last
+        self._waiting: dict[int, Pending] = {}  # by id, hence in order
+        self._queue: deque[Pending | str] = deque()
+        self._door = trio.StrictFIFOLock()  # events keep the order in which they were given to us
+        self._news = trio.lowlevel.ParkingLot()
+        self._end: ConnectionLost | None = None
+
+    def __len__(self) -> int:
+        return len(self._waiting)
+
+    # --- what the client gives
+
+    async def add(self, event: str, data: Any, *, again: bool) -> Pending:
+        """Take an event that is to be answered; wait while too many are not. Raises TypeError
+        for data that is no JSON, and ConnectionLost.
+        """
+        raw = frames.raw(data)
+        async with self._door:
+            while self._end is None and self._is_full():
+                await self._news.park()
+            self._raise_if_ended()
+            self.number += 1
+            pending = Pending(event, self.number, again, data=raw)
+            self._waiting[self.number] = pending
+            self._queue.append(pending)
+            self._news.unpark_all()
+        return pending
+
+    async def post(self, frame: str) -> None:
+        """Take an event that is not answered; wait while too much waits. Raises ConnectionLost."""
+        async with self._door:
+            while self._end is None and len(self._queue) >= MAX_QUEUED:
+                await self._news.park()
+            self._raise_if_ended()
+            self._queue.append(frame)
+            self._news.unpark_all()
+
+    def forget(self, pending: Pending) -> None:
+        """Nobody waits for this answer any more: do not send the event from now on."""
+        if self._waiting.get(pending.number) is not pending:
+            return
+        if pending.place == "out":
+            pending.wanted = False  # the answer comes all the same
+            return
+        if pending.place == "queued":
+            self._queue.remove(pending)
+        self._remove(pending)
+
+    def _is_full(self) -> bool:
+        oldest = next(iter(self._waiting), self.number)
+        return self.number - oldest >= MAX_UNANSWERED - 1 or len(self._queue) >= MAX_QUEUED
+
+    def _raise_if_ended(self) -> None:
+        if self._end is not None:
+            raise copy(self._end)
+
+    # --- what the connection takes, and brings
+
+    async def next_frame(self) -> str:
+        """What is to be written next; wait for it."""
+        while not self._queue:
+            await self._news.park()
+        item = self._queue.popleft()
+        self._news.unpark_all()
+        if isinstance(item, str):
+            return item
+        item.place, item.sent = "out", True
+        return item.frame()
+
+    def answered(self, number: int, answer: Answer | EventError, *, retry: bool) -> Pending | None:
+        """Take an answer. Raises BadFrame for one that no event waits for.
+
+        With `retry`, an event that is `unavailable` and still wanted is not settled: it rests, is
+        returned, and `send_again` is to be called.
+        """
+        pending = self._waiting.get(number)
+        if pending is None or pending.place != "out":
+            raise BadFrame(f"an answer to {number}, which waits for none")
+        unavailable = isinstance(answer, EventError) and answer.code == "unavailable"
+        if retry and unavailable and pending.wanted:
+            pending.place = "resting"
+            pending.tries += 1
+            return pending
+        self._remove(pending)
+        pending.settle(answer)
+        return None
+
+    def send_again(self, pending: Pending) -> None:
+        """Send an event that rested."""
+        if pending.place == "resting" and self._waiting.get(pending.number) is pending:
+            pending.place = "queued"
+            self._queue.append(pending)
+            self._news.unpark_all()
+
+    # --- what becomes of them
+
+    def connection_over(self) -> None:
+        """No answer will come for what is out; who is not wanted is forgotten."""
+        for pending in [p for p in self._waiting.values() if not p.wanted]:
+            self._remove(pending)
+
+    def resume(self, last: int) -> None:
+        """The session goes on: what was sent is sent again, in order, before all else."""
+        self.number = max(self.number, last)
+        sent, rest = self._parts()
+        self._refill([*sent, *rest])
+
+    def renew(self, last: int, loss: ConnectionLost) -> None:
+        """Another session: what was sent is sent under new ids where the caller asked for that, and
+        its outcome is unknown otherwise. What was not sent is as good as before.
+        """
+        sent, rest = self._parts()
+        self._waiting.clear()
+        self.number = last
+        for pending in sent:
+            if not pending.again:
+                pending.settle(_unknown(loss))
+        kept = [item for item in (*sent, *rest) if isinstance(item, str) or not item.settled]
+        for item in kept:
+            if isinstance(item, Pending):
+                self.number += 1
+                item.number = self.number
+                self._waiting[item.number] = item
+        self._refill(kept)
+
+    def end(self, loss: ConnectionLost) -> None:
+        """There will be no other connection."""
+        self._end = loss
+        for pending in self._waiting.values():
+            pending.settle(_unknown(loss) if pending.sent else copy(loss))
+        self._waiting.clear()
+        self._queue.clear()
+        self._news.unpark_all()
+
+    def _parts(self) -> tuple[list[Pending], list[Pending | str]]:
+        """The events that were ever sent, and what has never left, both in order."""
+        sent = [pending for pending in self._waiting.values() if pending.sent]
+        rest = [item for item in self._queue if isinstance(item, str) or not item.sent]
+        return sent, rest
+
+    def _refill(self, items: Iterable[Pending | str]) -> None:
+        self._queue = deque(items)
+        for item in self._queue:
+            if isinstance(item, Pending):
+                item.place = "queued"
+        self._news.unpark_all()
+
+    def _remove(self, pending: Pending) -> None:
+        del self._waiting[pending.number]
+        self._news.unpark_all()
+
+
+def _unknown(loss: ConnectionLost) -> OutcomeUnknown:
+    return OutcomeUnknown(loss.code, loss.reason)

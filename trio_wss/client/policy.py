@@ -1,0 +1,69 @@
+"""When to come back, and how soon: by the code of a Close, by what its reason says, else after a
+random back-off. Pure: nothing here waits.
+"""
+
+import math
+import random
+from typing import Final
+
+import orjson
+
+from trio_wss.client.errors import ConnectError
+
+COME_BACK: Final = frozenset({1001, 1005, 1006, 1011, 1012, 1013, 1014})
+"""Codes that say nothing against this client (RFC 6455 §7.4.1 and its registry). After any other,
+a handler's own included, coming back would be wrong or in vain."""
+
+LONGEST_HINT: Final = 60.0
+"""Seconds that a server may have us wait; what is longer is cut."""
+
+
+def is_final(error: ConnectError) -> bool:
+    """Whether trying again is in vain: the server has said who may not come."""
+    if error.code is not None:
+        return error.code not in COME_BACK
+    return error.status in (401, 403)
+
+
+def read_reason(text: str) -> tuple[str, float | None]:
+    """What a Close's reason says: the words for people, and how many seconds to wait, if it does.
+
+    A server that sends clients away says `{"retry": 1.7, "why": "…"}`; any other text is words.
+    """
+    try:
+        found = orjson.loads(text)
+    except orjson.JSONDecodeError:
+        return text, None
+    if not isinstance(found, dict):
+        return text, None
+    why, retry = found.get("why", text), found.get("retry")
+    wait = None
+    if isinstance(retry, int | float) and not isinstance(retry, bool) and retry >= 0:
+        wait = min(float(retry), LONGEST_HINT)
+    return why if isinstance(why, str) else text, wait
+
+
+class BackOff:
+    """How long to wait before each try: random, up to a bound that doubles from try to try."""
+
+    def __init__(self, first: float, most: float) -> None:
+        """`first` and `most` bound the first wait, and every wait, in seconds."""
+        self._first = first
+        self._most = most
+        self._tries = 0
+
+    @property
+    def bound(self) -> float:
+        """The longest that the next wait can be."""
+        return min(self._most, math.ldexp(self._first, min(self._tries, 64)))
+
+    def next(self) -> float:
+        """The time to wait now, in seconds."""
+        wait = random.uniform(0, self.bound)
+        self._tries += 1
+        return wait
+
+    def connection_lasted(self, seconds: float) -> None:
+        """Begin anew, unless the connection ended sooner than we would have waited for it."""
+        if seconds >= self.bound:
+            self._tries = 0
