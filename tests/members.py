@@ -225,6 +225,12 @@ class Member:
         return await self.closed()
 
 
+async def eventually(condition: Callable[[], object]) -> None:
+    """Wait for what nobody tells: look again and again."""
+    while not condition():  # noqa: ASYNC110 - there is no event to wait for
+        await trio.sleep(0.005)
+
+
 async def dial(url: str) -> trio.SocketStream:
     """A bare connection to a node."""
     parts = urlsplit(url)

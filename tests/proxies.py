@@ -1,0 +1,83 @@
+"""A door between a node and its Redis, which a test may shut in the ways that networks do."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from functools import partial
+from typing import Final, Self, final
+
+import trio
+
+CLOSED: Final = (trio.BrokenResourceError, trio.ClosedResourceError)
+
+
+@final
+class Proxy:
+    """Forwards bytes both ways until it is told otherwise."""
+
+    def __init__(self, redis: str) -> None:
+        self.url = ""
+        self._path = redis.removeprefix("unix://")
+        self._deaf = False
+        self._shut = False
+        self._streams: set[trio.abc.Stream] = set()
+
+    def swallow(self) -> None:
+        """From now on Redis hears the node, and the node does not hear Redis."""
+        self._deaf = True
+
+    async def cut(self) -> None:
+        """End every connection, and end each new one at once."""
+        self._shut = True
+        for stream in tuple(self._streams):
+            await trio.aclose_forcefully(stream)
+
+    async def drop(self) -> None:
+        """End every connection; new ones are welcome, and hear everything."""
+        await self.cut()
+        self.mend()
+
+    def mend(self) -> None:
+        self._shut = self._deaf = False
+
+    async def serve(self, task_status: trio.TaskStatus[Self]) -> None:
+        serve = partial(trio.serve_tcp, self._handle, 0, host="127.0.0.1")
+        async with trio.open_nursery() as nursery:
+            [listener] = await nursery.start(serve)
+            self.url = f"redis://127.0.0.1:{listener.socket.getsockname()[1]}"
+            task_status.started(self)
+
+    async def _handle(self, node: trio.SocketStream) -> None:
+        if self._shut:
+            return
+        redis = await trio.open_unix_socket(self._path)
+        self._streams |= {node, redis}
+        try:
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(self._forward, node, redis, False)
+                nursery.start_soon(self._forward, redis, node, True)
+        finally:
+            self._streams -= {node, redis}
+            await trio.aclose_forcefully(redis)
+
+    async def _forward(
+        self, source: trio.SocketStream, target: trio.SocketStream, answers: bool
+    ) -> None:
+        """Until either end is gone, which ends both."""
+        try:
+            async for chunk in source:
+                if not (answers and self._deaf):
+                    await target.send_all(chunk)
+        except CLOSED:
+            pass
+        await trio.aclose_forcefully(source)
+        await trio.aclose_forcefully(target)
+
+
+@asynccontextmanager
+async def proxy(redis: str) -> AsyncIterator[Proxy]:
+    """A proxy before the Redis on a Unix socket."""
+    async with trio.open_nursery() as nursery:
+        yield await nursery.start(Proxy(redis).serve)
+        nursery.cancel_scope.cancel()
