@@ -50,6 +50,28 @@ def test_a_taken_port() -> None:
                 take("127.0.0.1", port)
 
 
+def test_a_port_that_is_free_is_held() -> None:
+    [free] = ports.bind("127.0.0.1", 0)
+    port = free.getsockname()[1]
+    free.close()
+    held = ports.hold("127.0.0.1", port)
+    assert [each.getsockname()[1] for each in held] == [port]
+    close(held)
+
+
+def test_a_port_taken_on_one_of_two_addresses_leaves_the_other_alone(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    found = [(socket.AF_INET, "127.0.0.1"), (socket.AF_INET, "127.0.0.2")]
+    monkeypatch.setattr(ports, "_addresses", lambda host, port: found)
+    with socket.create_server(("127.0.0.2", 0)) as taken:
+        port = taken.getsockname()[1]
+        with pytest.raises(SettingsError, match=f"port {port} on both is taken"):
+            ports.bind("both", port)
+        with socket.create_server(("127.0.0.1", port)):  # a leak would be a warning, and so red
+            pass
+
+
 def test_a_port_shared_by_strangers_is_taken_too() -> None:
     """SO_REUSEPORT alone would let a second cluster slip into the first one's port."""
     held = ports.hold("127.0.0.1", 0)
