@@ -196,5 +196,6 @@ def conversations(draw: st.DrawFn) -> list[bytes]:
     [client_frame(0x01, b"a") + client_frame(0x89, b"p") + client_frame(0x80, b"b"), text("c")]
 )
 @example([client_frame(0x82, b"x" * 301) + close()])
+@example([client_frame(0x81, b"x" * 100 + b"\xff" + b"x" * 100)[:150]])  # and then it leaves
 def test_the_lane_agrees_with_trio_websocket(pieces: list[bytes]) -> None:
     agree(pieces)

@@ -141,10 +141,12 @@ class Lane(trio.abc.Stream):
         deadline. Cancelled, it leaves the socket open: that is for `aclose`."""
         self.over = True
         self._calm_down()
-        if self.websocket is None or self._eof:
+        if self.websocket is None:
             return
-        fault = self.websocket.closed  # trio-websocket sends no Close for a broken protocol
-        if fault is not None:
+        fault = self.websocket.closed
+        if self._eof and (fault is None or fault.code == 1006):
+            return  # nobody to say it to
+        if fault is not None:  # trio-websocket sends no Close for a broken protocol
             code, reason = fault.code, fault.reason or ""
         self.outbox.seal(code, reason)
         with suppress(trio.BrokenResourceError):
