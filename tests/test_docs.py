@@ -171,6 +171,8 @@ def test_the_server_sends_such_a_frame(frame: str) -> None:
         case "wss.ok", Answer():
             assert number is not None
             ours = codec.ok(number)
+        case "wss.pong", Event():
+            ours = codec.pong()
         case event, Event(topic=str()):
             order = ["event", "topic", *(["epoch", "offset"] if shown.offset else []), "data"]
             ours = orjson.dumps({key: made[key] for key in order})

@@ -133,6 +133,10 @@ class Connection:
         if not self._bucket.take(trio.current_time()) and not await self._may_be_late(message.id):
             self.session.push(codec.error(message.id, "rate_limited", "too many events"))
             return
+        if message.event == "wss.ping":
+            self.session.push(codec.pong())
+            await trio.lowlevel.checkpoint()  # no commit to wait for at the door
+            return
         if message.id is not None and message.id > self._last_id:
             self._last_id = message.id
         turn = take_turn(self.node.app, self.session.client, message)

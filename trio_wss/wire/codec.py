@@ -110,6 +110,11 @@ def left(topic: str) -> bytes:
     return _own("wss.left", None, {"topic": topic})
 
 
+def pong() -> bytes:
+    """The answer to a `wss.ping`, for clients that see no pings of their own (browsers)."""
+    return b'{"event":"wss.pong"}'
+
+
 def welcome(session: str, token: str, node: str, *, resumed: bool, last: int) -> bytes:
     """The first frame of every connection."""
     data = {
