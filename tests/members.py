@@ -50,7 +50,12 @@ def event(name: str, data: Any = None, number: int | None = None) -> bytes:
     """The frame of an event."""
     message = {"event": name, "id": number, "data": data}
     kept = {key: value for key, value in message.items() if value is not None}
-    return frame(TEXT, json.dumps(kept, separators=(",", ":")).encode())
+    return text(json.dumps(kept, separators=(",", ":")))
+
+
+def text(message: str) -> bytes:
+    """The frame of a text, whatever it says."""
+    return frame(TEXT, message.encode())
 
 
 @final
@@ -110,9 +115,15 @@ class Member:
         assert answer["event"] != "wss.error", answer
         return answer.get("data")
 
-    def forget(self, number: int) -> None:
-        """Await a second answer under a number."""
+    async def again(self, name: str, data: Any, number: int) -> Frame:
+        """Send an event under a number that was used, and wait for its answer."""
         del self.answers[number]
+        await self.send(name, data, number)
+        return await self.answer(number)
+
+    def answers_to(self, number: int) -> list[Frame]:
+        """All answers under a number."""
+        return [one for one in self.frames if one.get("re") == number]
 
     # --- hearing
 
@@ -207,7 +218,6 @@ class Member:
         self.frames.append(message)
         number, topic = message.get("re"), message.get("topic")
         if number is not None:
-            assert number not in self.answers, f"a second answer: {message}"
             self.answers[number] = message
         if topic is not None:
             self._topics[topic].append(message)

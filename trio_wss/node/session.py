@@ -17,6 +17,7 @@ from trio_wss.plan import Op
 from trio_wss.reads import Client, Gap, ReadRequest
 from trio_wss.store.entries import Entry
 from trio_wss.store.executor import NEW, Commit
+from trio_wss.store.keys import RING
 from trio_wss.store.outcome import (
     Changed,
     Cursor,
@@ -64,6 +65,7 @@ class Session:
         self._begun = False  # a commit that begins it was sent
         self._moved = False  # it lives on another connection, or nowhere
         self._over = False  # the app closed it
+        self._changes: dict[int, int] = {}  # events that changed topics here, by place in the ring
         self._close = close
         self._nursery: trio.Nursery | None = None
 
@@ -238,8 +240,9 @@ class Session:
                 if self.generation == NEW:
                     self.generation = FIRST
                     self._welcome(resumed=False)
-                for change in membership:
-                    self._change(change)
+                if membership and not self._is_repeat(decision.number):
+                    for change in membership:
+                        self._change(change)
                 if answer:
                     self.push(answer)
                 close = decision.plan.close
@@ -284,6 +287,16 @@ class Session:
             self._error(number, "internal", INTERNAL)
 
     # --- topics
+
+    def _is_repeat(self, number: int | None) -> bool:
+        """Whether this connection has done what the event changed: it was sent again, and other
+        events may have changed it since.
+        """
+        if number is None:
+            return False
+        before = self._changes.get(number % RING)
+        self._changes[number % RING] = number
+        return before == number
 
     def _change(self, change: Joined | Left) -> None:
         hub = self.node.hub
