@@ -1,0 +1,74 @@
+"""`python -m tests.faults`: a run, its verdict and its report. Exit code 1: something was found."""
+
+from __future__ import annotations
+
+import random
+import shutil
+import sys
+from pathlib import Path
+
+import click
+import trio
+
+from tests.faults import report
+from tests.faults.harm import FAULTS
+from tests.faults.judge import Verdict, judge
+from tests.faults.run import Plan, run
+from trio_wss.store.embedded import find_server
+
+
+def binary_of(engine: str) -> Path:
+    """The server of an engine."""
+    found = find_server() if engine == "valkey" else Path(shutil.which("redis-server") or "")
+    if engine not in found.name:
+        raise click.ClickException(f"there is no {engine}-server here")
+    return found
+
+
+def tell(plan: Plan, verdict: Verdict, folder: Path) -> int:
+    """Print the verdict and write the report; returns the exit code."""
+    report.write(plan, verdict, folder)
+    click.echo()
+    for finding in verdict.findings:
+        click.secho(str(finding), fg=None if finding.holds else "red", bold=not finding.holds)
+    click.echo(f"\nreport: {folder}/summary.md")
+    if verdict.holds:
+        return 0
+    click.secho(f"\nFAILED with seed {plan.seed}. Run it again:", fg="red", bold=True)
+    click.echo(f"    {report.how_to_repeat(plan)}")
+    return 1
+
+
+@click.command()
+@click.option("--seed", type=int, help="What happens when. [default: a random one]")
+@click.option("--seconds", default=120.0, show_default=True, help="How long there are faults.")
+@click.option("--engine", type=click.Choice(["valkey", "redis"]), default="valkey")
+@click.option("--faults", default="", help="Only these, with commas between. [default: all]")
+@click.option("--without", default="", help="None of these, nor of this kind, as in `loss`.")
+@click.option("--folder", type=click.Path(path_type=Path), help="[default: reports/faults-SEED]")
+@click.option("--check", is_flag=True, help="Judge what is recorded in the folder once more.")
+def main(
+    seed: int | None, seconds: float, engine: str, faults: str, without: str,
+    folder: Path | None, check: bool,
+) -> None:  # fmt: skip
+    """Harm a cluster at random, and hold what its clients saw against what was promised."""
+    seed = random.randrange(1_000_000) if seed is None else seed
+    folder = folder or Path("reports", f"faults-{seed}")
+    if check:
+        sys.exit(tell(report.load_plan(folder), judge(folder), folder))
+    names = faults.split(",") if faults else list(FAULTS)
+    if unknown := [name for name in names if name not in FAULTS]:
+        raise click.ClickException(f"no such fault: {unknown}; there are {', '.join(FAULTS)}")
+    banned = set(without.split(","))
+    names = [name for name in names if not {name, FAULTS[name].kind} & banned]
+    plan = Plan(seed, engine, seconds, tuple(names))
+    click.echo(f"seed {seed}, {engine}, {seconds:g} s of {len(names)} kinds of faults, {folder}/")
+    try:
+        trio.run(run, plan, folder, binary_of(engine), click.echo)
+    except BaseException:
+        click.secho(f"\nBROKE with seed {seed}: {report.how_to_repeat(plan)}", fg="red", err=True)
+        raise
+    sys.exit(tell(plan, judge(folder), folder))
+
+
+main()

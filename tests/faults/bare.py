@@ -1,0 +1,294 @@
+"""A client that knows the protocol and hides nothing: every frame that comes is recorded as it is.
+It resumes its session on any node, sends again what has no answer, and mistrusts a silent node.
+"""
+
+from __future__ import annotations
+
+import math
+import random
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from typing import Any, Final, final
+
+import orjson
+import trio
+from attrs import define, field
+
+from tests.faults.record import Recorder
+from tests.members import Frame, Member, Rejected, dial, event, request, shake_hands
+
+PATIENCE: Final = 5.0  # seconds without an answer until a node is taken for dead
+HANDSHAKE: Final = 5.0
+PAUSE: Final = 0.5  # seconds, at most, until the next try
+REFUSED: Final = frozenset({4403, 4409})  # codes that forbid to come back
+
+
+@define(eq=False)
+class Sent:
+    """An operation that has no answer yet."""
+
+    op: str
+    event: str
+    data: Mapping[str, Any]
+    number: int = 0
+    session: str | None = None
+    settled: trio.Event = field(factory=trio.Event)
+    how: str = ""
+    answer: Any = None
+    told: tuple[str, Any] | None = None  # the first answer, when it is sent again on purpose
+
+
+@final
+class Wire(trio.abc.Stream):
+    """A socket that several tasks may write to, and that can be read slowly."""
+
+    def __init__(self, stream: trio.SocketStream, rate: Callable[[], float]) -> None:
+        """`rate`: bytes a second."""
+        self._stream = stream
+        self._rate = rate
+        self._writing = trio.Lock()
+
+    async def send_all(self, data: bytes | bytearray | memoryview) -> None:
+        async with self._writing:
+            await self._stream.send_all(data)
+
+    async def wait_send_all_might_not_block(self) -> None:
+        await self._stream.wait_send_all_might_not_block()
+
+    async def receive_some(self, max_bytes: int | None = None) -> bytes:
+        rate = self._rate()
+        chunk = bytes(await self._stream.receive_some(max_bytes if rate == math.inf else 1024))
+        await trio.sleep(len(chunk) / rate)
+        return chunk
+
+    async def aclose(self) -> None:
+        await self._stream.aclose()
+
+
+@final
+class Bare:
+    """One client. `run` keeps it connected; `do` sends an operation and waits for what comes."""
+
+    def __init__(
+        self, name: str, urls: Sequence[str], recorder: Recorder, chance: random.Random, rooms: str
+    ) -> None:
+        self.name = name
+        self.session: str | None = None
+        self.topics: dict[str, list[Any]] = {}  # where it is in each
+        self.connected = False
+        self._urls = urls
+        self._recorder = recorder
+        self._chance = chance
+        self._query = {"name": name, "rooms": rooms}
+        self._token: str | None = None
+        self._numbers = 0
+        self._ops = 0
+        self._waiting: dict[int, Sent] = {}
+        self._member: Member | None = None
+        self._over = False
+        self._pause = 0.0
+        self._dialled = 0.0
+        self._heard = 0  # welcomes and answers
+        self._seen = 0  # frames of this connection
+        self.rate = math.inf  # bytes a second that it reads
+
+    def __repr__(self) -> str:
+        return f"<Bare {self.name} {self.session} waits for {list(self._waiting)}>"
+
+    # --- what it does
+
+    async def do(self, name: str, **data: Any) -> tuple[str, Any]:
+        """Send an operation. Returns "ok", an error's code, or "lost", and the answer's data."""
+        return await self.finish(await self.begin(name, **data))
+
+    async def finish(self, sent: Sent) -> tuple[str, Any]:
+        """Wait for what comes of an operation."""
+        await sent.settled.wait()
+        return sent.how, sent.answer
+
+    async def begin(self, name: str, **data: Any) -> Sent:
+        """Send an operation, and do not wait for its answer."""
+        self._ops += 1
+        self._numbers += 1
+        op = f"{self.name}.{self._ops}"
+        sent = Sent(op, name, {"op": op, **data}, self._numbers, self.session)
+        self._recorder.note("call", c=self.name, op=op, event=name, data=sent.data)
+        self._waiting[sent.number] = sent
+        if self.connected:
+            await self._send(sent)
+        return sent
+
+    async def repeat(self, sent: Sent) -> None:
+        """Send an answered operation once more, under its old id: its answer must be the same."""
+        if not self.connected or sent.session != self.session or sent.number in self._waiting:
+            return
+        self._recorder.note("again", c=self.name, op=sent.op)
+        sent.told, sent.settled = (sent.how, sent.answer), trio.Event()
+        self._waiting[sent.number] = sent
+        await self._send(sent)
+        await sent.settled.wait()
+
+    async def drop(self) -> None:
+        """Cut the connection, with no word. It comes back by itself."""
+        if self._member is not None:
+            await self._member.vanish()
+
+    async def leave(self) -> None:
+        """Say goodbye, and do not come back."""
+        self._over = True
+        if self._member is not None:
+            with trio.move_on_after(PATIENCE):
+                await self._member.leave()
+
+    async def vanish(self) -> None:
+        """Be gone for good, with no word."""
+        self._over = True
+        await self.drop()
+
+    async def _send(self, *several: Sent) -> None:
+        """In one write, so that nothing comes between them."""
+        member = self._member
+        if member is None:
+            return
+        for one in several:
+            member.answers.pop(one.number, None)
+        frames = [event(one.event, dict(one.data), one.number) for one in several]
+        with suppress(trio.BrokenResourceError, trio.ClosedResourceError):
+            await member.raw(*frames)
+
+    # --- staying connected
+
+    async def run(self) -> None:
+        """Connect, and again, until `leave` or `vanish`; then what waits is lost."""
+        while not self._over:
+            self._pause = self._chance.uniform(0, PAUSE)
+            with suppress(OSError, Rejected, trio.BrokenResourceError, trio.ClosedResourceError):
+                await self._connect()
+            self.connected, self._member = False, None
+            if not self._over:
+                await trio.sleep(self._pause)
+        self._lose()
+        self._recorder.note("over", c=self.name)
+
+    async def _connect(self) -> None:
+        url = self._chance.choice(self._urls)
+        self._dialled = self._recorder.now()
+        query = {**self._query, "resume": "1"} if self._token else self._query
+        stream: trio.SocketStream | None = None
+        try:
+            with trio.move_on_after(HANDSHAKE):
+                stream = await dial(url)
+                early = await shake_hands(stream, request(url, query))
+                wire = Wire(stream, lambda: self.rate)
+                # A Member needs no more of a stream than this.
+                self._member = member = Member(wire, early)  # type: ignore[arg-type]
+                if self._token:
+                    topics = {topic: at for topic, at in self.topics.items() if at}
+                    await member.send("wss.resume", {"token": self._token, "topics": topics})
+            if stream is not None and self._member is not None:
+                await self._live(self._member)
+        finally:
+            if stream is not None:
+                await trio.aclose_forcefully(stream)
+
+    async def _live(self, member: Member) -> None:
+        def news() -> bool:
+            return len(member.frames) > self._seen or member.code is not None
+
+        self._seen = 0
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(member.read)
+            nursery.start_soon(self._mistrust, member)
+            while self._seen < len(member.frames) or member.code is None:
+                await member.until(news)
+                while self._seen < len(member.frames):
+                    self._seen += 1
+                    await self._take(member.frames[self._seen - 1])
+            self._note("closed", code=member.code, why=member.reason)
+            self._heed(member)
+            nursery.cancel_scope.cancel()
+
+    def _heed(self, member: Member) -> None:
+        """What a Close asks for."""
+        if member.code in REFUSED:
+            self._token = None
+        with suppress(orjson.JSONDecodeError, KeyError, TypeError):
+            self._pause = max(self._pause, float(orjson.loads(member.reason)["retry"]))
+
+    async def _mistrust(self, member: Member) -> None:
+        """Give up a node that says nothing though it was asked."""
+        while True:
+            before, asked = self._heard, self._wants
+            await trio.sleep(PATIENCE)
+            if asked and self._wants and self._heard == before:
+                await member.vanish()
+
+    @property
+    def _wants(self) -> bool:
+        return bool(self._waiting) or not self.connected
+
+    # --- what comes
+
+    async def _take(self, frame: Frame) -> None:
+        name: str = frame["event"]
+        data: Any = frame.get("data")
+        if "re" in frame:
+            await self._answered(frame["re"], name, data)
+        elif name == "wss.welcome":
+            await self._welcomed(data)
+        elif name == "wss.joined":
+            at = [data["epoch"], data["offset"]]
+            self.topics[data["topic"]] = at
+            self._note("joined", topic=data["topic"], at=at, whole=data["recovered"])
+        elif name == "wss.left":
+            self.topics.pop(data["topic"], None)
+            self._note("left", topic=data["topic"])
+        elif name == "said":
+            at = [frame["epoch"], frame["offset"]]
+            self.topics[frame["topic"]] = at
+            self._note("said", topic=frame["topic"], at=at, op=data["op"], n=data["n"])
+        else:
+            self._note(name, data=data)
+
+    async def _welcomed(self, data: Any) -> None:
+        session, resumed, node = data["session"], data["resumed"], data["node"]
+        self._note("welcome", session=session, resumed=resumed, node=node, since=self._dialled)
+        self._token, self.session = data["token"], session
+        if not resumed:
+            self.topics.clear()
+            self._lose()
+            self._numbers = 0
+        self.connected = True
+        self._heard += 1
+        await self._send(*(self._waiting[number] for number in sorted(self._waiting)))
+
+    async def _answered(self, number: int, name: str, data: Any) -> None:
+        self._heard += 1
+        sent = self._waiting.get(number)
+        if sent is None:
+            self._note("unasked", number=number, name=name, data=data)
+            return
+        how = data["code"] if name == "wss.error" else "ok"
+        if how == "unavailable":
+            self._recorder.note("again", c=self.name, op=sent.op)
+            await self._send(sent)
+            return
+        del self._waiting[number]
+        self._settle(sent, how, data["message"] if name == "wss.error" else data)
+
+    def _settle(self, sent: Sent, how: str, answer: Any) -> None:
+        if sent.told is None:
+            sent.how, sent.answer = how, answer
+            self._recorder.note("done", c=self.name, op=sent.op, how=how, data=answer)
+        elif how != "lost" and sent.told != (how, answer):
+            self._note("twice", op=sent.op, first=sent.told, second=(how, answer))
+        sent.settled.set()
+
+    def _lose(self) -> None:
+        """The session is over: nobody will say what became of what waits."""
+        for sent in self._waiting.values():
+            self._settle(sent, "lost", None)
+        self._waiting.clear()
+
+    def _note(self, kind: str, **what: Any) -> None:
+        self._recorder.note(kind, c=self.name, **what)

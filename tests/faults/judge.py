@@ -1,0 +1,75 @@
+"""The verdict: every check over one recorded run. It can be asked again, from the folder alone."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Final
+
+from attrs import frozen
+
+from tests.faults import checks
+from tests.faults.hearing import check_hearing
+from tests.faults.record import History, read, sort
+from tests.faults.stores import read_timelines
+from tests.faults.world import Timeline
+from tests.histories import Violation
+
+Check = Callable[[History, Sequence[Timeline]], str]
+
+CHECKS: Final[dict[str, Check]] = {
+    "acknowledged means applied, once": checks.check_applied,
+    "answers are true": checks.check_answers,
+    "writes in real-time order, and as sent": checks.check_order,
+    "reads are linearisable": checks.check_reads,
+    "each broadcast once, in one order": check_hearing,
+    "all is answered and heard in the end": checks.check_settled,
+    "no ghost": checks.check_presence,
+    "every disconnect hook once": checks.check_hooks,
+    "clients see no broken protocol": checks.check_protocol,
+    "nodes end only when told, and log no error": checks.check_nodes,
+}
+SERIAL: Final = "commits are serialisable"
+
+
+@frozen
+class Finding:
+    """What one check said."""
+
+    check: str
+    holds: bool
+    text: str
+
+    def __str__(self) -> str:
+        return f"{'ok  ' if self.holds else 'FAIL'}  {self.check}: {self.text}"
+
+
+@frozen
+class Verdict:
+    """A run's findings, and what they were found in."""
+
+    findings: list[Finding]
+    history: History
+    timelines: list[Timeline]
+
+    @property
+    def holds(self) -> bool:
+        """Whether nothing was found."""
+        return all(finding.holds for finding in self.findings)
+
+
+def judge(folder: Path) -> Verdict:
+    """Look at a recorded run."""
+    history = sort(read(folder / "history.jsonl"))
+    try:
+        timelines = read_timelines(folder)
+    except Violation as fault:
+        return Verdict([Finding(SERIAL, False, str(fault))], history, [])
+    commits = sum(len(timeline.lines) - timeline.kept for timeline in timelines)
+    findings = [Finding(SERIAL, True, f"{commits} commits in {len(timelines)} timelines")]
+    for name, check in CHECKS.items():
+        try:
+            findings.append(Finding(name, True, check(history, timelines)))
+        except Violation as fault:
+            findings.append(Finding(name, False, str(fault)))
+    return Verdict(findings, history, timelines)

@@ -1,0 +1,194 @@
+"""A client made of trio_wss.client, as in a user's program: what it gives is recorded."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Sequence
+from contextlib import suppress
+from typing import Any, Final, final
+
+import trio
+
+from tests.faults.bare import Sent
+from tests.faults.record import Recorder
+from trio_wss.client import (
+    Answer,
+    Client,
+    ClientError,
+    Connected,
+    ConnectError,
+    ConnectionLost,
+    Disconnected,
+    Event,
+    EventError,
+    Pending,
+    State,
+    Ticket,
+    connect,
+)
+
+FIRST: Final = 0.5  # seconds, at most, until the next try of a client that is not yet connected
+BACK_OFF: Final = (0.05, 0.5)
+PATIENCE: Final = 2.5  # seconds between two pings, and for each pong
+
+
+@final
+class Own:
+    """One client, over as many sessions as it takes. The same face as Bare."""
+
+    def __init__(
+        self, name: str, urls: Sequence[str], recorder: Recorder, chance: random.Random, rooms: str
+    ) -> None:
+        self.name = name
+        self.session: str | None = None
+        self.topics: dict[str, list[Any]] = {}
+        self.connected = False
+        self._urls = [f"{url}/?name={name}&rooms={rooms}" for url in urls]
+        self._recorder = recorder
+        self._chance = chance
+        self._ops = 0
+        self._client: Client | None = None
+        self._there = trio.Event()
+        self._over = False
+        self._ticket: Ticket | None = None
+        self._since = 0.0
+
+    def __repr__(self) -> str:
+        return f"<Own {self.name} {self._client!r}>"
+
+    # --- what it does
+
+    async def begin(self, name: str, **data: Any) -> Sent:
+        """Send an operation, and do not wait for its answer."""
+        self._ops += 1
+        op = f"{self.name}.{self._ops}"
+        sent = Sent(op, name, {"op": op, **data}, session=self.session)
+        self._recorder.note("call", c=self.name, op=op, event=name, data=sent.data)
+        while self._client is None and not self._over:
+            await self._there.wait()
+        try:
+            assert self._client is not None
+            sent.answer = await self._client.submit(name, sent.data)
+        except (AssertionError, ConnectionLost):
+            self._settle(sent, "lost", None)
+        return sent
+
+    async def finish(self, sent: Sent) -> tuple[str, Any]:
+        """Wait for what comes of an operation."""
+        if not sent.how:
+            pending: Pending = sent.answer
+            answer: Answer | None = None
+            how, what = "ok", None
+            try:
+                answer = await pending.answer()
+                what = answer.data
+            except EventError as error:
+                how, what = error.code, error.message
+            except ClientError:
+                how = "lost"
+            if pending.tries:
+                self._recorder.note("again", c=self.name, op=sent.op)
+            self._settle(sent, how, what)
+        return sent.how, sent.answer
+
+    async def do(self, name: str, **data: Any) -> tuple[str, Any]:
+        """Send an operation, and wait for what comes of it."""
+        return await self.finish(await self.begin(name, **data))
+
+    async def repeat(self, sent: Sent) -> None:
+        """It never sends again what is answered."""
+
+    async def drop(self) -> None:
+        """Leave with no word, and go on with the session on another connection."""
+        client = self._client
+        if client is not None and self.connected:
+            self._client, self._there = None, trio.Event()
+            self._ticket = await client.abandon()
+
+    async def leave(self) -> None:
+        """Say goodbye, and do not come back."""
+        self._over = True
+        if self._client is not None:
+            await self._client.close()
+
+    async def vanish(self) -> None:
+        """Be gone for good, with no word."""
+        self._over = True
+        if self._client is not None:
+            await self._client.abandon()
+
+    def _settle(self, sent: Sent, how: str, answer: Any) -> None:
+        sent.how, sent.answer = how, answer
+        self._recorder.note("done", c=self.name, op=sent.op, how=how, data=answer)
+
+    # --- staying connected
+
+    async def run(self) -> None:
+        """Have a client, and another when that has ended, until `leave` or `vanish`."""
+        while not self._over:
+            self._since = self._recorder.now()
+            self._chance.shuffle(self._urls)
+            ticket, self._ticket = self._ticket, None
+            with suppress(ConnectError):
+                async with connect(
+                    *self._urls,
+                    resume=ticket,
+                    back_off=BACK_OFF,
+                    timeout=2 * PATIENCE,
+                    ping_interval=PATIENCE,
+                    ping_timeout=PATIENCE,
+                    buffer=10_000,
+                ) as client:
+                    self._client = client
+                    self._there.set()
+                    await self._listen(client)
+            self.connected = False
+            if self._client is not None:
+                self._client, self._there = None, trio.Event()
+            if not self._over:
+                await trio.sleep(self._chance.uniform(0, FIRST))
+        self._there.set()
+        self._note("over")
+
+    async def _listen(self, client: Client) -> None:
+        try:
+            async for what in client.events():
+                self._take(what)
+        except ConnectionLost as loss:
+            self._note("closed", code=loss.code, why=loss.reason, final=True)
+
+    def _take(self, what: Event | State) -> None:
+        match what:
+            case Connected(resumed, session, node):
+                if not resumed:
+                    self.topics.clear()
+                self.session, self.connected = session, True
+                self._note(
+                    "welcome", session=session, resumed=resumed, node=node, since=self._since
+                )
+            case Disconnected(code, reason):
+                if self.connected:
+                    self._note("closed", code=code, why=reason)
+                self.connected, self._since = False, self._recorder.now()
+            case Event():
+                self._take_event(what)
+
+    def _take_event(self, event: Event) -> None:
+        data = event.data
+        if event.event == "wss.joined":
+            at = [data["epoch"], data["offset"]]
+            self.topics[data["topic"]] = at
+            self._note("joined", topic=data["topic"], at=at, whole=data["recovered"])
+        elif event.event == "wss.left":
+            self.topics.pop(data["topic"], None)
+            self._note("left", topic=data["topic"])
+        elif event.event == "said":
+            assert event.topic is not None
+            at = [event.epoch, event.offset]
+            self.topics[event.topic] = at
+            self._note("said", topic=event.topic, at=at, op=data["op"], n=data["n"])
+        else:
+            self._note(event.event, data=data)
+
+    def _note(self, kind: str, **what: Any) -> None:
+        self._recorder.note(kind, c=self.name, **what)

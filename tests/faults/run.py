@@ -1,0 +1,162 @@
+"""One run: rounds of faults under load; after each, all is made whole and must come to rest.
+Everything is recorded; nothing is judged here.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, Final
+
+import orjson
+import trio
+from attrs import asdict, frozen
+
+from tests.faults.crew import Crew, all_topics
+from tests.faults.fleet import fleet
+from tests.faults.harm import FAULTS, LEASE, mischief
+from tests.faults.record import Recorder
+from tests.faults.stage import Stage
+from tests.faults.stores import stores
+
+NODES: Final = 3
+GRACE: Final = 2.0
+SETTINGS: Final[Mapping[str, Any]] = {
+    "grace": GRACE,
+    "drain": 3.0,
+    "link_deadline": 1.0,
+    "redis_patience": 3.0,
+    "redis_away": 4.0,
+    "event_deadline": 3.0,
+    "ping_interval": 1.5,
+    "ping_timeout": 1.5,
+    "handshake_timeout": 3.0,
+    "outbox": 65536,
+}
+QUIET: Final = 20.0  # seconds until everything is answered and everybody is back
+HEARD: Final = 10.0  # seconds until everybody has heard the last word
+BURIED: Final = LEASE + GRACE + 15.0  # seconds until no ghost is left: a janitor may have died
+
+
+@frozen
+class Plan:
+    """What a run shall be. `seconds` is how long there are faults, in rounds of `round` each."""
+
+    seed: int
+    engine: str
+    seconds: float
+    faults: tuple[str, ...]
+    round: float = 45.0
+    gap: float = 1.0
+    workers: int = 8
+    movers: int = 2
+    visitors: int = 3
+    slow: int = 1
+
+    @property
+    def loses(self) -> bool:
+        """Whether acknowledged commits may be lost."""
+        return any(FAULTS[name].kind == "loss" for name in self.faults)
+
+
+def prepare(plan: Plan, folder: Path) -> None:
+    """An empty folder, but for the plan."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for old in folder.iterdir():
+        old.unlink()
+    (folder / "plan.json").write_bytes(orjson.dumps(asdict(plan), option=orjson.OPT_INDENT_2))
+
+
+async def run(plan: Plan, folder: Path, binary: Path, say: Callable[[str], None]) -> None:
+    """Play a run and write it down: history.jsonl, the ledgers, the nodes' logs."""
+    prepare(plan, folder)
+    recorder = Recorder(folder / "history.jsonl")
+    try:
+        async with (
+            stores(recorder, folder, binary) as redis,
+            fleet(NODES, recorder, folder, SETTINGS) as nodes,
+        ):
+            for node in nodes:
+                redis.add_link(node.link)
+            async with trio.open_nursery() as starting:
+                for node in nodes:
+                    starting.start_soon(node.start)
+            stage = Stage(redis, nodes, recorder, say)
+            try:
+                await _play(plan, stage)
+            finally:
+                for node in nodes:
+                    for text in node.errors():
+                        recorder.note("error", node=node.name, text=text[:4000])
+    finally:
+        recorder.close()
+
+
+async def _play(plan: Plan, stage: Stage) -> None:
+    chance = random.Random(plan.seed)
+    faults = [FAULTS[name] for name in plan.faults]
+    async with trio.open_nursery() as nursery:
+        for node in stage.nodes:
+            nursery.start_soon(node.watch)
+        urls = [node.url for node in stage.nodes]
+        crew = Crew(urls, stage.recorder, plan.seed, nursery)
+        crew.man(plan.workers, plan.movers, plan.visitors, plan.slow)
+        left = plan.seconds
+        while left > 0:
+            await mischief(stage, chance, faults, min(plan.round, left), plan.gap)
+            left -= plan.round
+            await come_to_rest(stage, crew)
+            if left > 0:
+                await stage.stores.empty_ledger()
+                crew.gate.open()
+        live = [actor.session for actor in crew.there.values()]
+        stage.recorder.note("end", live=live)
+        await stage.stores.close_books()
+        nursery.cancel_scope.cancel()
+
+
+async def come_to_rest(stage: Stage, crew: Crew) -> None:
+    """Everything is answered, everybody is there and hears, and nobody is there who has gone. What
+    does not come about in time is for the checks to find."""
+    stage.say("quiet")
+    crew.gate.shut()
+    for slow in crew.slow:
+        slow.rate = float("inf")
+    with trio.move_on_after(QUIET):
+        await _until(lambda: crew.idle)
+    stage.recorder.note("quiet", idle=crew.idle)
+    for topic in all_topics():
+        await _last_word(stage, crew, topic)
+    for topic in all_topics()[:-1]:
+        await _count_members(stage, crew, topic)
+    stage.say("at rest")
+
+
+async def _last_word(stage: Stage, crew: Crew, topic: str) -> None:
+    sent = await crew.steward.begin("say", topic=topic)
+    there = [actor for actor in crew.there.values() if topic in actor.topics or topic == "all"]
+    with trio.move_on_after(HEARD):
+        how, n = await crew.steward.finish(sent)
+        if how == "ok":
+            await _until(lambda: all(actor.topics.get(topic, ["", 0])[1] >= n for actor in there))
+    clients = [actor.name for actor in there]
+    stage.recorder.note("marker", topic=topic, op=sent.op, clients=clients)
+
+
+async def _count_members(stage: Stage, crew: Crew, topic: str) -> None:
+    seen: list[str] = []
+    there: list[str] = []
+    with trio.move_on_after(BURIED):
+        while True:
+            _, seen = await crew.steward.do("who", topic=topic)
+            there = sorted(str(a.session) for a in crew.there.values() if topic in a.topics)
+            if seen == there:
+                break
+            await trio.sleep(0.2)
+    stage.recorder.note("members", topic=topic, seen=seen, there=there)
+
+
+async def _until(condition: Callable[[], bool]) -> None:
+    while not condition():  # noqa: ASYNC110 - there is no event to wait for
+        await trio.sleep(0.02)

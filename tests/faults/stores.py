@@ -1,0 +1,257 @@
+"""Redis as the run has it: a primary and its replica, both append-only, and what can befall them.
+
+Each time commits are lost the ledger is taken off the old primary before it dies, so that what was
+lost is known exactly. A history of Redis that so ends is a timeline.
+"""
+
+from __future__ import annotations
+
+import shutil
+import socket
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
+from functools import partial
+from pathlib import Path
+from typing import Final, TypeVar, TypeVarTuple, Unpack, final
+
+import orjson
+import trio
+from attrs import frozen
+
+from tests.faults.app import LEDGER, MOST
+from tests.faults.proxy import Proxy, proxied
+from tests.faults.record import Recorder
+from tests.faults.world import Line, Timeline
+from tests.servers import RedisServer
+from trio_wss.store.keys import Keys
+
+T = TypeVar("T")
+Ts = TypeVarTuple("Ts")
+
+NAMESPACE: Final = "faults"
+IN_STEP: Final = 15.0  # seconds for a replica to have all that its primary has
+
+
+def free_port() -> int:
+    """A TCP port of the loopback that nobody has now."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+@frozen
+class Server:
+    """One Redis, with a TCP port for its replica."""
+
+    redis: RedisServer
+    port: int
+
+    @staticmethod
+    def start(binary: Path) -> Server:
+        """What a commit's answer has told must survive SIGKILL: hence `always`."""
+        port = free_port()
+        options = {
+            "port": str(port),
+            "bind": "127.0.0.1",
+            "appendonly": "yes",
+            "appendfsync": "always",
+            "repl_diskless_sync_delay": "0",
+            "repl_timeout": "5",
+        }
+        return Server(RedisServer(binary, **options), port)
+
+    def wipe(self) -> None:
+        """Kill it, and start it with no data."""
+        self.redis.kill()
+        shutil.rmtree(self.redis.folder / "appendonlydir", ignore_errors=True)
+        self.redis.start()
+
+    def follow(self, port: int | None) -> None:
+        """Be a replica of who is behind a port, or of nobody."""
+        with self.redis.client() as client:
+            if port is None:
+                client.execute_command("REPLICAOF", "NO", "ONE")
+            else:
+                client.execute_command("REPLICAOF", "127.0.0.1", str(port))
+
+    def offset(self) -> tuple[bool, int]:
+        """Whether it is a primary or linked to one, and how far it is."""
+        with self.redis.client() as client:
+            info = client.info("replication")
+        if info["role"] == "master":
+            return True, info["master_repl_offset"]
+        return info["master_link_status"] == "up", info.get("slave_repl_offset", -1)
+
+    def ledger(self, *, take: bool = False) -> list[Line]:
+        """The lines of the app's ledger; `take`: and leave it empty."""
+        key = Keys(NAMESPACE).state(LEDGER)
+        with self.redis.client() as client, client.pipeline(transaction=True) as both:
+            both.lrange(key, 0, -1)
+            if take:
+                both.delete(key)
+            lines, *_ = both.execute()
+        if len(lines) >= MOST:
+            raise RuntimeError("the ledger is full: make rounds shorter")
+        return [orjson.loads(text) for text in lines]
+
+
+@final
+class Stores:
+    """The primary, its replica, the proxy between them, and the proxies that nodes come through."""
+
+    def __init__(self, recorder: Recorder, folder: Path, binary: Path, between: Proxy) -> None:
+        self.links: Final[list[Proxy]] = []  # one for each node
+        self.primary = Server.start(binary)
+        self.replica = Server.start(binary)
+        self.busy: Final = trio.Lock()  # whoever does harm here
+        self._between = between
+        self._recorder = recorder
+        self._folder = folder
+        self._ended: list[tuple[int, float, float]] = []  # of each timeline: kept, begin, end
+        self._taken: list[Line] = []  # what was in the ledger before
+        self._kept = 0
+        self._begins = 0.0
+
+    async def _attach(self) -> None:
+        """Have the replica follow the primary, and the nodes' proxies lead to it."""
+        self._between.target = ("127.0.0.1", self.primary.port)
+        for link in self.links:
+            link.target = self.primary.redis.socket
+        await _thread(self.replica.follow, self._between.port)
+        await self.in_step()
+
+    def add_link(self, link: Proxy) -> None:
+        """One more node's way to the primary."""
+        link.target = self.primary.redis.socket
+        self.links.append(link)
+
+    async def in_step(self) -> None:
+        """Wait until the replica has all that the primary has."""
+        with trio.fail_after(IN_STEP):
+            while True:
+                linked, far = await _thread(self.replica.offset)
+                _, wanted = await _thread(self.primary.offset)
+                if linked and far >= wanted:
+                    return
+                await trio.sleep(0.02)
+
+    async def restart(self) -> None:
+        """The primary dies and comes back with its data."""
+        await _thread(self.primary.redis.restart)
+
+    async def kill_connections(self) -> int:
+        """CLIENT KILL of the nodes' connections."""
+        return await _thread(self.primary.redis.kill_connections)
+
+    async def forget_scripts(self) -> None:
+        """SCRIPT FLUSH."""
+        with self.primary.redis.client() as client:
+            await _thread(client.script_flush)
+
+    async def lose_data(self) -> None:
+        """The primary dies and comes back empty."""
+        await self._shut_out()
+        await self._end_timeline(await self._whole_ledger())
+        await _thread(self.primary.wipe)
+        self._taken.clear()
+        self._begin_timeline(0)
+        self._let_in()
+
+    async def fail_over(self, lag: float) -> int:
+        """The replica takes the primary's place, `lag` seconds behind. Returns the lines lost."""
+        if lag:
+            self._between.gate.shut()
+            await trio.sleep(lag)
+        await self._shut_out()
+        if not lag:
+            await self.in_step()
+        lines = await self._whole_ledger()
+        await _thread(self.primary.redis.kill)
+        self._between.cut()
+        self._between.gate.open()
+        self.primary, self.replica = self.replica, self.primary
+        await _thread(self.primary.follow, None)
+        kept = len(await self._whole_ledger())
+        if kept < len(lines):
+            await self._end_timeline(lines)
+            self._begin_timeline(kept)
+        self._let_in()
+        await _thread(self._restart_as_replica)
+        return len(lines) - kept
+
+    def _restart_as_replica(self) -> None:
+        shutil.rmtree(self.replica.redis.folder / "appendonlydir", ignore_errors=True)
+        self.replica.redis.start()
+        self._between.target = ("127.0.0.1", self.primary.port)
+        self.replica.follow(self._between.port)
+
+    async def _shut_out(self) -> None:
+        """No node reaches Redis, and nothing more of what they sent is carried out."""
+        for link in self.links:
+            link.refuses = True
+            link.cut()
+        await self.kill_connections()
+
+    def _let_in(self) -> None:
+        for link in self.links:
+            link.target = self.primary.redis.socket
+            link.refuses = False
+
+    async def _whole_ledger(self) -> list[Line]:
+        return [*self._taken, *await _thread(self.primary.ledger)]
+
+    async def empty_ledger(self) -> None:
+        """Take the lines away, for there is room for so many only. Nothing may be lost just now."""
+        self._taken += await _thread(partial(self.primary.ledger, take=True))
+        await self.in_step()
+
+    async def _end_timeline(self, lines: Sequence[Line]) -> None:
+        await _thread(self._write, len(self._ended), lines)
+        self._ended.append((self._kept, self._begins, self._recorder.now()))
+
+    def _begin_timeline(self, kept: int) -> None:
+        self._kept, self._begins = kept, self._recorder.now()
+        self._recorder.note("timeline", kept=kept)
+
+    def _write(self, number: int, lines: Sequence[Line]) -> None:
+        with (self._folder / f"ledger-{number}.jsonl").open("wb") as file:
+            file.writelines(orjson.dumps(line) + b"\n" for line in lines)
+
+    async def close_books(self) -> None:
+        """The run is over: write the last timeline's ledger, and what the timelines were."""
+        await self._end_timeline(await self._whole_ledger())
+        (self._folder / "timelines.json").write_bytes(orjson.dumps(self._ended))
+
+    def close(self) -> None:
+        self.primary.redis.close()
+        self.replica.redis.close()
+
+
+@asynccontextmanager
+async def stores(recorder: Recorder, folder: Path, binary: Path) -> AsyncIterator[Stores]:
+    """A primary and a replica that follows it, for the length of the block."""
+    async with proxied(("127.0.0.1", 1)) as between:
+        both = Stores(recorder, folder, binary, between)
+        try:
+            await both._attach()
+            yield both
+        finally:
+            with trio.CancelScope(shield=True):
+                await _thread(both.close)
+
+
+def read_timelines(folder: Path) -> list[Timeline]:
+    """The timelines of a run. Raises Violation where a ledger cannot be."""
+    found = []
+    for number, (kept, begins, ends) in enumerate(
+        orjson.loads((folder / "timelines.json").read_bytes())
+    ):
+        with (folder / f"ledger-{number}.jsonl").open("rb") as file:
+            lines = [orjson.loads(line) for line in file]
+        found.append(Timeline(lines, kept=kept, begins=begins, ends=ends))
+    return found
+
+
+async def _thread(work: Callable[[Unpack[Ts]], T], *arguments: *Ts) -> T:
+    return await trio.to_thread.run_sync(work, *arguments)
