@@ -101,9 +101,9 @@ async def test_workers_do_not_outlive_a_killed_parent(tmp_path: Path) -> None:
         await parent.listening()
         parent.process.kill()
         await parent.ended()
-    with trio.fail_after(30):
-        while commands_with(str(tmp_path)):  # noqa: ASYNC110 - nobody is left to tell us
-            await trio.sleep(0.05)
+        with trio.fail_after(30):  # here, while our pipes hold: without them they would fall anyway
+            while commands_with(str(tmp_path)):  # noqa: ASYNC110 - nobody is left to tell us
+                await trio.sleep(0.05)
     assert is_clean(tmp_path)
 
 
