@@ -1,0 +1,402 @@
+// When the client connects, where to, and when it comes back.
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { ConnectionLost, OutcomeUnknown, connect } from "../../trio_wss/web/trio-wss.js";
+import { FakeSocket, joined, pass, said, settle, start, started, watch } from "./fake.mjs";
+
+test("the welcome tells session and node", async (t) => {
+  const { client, heard } = start(t);
+  assert.equal(client.state, "connecting");
+  await settle();
+  FakeSocket.last.welcome({ session: "me", node: "here" });
+  assert.deepEqual([client.state, client.session, client.node], ["connected", "me", "here"]);
+  assert.deepEqual(heard[0].slice(0, 2), [
+    "wss.connected",
+    { session: "me", node: "here", resumed: false },
+  ]);
+});
+
+test("an address may be http, and relative to the page", async (t) => {
+  globalThis.location = { href: "https://example.org/demo/page?x=1#top" };
+  t.after(() => delete globalThis.location);
+  start(t, { url: "/?room=tea#part" });
+  await settle();
+  assert.equal(FakeSocket.last.url.href, "wss://example.org/?room=tea");
+});
+
+test("an address that is none is said at once", () => {
+  assert.throws(() => connect("nowhere"), TypeError);
+});
+
+test("an address may be made anew for each try, and may fail", async (t) => {
+  let tries = 0;
+  const url = async () => {
+    tries += 1;
+    if (tries === 2) throw new Error("no token");
+    return `ws://a/?token=${tries}`;
+  };
+  const { heard } = start(t, { url });
+  await settle();
+  assert.equal(FakeSocket.last.url.search, "?token=1");
+  FakeSocket.last.lose();
+  await pass(0.25);
+  assert.match(heard.at(-1)[1].reason, /no token/);
+  await pass(0.5);
+  assert.equal(FakeSocket.last.url.search, "?token=3");
+});
+
+test("a lost connection is resumed, with the token and a cursor for each topic", async (t) => {
+  const { client, heard } = await started(t);
+  FakeSocket.last.receive(joined(0, { epoch: "", topic: "all" }), joined(41), said(42));
+  FakeSocket.last.lose();
+  assert.equal(client.state, "waiting");
+  assert.deepEqual(heard.at(-1)[1], { code: 1006, reason: "", wait: 0.25 });
+  await pass(0.25);
+  assert.equal(client.state, "connecting");
+  const socket = FakeSocket.last.open();
+  assert.ok(socket.url.searchParams.has("resume"));
+  assert.deepEqual(socket.sent, [
+    {
+      event: "wss.resume",
+      data: { token: "s1.secret", topics: { all: ["", 0], "room:a": ["e", 42] } },
+    },
+  ]);
+  socket.welcome({ node: "n2", resumed: true, last: 5 });
+  assert.deepEqual(heard.at(-1)[1], { session: "s1", node: "n2", resumed: true });
+});
+
+test("the query stays when a client resumes", async (t) => {
+  await started(t, { url: "ws://a/?room=tea" });
+  FakeSocket.last.lose();
+  await pass(0.25);
+  assert.equal(FakeSocket.last.url.search, "?room=tea&resume=");
+});
+
+test("the wait doubles from try to try, up to a bound, and is random", async (t) => {
+  const { heard } = await started(t, { backOff: [1, 5], random: 0.8 });
+  for (const wait of [0.8, 1.6, 3.2, 4, 4]) {
+    FakeSocket.last.lose();
+    assert.ok(Math.abs(heard.at(-1)[1].wait - wait) < 1e-9, `${heard.at(-1)[1].wait}, not ${wait}`);
+    await pass(wait);
+  }
+});
+
+test("the wait is short again once a connection has lasted", async (t) => {
+  const { heard } = await started(t, { backOff: [1, 5], random: 0.5 });
+  FakeSocket.last.lose();
+  await pass(0.5);
+  FakeSocket.last.welcome({ resumed: true });
+  await pass(1); // less than the wait would have been
+  FakeSocket.last.lose();
+  assert.equal(heard.at(-1)[1].wait, 1);
+  await pass(1);
+  FakeSocket.last.welcome({ resumed: true });
+  await pass(4.5);
+  FakeSocket.last.lose();
+  assert.equal(heard.at(-1)[1].wait, 0.5);
+});
+
+test("it goes on to the next address, in turn", async (t) => {
+  await started(t, { url: ["ws://a/", "ws://b/"], random: 0 });
+  for (const host of ["b", "a", "b"]) {
+    FakeSocket.last.lose();
+    await pass(0);
+    assert.equal(FakeSocket.last.url.host, host);
+  }
+});
+
+test("a node that sends its clients away says how long to wait", async (t) => {
+  const { heard } = await started(t);
+  FakeSocket.last.lose(1012, '{"retry":3.5,"why":"the node is stopping"}');
+  assert.deepEqual(heard.at(-1)[1], { code: 1012, reason: "the node is stopping", wait: 3.5 });
+  await pass(3.4);
+  assert.equal(FakeSocket.all.length, 1);
+  await pass(0.1);
+  assert.equal(FakeSocket.all.length, 2);
+});
+
+test("a hint is cut, and what is none is words", async (t) => {
+  const { heard } = await started(t);
+  const cases = [
+    ['{"retry":1e9}', '{"retry":1e9}', 60],
+    ['{"retry":-1,"why":"x"}', "x", 0.25],
+    ["7", "7", 0.5],
+    ["null", "null", 1],
+    ["so long", "so long", 2],
+  ];
+  for (const [text, reason, wait] of cases) {
+    FakeSocket.last.lose(1012, text);
+    assert.equal(heard.at(-1)[1].reason, reason);
+    assert.ok(heard.at(-1)[1].wait <= Math.max(wait, 7.5));
+    if (wait === 60) assert.equal(heard.at(-1)[1].wait, 60);
+    await pass(60);
+  }
+});
+
+for (const code of [1000, 1002, 1008, 1009, 4000, 4403, 4409]) {
+  test(`after ${code} it does not come back`, async (t) => {
+    const { client, heard } = await started(t);
+    const answer = watch(client.send("say", 1));
+    FakeSocket.last.lose(code, "no");
+    assert.equal(client.state, "closed");
+    assert.deepEqual(heard.at(-1)[1], { code, reason: "no", wait: null });
+    await pass(100);
+    assert.equal(FakeSocket.all.length, 1);
+    assert.ok(answer.error instanceof OutcomeUnknown);
+    assert.equal(answer.error.code, code);
+    const late = watch(client.send("say", 2));
+    await settle();
+    assert.ok(late.error instanceof ConnectionLost && !(late.error instanceof OutcomeUnknown));
+  });
+}
+
+for (const code of [1001, 1005, 1006, 1011, 1012, 1013, 1014]) {
+  test(`after ${code} it comes back`, async (t) => {
+    const { client } = await started(t);
+    FakeSocket.last.lose(code);
+    assert.equal(client.state, "waiting");
+  });
+}
+
+test("a client that is refused is told why", async (t) => {
+  const { client, heard } = start(t);
+  await settle();
+  FakeSocket.last.open().receive({ event: "wss.error", data: { code: "full", message: "No room." } });
+  FakeSocket.last.lose(4403, "refused");
+  assert.equal(client.state, "closed");
+  assert.deepEqual(heard[0].slice(0, 2), ["wss.error", { code: "full", message: "No room." }]);
+  assert.deepEqual(heard[1][1], { code: 4403, reason: "No room.", wait: null });
+});
+
+test("a protocol of the future is the end", async (t) => {
+  const { client, heard } = start(t);
+  await settle();
+  FakeSocket.last.welcome({ protocol: 2 });
+  assert.equal(client.state, "closed");
+  assert.match(heard[0][1].reason, /protocol 2/);
+  assert.ok(FakeSocket.last.closed);
+});
+
+test("a node that does not welcome in time is left for another", async (t) => {
+  const { heard } = start(t, { url: ["ws://a/", "ws://b/"], timeout: 10, random: 0 });
+  await pass(10);
+  assert.equal(heard[0][1].reason, "no welcome in time");
+  assert.ok(FakeSocket.all[0].closed, "it was connecting, so nothing can end by it");
+  await pass(0);
+  assert.equal(FakeSocket.last.url.host, "b");
+});
+
+test("an address that is never made does not hold it", async (t) => {
+  let tries = 0;
+  start(t, { url: () => (tries++ ? "ws://b/" : new Promise(() => {})), random: 0 });
+  await pass(10);
+  await pass(0);
+  assert.equal(FakeSocket.last.url.host, "b");
+});
+
+test("it gives up after as long as it was told to", async (t) => {
+  const { client, heard } = await started(t, { giveUp: 20, random: 1, backOff: [8, 8] });
+  const answer = watch(client.send("say", 1));
+  FakeSocket.last.lose();
+  for (const wait of [8, 8, 8]) {
+    assert.equal(client.state, "waiting");
+    await pass(wait);
+    FakeSocket.last.lose();
+  }
+  assert.equal(client.state, "closed");
+  assert.equal(heard.at(-1)[1].wait, null);
+  await settle();
+  assert.ok(answer.error instanceof OutcomeUnknown);
+});
+
+test("a try that fails before there is a socket is a try", async (t) => {
+  const { client, heard } = start(t, {
+    WebSocket: class {
+      constructor() {
+        throw new Error("not from this page");
+      }
+    },
+  });
+  await settle();
+  assert.equal(client.state, "waiting");
+  assert.match(heard[0][1].reason, /not from this page/);
+});
+
+// --- a connection is given up without a Close, which would end the session
+
+test("a silent node is asked for a sign of life, and left if it gives none", async (t) => {
+  const { client, heard } = await started(t, { pingInterval: 20, pingTimeout: 5 });
+  const silent = FakeSocket.last;
+  await pass(19.9);
+  assert.deepEqual(silent.sent, []);
+  await pass(0.1);
+  assert.deepEqual(silent.sent, [{ event: "wss.ping" }]);
+  silent.receive({ event: "wss.pong" });
+  await pass(20);
+  assert.equal(silent.sent.length, 2);
+  await pass(5);
+  assert.equal(client.state, "waiting");
+  assert.deepEqual(heard.at(-1)[1].reason, "the node is silent");
+  assert.equal(silent.closed, null, "its Close would end the session");
+  await pass(0.5);
+  FakeSocket.last.welcome({ resumed: true });
+  assert.ok(silent.closed, "now the session is elsewhere");
+  silent.receive(said(1)); // whatever it says now is not heard
+  silent.lose(4409);
+  assert.equal(client.state, "connected");
+  assert.equal(heard.filter(([event]) => event === "said").length, 0);
+});
+
+test("while an answer is due the node is asked sooner", async (t) => {
+  const { client } = await started(t, { pingInterval: 20, pingTimeout: 5 });
+  const silent = FakeSocket.last;
+  client.send("say", 1).catch(() => {});
+  await pass(3);
+  client.send("say", 2).catch(() => {}); // must not put it off
+  await pass(2);
+  assert.equal(silent.sent.at(-1).event, "wss.ping");
+  await pass(5);
+  assert.equal(client.state, "waiting");
+});
+
+test("connections given up are bounded", async (t) => {
+  await started(t, { random: 0, timeout: 1 });
+  FakeSocket.last.receive();
+  for (let i = 0; i < 7; i++) {
+    await pass(i ? 1 : 25); // silence, then no welcome
+    await pass(0);
+    FakeSocket.last.open();
+  }
+  const open = FakeSocket.all.filter((socket) => !socket.closed);
+  assert.ok(open.length <= 5, `${open.length} are open`);
+});
+
+test("a connection can be dropped by hand, for a while", async (t) => {
+  const { client, heard } = await started(t);
+  client.reconnect(3);
+  assert.deepEqual(heard.at(-1)[1], { code: 1006, reason: "given up", wait: 3 });
+  assert.equal(FakeSocket.last.closed, null);
+  client.reconnect(); // now, then
+  await settle();
+  assert.equal(FakeSocket.all.length, 2);
+  client.reconnect(); // it is under way
+  await settle();
+  assert.equal(FakeSocket.all.length, 2);
+});
+
+// --- what the browser tells
+
+function browser(t) {
+  const events = new EventTarget();
+  const page = Object.assign(new EventTarget(), { hidden: false });
+  Object.assign(globalThis, {
+    document: page,
+    addEventListener: events.addEventListener.bind(events),
+    removeEventListener: events.removeEventListener.bind(events),
+  });
+  t.after(() => {
+    delete globalThis.document;
+    delete globalThis.addEventListener;
+    delete globalThis.removeEventListener;
+  });
+  return {
+    page,
+    tell: (type) => (type === "visibilitychange" ? page : events).dispatchEvent(new Event(type)),
+  };
+}
+
+for (const type of ["online", "visibilitychange"]) {
+  test(`${type}: it comes back at once`, async (t) => {
+    const { tell } = browser(t);
+    const { client } = await started(t, { backOff: [1000, 1000] });
+    FakeSocket.last.lose();
+    tell(type);
+    await settle();
+    assert.equal(client.state, "connecting");
+    assert.equal(FakeSocket.all.length, 2);
+    tell(type); // one try at a time
+    await settle();
+    assert.equal(FakeSocket.all.length, 2);
+  });
+}
+
+for (const type of ["online", "offline", "visibilitychange"]) {
+  test(`${type}: a connection is asked for a sign of life`, async (t) => {
+    const { tell } = browser(t);
+    const { client } = await started(t);
+    tell(type);
+    assert.deepEqual(FakeSocket.last.sent, [{ event: "wss.ping" }]);
+    await pass(5);
+    assert.equal(client.state, "waiting");
+    tell("offline"); // no reason to hurry
+    await settle();
+    assert.equal(FakeSocket.all.length, 1);
+  });
+}
+
+test("a page that is hidden does not hurry", async (t) => {
+  const { page, tell } = browser(t);
+  await started(t);
+  page.hidden = true;
+  tell("visibilitychange");
+  assert.deepEqual(FakeSocket.last.sent, []);
+});
+
+test("a closed client listens to nothing any more", async (t) => {
+  const { tell } = browser(t);
+  const { client } = await started(t);
+  client.close();
+  for (const type of ["online", "offline", "visibilitychange"]) tell(type);
+  await pass(1000);
+  assert.equal(FakeSocket.all.length, 1);
+});
+
+// --- goodbye
+
+test("close says goodbye", async (t) => {
+  const { client, heard } = await started(t);
+  client.close(4001, "bye");
+  assert.deepEqual(FakeSocket.last.closed, [4001, "bye"]);
+  assert.deepEqual(heard.at(-1)[1], { code: 4001, reason: "bye", wait: null });
+  client.close();
+  assert.equal(heard.length, 1);
+});
+
+test("close ends the session of a connection that was given up, too", async (t) => {
+  const { client } = await started(t);
+  client.reconnect(3);
+  client.close();
+  assert.deepEqual(FakeSocket.last.closed, [1000, ""]);
+  await pass(10);
+  assert.equal(FakeSocket.all.length, 1);
+});
+
+test("a close code that a browser refuses changes nothing", async (t) => {
+  const { client } = await started(t);
+  assert.throws(() => client.close(1012), RangeError);
+  assert.equal(client.state, "connected");
+});
+
+test("closing while it connects leaves nothing behind", async (t) => {
+  const { client } = start(t);
+  client.close();
+  await pass(100);
+  assert.equal(FakeSocket.all.length, 0);
+});
+
+test("a listener that fails is reported, and the others are called", async (t) => {
+  const { client, heard } = await started(t);
+  const report = t.mock.method(console, "error", () => {});
+  const order = [];
+  client.on("x", () => {
+    order.push(1);
+    throw new Error("mine");
+  });
+  const off = client.on("x", () => order.push(2));
+  FakeSocket.last.receive({ event: "x" });
+  off();
+  FakeSocket.last.receive({ event: "x" });
+  assert.deepEqual(order, [1, 2, 1]);
+  assert.equal(report.mock.callCount(), 2);
+  assert.deepEqual(heard, []);
+});

@@ -1,0 +1,38 @@
+"""trio_wss/web/trio-wss.js under Node's test runner, and its types under TypeScript."""
+
+import os
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+TSC = ROOT / ".cache/npm/node_modules/.bin/tsc"
+
+
+def tool(*names: str | Path) -> str:
+    """The first of these that is here. Without any the test is skipped, and fails in CI."""
+    for name in names:
+        if found := shutil.which(name):
+            return found
+    missing = f"there is no {names[0]} here"
+    if os.environ.get("CI"):
+        pytest.fail(missing)
+    pytest.skip(missing)
+
+
+def succeed(*command: str | Path) -> str:
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+def test_it_passes_its_own_tests() -> None:
+    report = succeed(tool("node"), "--test", "--test-reporter=tap", "tests/js/")
+    assert "\n# fail 0" in report
+    assert "\n# tests 0" not in report
+
+
+def test_its_types_allow_and_refuse_what_they_should() -> None:
+    succeed(tool(TSC), "-p", "tests/js")

@@ -1,0 +1,370 @@
+/**
+ * The browser's client of trio-wss: one session over as many connections as it takes. It resumes,
+ * sends again what has no answer, and gives what the server sends once and in order.
+ *
+ * The types and what each part means are in trio-wss.d.ts.
+ */
+
+const COME_BACK = new Set([1001, 1005, 1006, 1011, 1012, 1013, 1014]); // they blame no client
+const VANISHED = 1006; // there was no Close (RFC 6455 §7.1.5)
+const WRONG = 1002; // the server breaks the protocol
+const MOST_UNANSWERED = 64; // the server keeps so many answers of a session
+const MOST_WAITING = 1024; // events that were never sent
+const MOST_LEFT = 4; // connections given up, and not closed yet
+const LONGEST_HINT = 60; // seconds that a server may have us wait
+const UNAVAILABLE = [0.2, 5]; // seconds until an event is sent again: the first, and the most
+
+const DEFAULTS = {
+  backOff: [0.5, 15],
+  giveUp: Infinity,
+  timeout: 10,
+  pingInterval: 20,
+  pingTimeout: 5,
+};
+
+export class EventError extends Error {
+  name = "EventError";
+
+  constructor(code, message = "", path = "") {
+    super(message || code);
+    this.code = code;
+    this.path = path;
+  }
+}
+
+export class ConnectionLost extends Error {
+  name = "ConnectionLost";
+
+  constructor(code, reason = "") {
+    super(`the connection was closed with ${code}${reason && `: ${reason}`}`);
+    this.code = code;
+    this.reason = reason;
+  }
+}
+
+export class OutcomeUnknown extends ConnectionLost {
+  name = "OutcomeUnknown";
+}
+
+export function connect(url, options) {
+  return new Client(url, options);
+}
+
+export class Client {
+  session = "";
+  node = "";
+  state = "connecting";
+
+  #url;
+  #options;
+  #listeners = new Map(); // event: Set of functions
+  #topics = new Map(); // topic: [epoch, offset] of the last broadcast
+  #waiting = []; // events that were never sent
+  #unanswered = new Map(); // id: event that was sent, in order
+  #id = 0; // the highest id that was used
+  #token = "";
+  #socket = null;
+  #left = []; // given up without a Close, which would end the session
+  #turn = 0; // which URL is next
+  #tries = 0;
+  #since = Date.now(); // when the state last became connected, or ceased to be
+  #loss = new ConnectionLost(VANISHED); // of the last connection
+  #timer; // one at a time: of the wait, of the welcome, or of the next sign of life
+
+  constructor(url, options = {}) {
+    this.#options = { ...DEFAULTS, ...options };
+    this.#url = typeof url === "function" ? url : [url].flat().map((one) => absolute(one));
+    globalThis.addEventListener?.("online", this.#wake);
+    globalThis.addEventListener?.("offline", this.#wake);
+    globalThis.document?.addEventListener("visibilitychange", this.#wake);
+    this.#open();
+  }
+
+  get topics() {
+    return new Map(this.#topics);
+  }
+
+  get unanswered() {
+    return this.#unanswered.size + this.#waiting.length;
+  }
+
+  on(event, listener) {
+    const listeners = this.#listeners.get(event) ?? new Set();
+    this.#listeners.set(event, listeners.add(listener));
+    return () => void listeners.delete(listener);
+  }
+
+  send(event, data, { again = false, signal } = {}) {
+    return new Promise((resolve, reject) => {
+      signal?.throwIfAborted();
+      if (this.state === "closed") throw this.#loss;
+      if (this.#waiting.length >= MOST_WAITING) {
+        throw new EventError("rate_limited", `${MOST_WAITING} events wait already`);
+      }
+      const pending = { event, data: JSON.stringify(data), again, tries: 0, wanted: true };
+      const forget = () => this.#forget(pending, signal.reason);
+      const settled = (settle) => (outcome) => {
+        signal?.removeEventListener("abort", forget);
+        settle(outcome);
+      };
+      pending.resolve = settled(resolve);
+      pending.reject = settled(reject);
+      signal?.addEventListener("abort", forget);
+      this.#waiting.push(pending);
+      this.#pump();
+    });
+  }
+
+  reconnect(wait = 0) {
+    if (this.state === "connected") this.#over(VANISHED, "given up", wait);
+    else if (this.state === "waiting") this.#open();
+  }
+
+  close(code = 1000, reason = "") {
+    if (this.state === "closed") return;
+    for (const socket of [this.#socket, ...this.#left]) socket?.close(code, reason);
+    this.#leave();
+    this.#end(code, reason);
+  }
+
+  // --- a connection
+
+  async #open() {
+    const turn = ++this.#turn;
+    const isPresent = () => turn === this.#turn && this.state === "connecting";
+    this.state = "connecting";
+    this.#after(this.#options.timeout, () => this.#over(VANISHED, "no welcome in time"));
+    try {
+      const urls = this.#url;
+      const url = await (Array.isArray(urls) ? urls[(turn - 1) % urls.length] : urls());
+      if (!isPresent()) return;
+      const WebSocket = this.#options.WebSocket ?? globalThis.WebSocket;
+      const socket = (this.#socket = new WebSocket(absolute(url, this.#token)));
+      socket.onopen = () => {
+        const data = { token: this.#token, topics: Object.fromEntries(this.#topics) };
+        if (this.#token) socket.send(JSON.stringify({ event: "wss.resume", data }));
+      };
+      socket.onmessage = (message) => this.#take(JSON.parse(message.data));
+      socket.onclose = ({ code, reason }) => this.#over(code, reason);
+    } catch (error) {
+      if (isPresent()) this.#over(VANISHED, String(error));
+    }
+  }
+
+  /** Hear no more of the socket; returned if it may still be open. */
+  #leave() {
+    clearTimeout(this.#timer);
+    const socket = this.#socket;
+    this.#socket = null;
+    if (!socket) return null;
+    socket.onopen = socket.onmessage = socket.onclose = null;
+    if (socket.readyState > 0) return socket.readyState < 2 ? socket : null;
+    socket.close();
+    return null;
+  }
+
+  #closeLeft() {
+    for (const socket of this.#left.splice(0)) socket.close();
+  }
+
+  /** The connection, or the try to get one, is over. */
+  #over(code, text, wait) {
+    const socket = this.#leave();
+    if (socket && this.#left.push(socket) > MOST_LEFT) this.#left.shift().close();
+    const [first, most] = this.#options.backOff;
+    const bound = () => Math.min(most, first * 2 ** this.#tries);
+    if (this.state === "connected") {
+      if (Date.now() - this.#since >= bound() * 1000) this.#tries = 0;
+      this.#since = Date.now();
+    }
+    for (const [id, { wanted }] of this.#unanswered) if (!wanted) this.#unanswered.delete(id);
+    const [reason, hint] = read(text);
+    this.#loss = new ConnectionLost(code, reason);
+    if (!COME_BACK.has(code) || Date.now() - this.#since >= this.#options.giveUp * 1000) {
+      this.#end(code, reason);
+      return;
+    }
+    wait ??= hint ?? Math.random() * bound();
+    this.#tries += 1;
+    this.state = "waiting";
+    this.#after(wait, () => this.#open());
+    this.#emit("wss.disconnected", { code, reason, wait });
+  }
+
+  /** There will be no other connection. */
+  #end(code, reason) {
+    this.state = "closed";
+    this.#loss = new ConnectionLost(code, reason);
+    clearTimeout(this.#timer);
+    globalThis.removeEventListener?.("online", this.#wake);
+    globalThis.removeEventListener?.("offline", this.#wake);
+    globalThis.document?.removeEventListener("visibilitychange", this.#wake);
+    this.#closeLeft();
+    const sent = [...this.#unanswered.values()];
+    this.#unanswered.clear();
+    for (const pending of sent) pending.reject(new OutcomeUnknown(code, reason));
+    for (const pending of this.#waiting.splice(0)) pending.reject(this.#loss);
+    this.#emit("wss.disconnected", { code, reason, wait: null });
+  }
+
+  // --- signs of life
+
+  #after(seconds, act) {
+    clearTimeout(this.#timer);
+    this.#timer = setTimeout(act, seconds * 1000);
+  }
+
+  /** Something was heard: ask again after a while, soon if an answer is due. */
+  #listen() {
+    const { pingInterval, pingTimeout } = this.#options;
+    this.#after(this.#unanswered.size ? pingTimeout : pingInterval, () => this.#ping());
+  }
+
+  #ping() {
+    this.#socket.send('{"event":"wss.ping"}');
+    this.#after(this.#options.pingTimeout, () => this.#over(VANISHED, "the node is silent"));
+  }
+
+  #wake = ({ type }) => {
+    if (type === "visibilitychange" && document.hidden) return;
+    if (this.state === "connected") this.#ping();
+    else if (this.state === "waiting" && type !== "offline") this.#open();
+  };
+
+  // --- what comes
+
+  #take({ event, re, data, topic, epoch, offset }) {
+    if (this.state === "connected") {
+      this.#listen();
+    } else if (event === "wss.welcome") {
+      this.#welcome(data);
+      return;
+    } else if (event === "wss.error") {
+      // The Close behind it has only a code.
+      const { onclose } = this.#socket;
+      this.#socket.onclose = ({ code }) => onclose({ code, reason: data.message });
+    }
+    if (re !== undefined) this.#answer(re, event, data);
+    else if (event !== "wss.pong" && this.#isNew(event, data, topic, epoch, offset)) {
+      this.#emit(event, data, { event, topic, epoch, offset });
+    }
+  }
+
+  #welcome({ session, token, node, resumed, last, protocol }) {
+    if (protocol !== 1) {
+      this.#left.push(this.#leave());
+      this.#end(WRONG, `protocol ${protocol}, but this client speaks 1`);
+      return;
+    }
+    this.#closeLeft(); // the session is here now, and their Close ends nothing
+    Object.assign(this, { session, node, state: "connected" });
+    this.#since = Date.now();
+    this.#token = token;
+    const sent = [...this.#unanswered.values()];
+    if (resumed) {
+      this.#id = Math.max(this.#id, last);
+    } else {
+      this.#id = last;
+      this.#topics.clear();
+      this.#unanswered.clear();
+      this.#waiting.unshift(...sent.filter((pending) => pending.again));
+      for (const pending of sent) {
+        if (!pending.again) pending.reject(new OutcomeUnknown(this.#loss.code, this.#loss.reason));
+      }
+    }
+    for (const [id, pending] of this.#unanswered) this.#write(id, pending);
+    this.#pump();
+    this.#listen();
+    this.#emit("wss.connected", { session, node, resumed });
+  }
+
+  /** Follow the topics. A broadcast that came before is not new. */
+  #isNew(event, data, topic, epoch, offset) {
+    if (event === "wss.joined") this.#topics.set(data.topic, [data.epoch, data.offset]);
+    else if (event === "wss.left") this.#topics.delete(data.topic);
+    else if (offset !== undefined) {
+      const last = this.#topics.get(topic);
+      if (last && offset !== last[1] + 1) {
+        if (epoch === last[0] && offset <= last[1]) return false;
+        const gap = { topic, epoch, offset: offset - 1, recovered: false };
+        this.#emit("wss.joined", gap, { event: "wss.joined" });
+      }
+      this.#topics.set(topic, [epoch, offset]);
+    }
+    return true;
+  }
+
+  #answer(id, event, data) {
+    const pending = this.#unanswered.get(id);
+    if (!pending) return;
+    if (event === "wss.error" && data.code === "unavailable" && pending.wanted) {
+      const socket = this.#socket;
+      const bound = Math.min(UNAVAILABLE[1], UNAVAILABLE[0] * 2 ** pending.tries++);
+      setTimeout(() => {
+        if (socket === this.#socket && pending === this.#unanswered.get(id)) {
+          this.#write(id, pending);
+        }
+      }, (0.5 + Math.random() / 2) * bound * 1000);
+      return;
+    }
+    this.#unanswered.delete(id);
+    if (event === "wss.error") pending.reject(new EventError(data.code, data.message, data.path));
+    else pending.resolve({ event, data });
+    this.#pump();
+  }
+
+  #emit(event, data, about = { event }) {
+    for (const listener of [...(this.#listeners.get(event) ?? [])]) {
+      try {
+        listener(data, about);
+      } catch (error) {
+        (globalThis.reportError ?? console.error)(error);
+      }
+    }
+  }
+
+  // --- what goes
+
+  /** Send what waits, while the server can keep its answers. */
+  #pump() {
+    while (this.state === "connected" && this.#waiting.length) {
+      const [oldest = this.#id + 1] = this.#unanswered.keys();
+      if (this.#id + 1 - oldest >= MOST_UNANSWERED) return;
+      const pending = this.#waiting.shift();
+      this.#unanswered.set(++this.#id, pending);
+      this.#write(this.#id, pending);
+      if (this.#unanswered.size === 1) this.#listen();
+    }
+  }
+
+  #write(id, { event, data }) {
+    const rest = data === undefined ? "" : `,"data":${data}`;
+    this.#socket.send(`{"event":${JSON.stringify(event)},"id":${id}${rest}}`);
+  }
+
+  #forget(pending, reason) {
+    const at = this.#waiting.indexOf(pending);
+    if (at >= 0) this.#waiting.splice(at, 1);
+    pending.wanted = pending.again = false; // if it is out, its answer comes all the same
+    pending.reject(reason);
+  }
+}
+
+/** A WebSocket's URL, with no fragment; with a token, of a client that resumes. */
+function absolute(url, token) {
+  const found = new URL(url, globalThis.location?.href);
+  found.protocol = found.protocol.replace("http", "ws");
+  found.hash = "";
+  if (token) found.searchParams.set("resume", "");
+  return found.href;
+}
+
+/** What a Close's reason says: the words for people, and how many seconds to wait, if it does. */
+function read(text = "") {
+  try {
+    const { why = text, retry } = JSON.parse(text);
+    return [why, retry >= 0 ? Math.min(retry, LONGEST_HINT) : undefined];
+  } catch {
+    return [text];
+  }
+}
