@@ -37,7 +37,8 @@ class CatchUp:
             if not page.whole:
                 topic.break_off(page.cursor)
             for text in page.texts:
-                topic.cursor, _, frame = parse_text(text)
+                cursor, _, frame = parse_text(text)
+                topic.cursor = cursor or page.cursor
                 topic.give(frame)
             if topic.cursor == page.cursor:
                 topic.settle()

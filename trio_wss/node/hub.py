@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final, Protocol
 
 import trio
 
-from trio_wss.store.outcome import Cursor, parse_text
+from trio_wss.store.outcome import Cursor, parse_text, text_head
 from trio_wss.wire import text_frame
 
 if TYPE_CHECKING:
@@ -37,12 +37,16 @@ class Member(Protocol):
 class Topic:
     """A topic that somebody on this node is in, or is about to be."""
 
-    __slots__ = ("channel", "cursor", "holds", "live", "members", "name", "settled")
+    __slots__ = (
+        "_epoch", "_next", "_offset", "channel", "holds", "live", "members", "name", "settled",
+    )  # fmt: skip
 
     def __init__(self, name: str, channel: bytes) -> None:
         self.name: Final = name
         self.channel: Final = channel
-        self.cursor: Cursor | None = None  # None: nothing of it has been seen yet
+        self._epoch = ""
+        self._offset = -1  # nothing of it has been seen yet
+        self._next = b"\0"  # how the text begins that follows: the usual push is told by it alone
         self.members: Final[dict[Outbox, Member]] = {}
         self.holds = 0  # joins in flight and members catching up: reasons to stay subscribed
         self.live = True  # False: pushes are dropped until the stream has filled the gap
@@ -51,6 +55,26 @@ class Topic:
     def __repr__(self) -> str:
         state = "" if self.live else " gap"
         return f"<Topic {self.name} at {self.cursor} members={len(self.members)}{state}>"
+
+    @property
+    def cursor(self) -> Cursor | None:
+        """The last broadcast its members were given; None: nothing of it has been seen yet."""
+        return None if self._offset < 0 else Cursor(self._epoch, self._offset)
+
+    @cursor.setter
+    def cursor(self, cursor: Cursor) -> None:
+        self._epoch, self._offset = cursor.epoch, cursor.offset
+        self._next = text_head(self._epoch, self._offset + 1)
+
+    def follow(self, payload: bytes) -> bool:
+        """Take a push if it is the next one, of the same epoch."""
+        head = self._next
+        if not (self.live and payload.startswith(head)):
+            return False
+        self._offset += 1
+        self._next = text_head(self._epoch, self._offset + 1)
+        self.give(payload[len(head) :])
+        return True
 
     def give(self, text: bytes) -> None:
         """Give one broadcast to every member: encoded once, the same bytes to all."""
@@ -126,6 +150,8 @@ class Hub:
         topic = self._topics.get(channel)
         if topic is None:
             return  # unsubscribed, and this was on its way
+        if topic.follow(payload):
+            return
         cursor, before, text = parse_text(payload)
         if cursor is None:  # volatile
             topic.give(text)

@@ -31,7 +31,7 @@ from trio_wss.store.outcome import (
     Stale,
     Unknown,
 )
-from trio_wss.store.sessions import StoredSession, Taken, implied_topics, new_token
+from trio_wss.store.sessions import StoredSession, Taken, implied_topics, new_token, next_generation
 from trio_wss.wire import codec, text_frame
 
 if TYPE_CHECKING:
@@ -134,11 +134,12 @@ class Session:
         return False
 
     async def _take(self, found: StoredSession) -> Taken | None:
+        generation = next_generation(found.generation)
         try:
-            return await self.node.sessions.take(found)
+            return await self.node.sessions.take(found, generation)
         except (Unavailable, trio.Cancelled):
             # It may have been taken, and nobody would be there: if so, it is due.
-            self.node.unfinished[found.client.session] = str(int(found.generation) + 1)
+            self.node.unfinished[found.client.session] = generation
             raise
 
     async def finish(self, *, clean: bool) -> None:

@@ -53,7 +53,11 @@ elseif GENERATION ~= '' then
   local generation = owner[2]
   if SESSION ~= OWNER then generation = call('HGET', SESSION, 'gen') end
   if not generation then return {'gone'} end
-  if generation ~= GENERATION then return {'fenced'} end
+  if generation ~= GENERATION then
+    -- An older one: ours came from a resume that a failover has lost.
+    local function number(text) return tonumber(string.match(text, '^%d+')) end
+    return {number(generation) < number(GENERATION) and 'gone' or 'fenced'}
+  end
 end
 
 -- 3. Anything read since changed?

@@ -77,6 +77,11 @@ class Unknown:
     reason: str
 
 
+def text_head(epoch: str, offset: int) -> bytes:
+    """How the text of a broadcast begins whose epoch is not new."""
+    return b"%b %d\n" % (epoch.encode(), offset)
+
+
 def parse_text(text: bytes) -> tuple[Cursor | None, str, bytes]:
     """Take apart what the commit script publishes and keeps of a broadcast.
 

@@ -86,8 +86,11 @@ class Sessions:
         client = _client(session, found[b"client"])
         return StoredSession(client, found[b"gen"].decode(), frozenset(_topics(found)))
 
-    async def take(self, seen: StoredSession) -> Taken | None:
-        """Take a session over from the generation that was seen. None: it has changed or gone."""
+    async def take(self, seen: StoredSession, generation: str) -> Taken | None:
+        """Take a session over from the generation that was seen; `generation` is the new one.
+
+        None: it has changed or gone.
+        """
         client = seen.client
         keys = [
             self._keys.session(client.session),
@@ -96,7 +99,7 @@ class Sessions:
         ]
         prefix = self._keys.prefix
         arguments = [
-            seen.generation, secrets.token_hex(8), self._node, client.session,
+            seen.generation, generation, self._node, client.session,
             f"{prefix}o:", f"{prefix}t:", *implied_topics(client),
         ]  # fmt: skip
         status, *rest = await ask(self._link, command("take", keys, arguments))
@@ -107,7 +110,7 @@ class Sessions:
             topic: Cursor(epoch, int(offset))
             for topic, epoch, offset in zip(flat[::3], flat[1::3], flat[2::3], strict=True)
         }
-        return Taken(client, found[b"gen"].decode(), _last(found), cursors)
+        return Taken(client, generation, _last(found), cursors)
 
     async def away(self, session: str, generation: str, grace: float) -> None:
         """Let a session be due after `grace` seconds, unless it is resumed.
@@ -135,6 +138,14 @@ class Sessions:
             StoredSession(_client(session.decode(), client), generation.decode())
             for session, generation, client in zip(flat[::3], flat[1::3], flat[2::3], strict=True)
         ]
+
+
+def next_generation(generation: str) -> str:
+    """The number after a generation's, with a mark of its own: a failover can bring an old one
+    back, and then two connections come after it.
+    """
+    number, _, _ = generation.partition(".")
+    return f"{int(number) + 1}.{secrets.token_hex(4)}"
 
 
 def new_token(session: str) -> str:

@@ -1,18 +1,18 @@
 -- A connection takes a session over: the generation goes up, so the old one's commits are fenced.
 -- KEYS: the session's hash, the set of the sessions of this node, the due sessions.
--- ARGV: the generation that was seen, a nonce of this attempt, node, session, prefix of the nodes'
---       sets, prefix of the topics' metas, topics that every connection is in.
+-- ARGV: the generation that was seen, the one to be, node, session, prefix of the nodes' sets,
+--       prefix of the topics' metas, topics that every connection is in.
 -- Returns {'taken', the session's hash, {topic, epoch, offset, ...}}, {'changed'} or {'gone'}.
 -- A late or second copy changes nothing: the generation it saw is no longer there.
 local call = redis.call
-local found = call('HMGET', KEYS[1], 'gen', 'by', 'node')
+local found = call('HMGET', KEYS[1], 'gen', 'node')
 if not found[1] then return {'gone'} end
 if found[1] == ARGV[1] then
-  call('HSET', KEYS[1], 'gen', string.format('%.0f', found[1] + 1), 'by', ARGV[2], 'node', ARGV[3])
-  call('SREM', ARGV[5] .. found[3], ARGV[4])
+  call('HSET', KEYS[1], 'gen', ARGV[2], 'node', ARGV[3])
+  call('SREM', ARGV[5] .. found[2], ARGV[4])
   call('SADD', KEYS[2], ARGV[4])
   call('ZREM', KEYS[3], ARGV[4])
-elseif found[2] ~= ARGV[2] then
+elseif found[1] ~= ARGV[2] then
   return {'changed'}
 end
 local session = call('HGETALL', KEYS[1])
