@@ -96,7 +96,7 @@ async def pauses_of(dying: Child, deaths: int) -> list[float]:
     ("code", "exit_code"), [("sys.exit(2)", 2), ("import os; os.kill(os.getpid(), 9)", 137)]
 )
 async def test_one_that_never_listened_is_not_tried_again(code: str, exit_code: int) -> None:
-    with pytest.raises(ExceptionGroup) as caught:
+    with trio.fail_after(30), pytest.raises(ExceptionGroup) as caught:
         async with trio.open_nursery() as nursery:
             await nursery.start(keep, child(code), trio.Event())
     [failed] = caught.value.exceptions
