@@ -25,6 +25,10 @@ def add(folder: Path) -> None:
     (folder / "sub" / "b.py").write_text("")
 
 
+def add_a_page(folder: Path) -> None:
+    (folder / "sub" / "index.html").write_text("")
+
+
 def remove(folder: Path) -> None:
     (folder / "a.py").unlink()
 
@@ -36,7 +40,9 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path
 
 
-@pytest.mark.parametrize("change", [edit, edit_of_the_same_size_and_second, add, remove])
+@pytest.mark.parametrize(
+    "change", [edit, edit_of_the_same_size_and_second, add, add_a_page, remove]
+)
 async def test_what_is_an_edit(change: Callable[[Path], None], folder: Path) -> None:
     watch = Watch(folder)
     change(folder)

@@ -5,6 +5,7 @@ import re
 import sys
 from collections.abc import Awaitable, Callable, Mapping
 from fnmatch import translate
+from pathlib import PurePath
 from types import MappingProxyType
 from typing import Any, Final, TypeAlias, TypeVar
 
@@ -54,10 +55,20 @@ class App:
     A topic keeps its last `history` broadcasts for `history_ttl` seconds, for clients that come
     back; `topic` says otherwise for some. A decorator returns its function unchanged, so a test
     calls the handler itself. All of them raise `RegistrationError`.
+
+    `static` is a folder of files that every node serves over HTTP; a relative one lies beside the
+    module that makes the app.
     """
 
-    def __init__(self, *, history: int = 128, history_ttl: float = 300.0) -> None:
+    def __init__(
+        self,
+        *,
+        history: int = 128,
+        history_ttl: float = 300.0,
+        static: str | PurePath | None = None,
+    ) -> None:
         self._history = _checked("App(history, history_ttl)", history, history_ttl)
+        self.static: Final = None if static is None else _beside_caller(static)
         self._topics: list[tuple[re.Pattern[str], tuple[int, float]]] = []
         self._handlers: dict[str, Handler] = {}
         self.handlers: Mapping[str, Handler] = MappingProxyType(self._handlers)
@@ -148,6 +159,11 @@ def _checked(what: str, history: object, ttl: object) -> tuple[int, float]:
     if not isinstance(ttl, int | float) or not LEAST_TTL <= ttl <= MOST_TTL:
         raise RegistrationError(f"{what}: ttl is a number of seconds, from 0.001 to ten years")
     return history, float(ttl)
+
+
+def _beside_caller(folder: str | PurePath) -> PurePath:
+    """The folder, seen from the module that makes the app, or from here if that is no file."""
+    return PurePath(sys._getframe(2).f_globals.get("__file__", "")).parent / folder
 
 
 def _locals_of_caller() -> Mapping[str, Any]:

@@ -7,13 +7,14 @@ from typing import Final
 import trio
 
 _EVERY: Final = 0.3  # seconds between two looks
+_WATCHED: Final = (".py", ".html", ".css", ".js", ".mjs", ".json", ".svg")  # the static files too
 _SKIPPED: Final = {"__pycache__", "node_modules", "site-packages"}
 
 Snapshot = dict[str, tuple[int, int]]
 
 
 def snapshot(folder: Path) -> Snapshot:
-    """Time and size of every Python file below a folder; hidden folders and venvs left out."""
+    """Time and size of every source file below a folder; hidden folders and venvs left out."""
     found: Snapshot = {}
     for path, folders, files in os.walk(folder):
         if "pyvenv.cfg" in files:
@@ -21,7 +22,7 @@ def snapshot(folder: Path) -> Snapshot:
             continue
         folders[:] = [name for name in folders if name not in _SKIPPED and name[0] != "."]
         for name in files:
-            if name.endswith(".py"):
+            if name.endswith(_WATCHED):
                 file = os.path.join(path, name)  # noqa: PTH118 - a Path for each file is slow
                 try:
                     stat = os.stat(file)  # noqa: PTH116 - as above

@@ -65,13 +65,13 @@ async def handle(node: Node, stream: trio.abc.Stream) -> None:
 
 
 def _plain(node: Node, head: Head) -> Response | None:
-    """Health and readiness, on the node's own port."""
+    """Health, readiness and static files, on the node's own port."""
     if head.path == "/healthz":
         return Response(200, b"ok\n")
     if head.path == "/readyz":
         reason = node.unready()
         return Response(503, f"{reason}\n".encode()) if reason else Response(200, b"ready\n")
-    return None
+    return node.static.answer(head)
 
 
 async def _admit(node: Node, head: Head) -> Client | Response:

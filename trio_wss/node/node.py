@@ -12,6 +12,7 @@ from trio_wss.node.catchup import CatchUp
 from trio_wss.node.connection import Connection
 from trio_wss.node.hub import Hub
 from trio_wss.node.locks import KeyLocks
+from trio_wss.node.static import StaticFiles
 from trio_wss.settings import Settings
 from trio_wss.store.address import parse_address
 from trio_wss.store.executor import Executor
@@ -26,9 +27,11 @@ class Node:
     """The parts of one node. `serve` in supervisor.py gives them their tasks."""
 
     def __init__(self, app: App, settings: Settings) -> None:
+        """Raises RegistrationError for a folder of static files that cannot be served."""
         assert settings.redis is not None
         self.app: Final = app
         self.settings: Final = settings
+        self.static: Final = StaticFiles(app.static)
         self.id: Final = secrets.token_hex(8)
         self.host = settings.host
         self.port = settings.port

@@ -5,7 +5,7 @@ import base64
 import binascii
 from collections.abc import Callable, Mapping
 from http import HTTPStatus
-from typing import final
+from typing import Final, final
 from urllib.parse import parse_qsl, unquote, urlsplit
 
 import h11
@@ -13,6 +13,9 @@ import trio
 from attrs import field, frozen
 
 from trio_wss.wire.limits import WireLimits
+
+PIECE_BYTES: Final = 64 << 10
+PIECE_SECONDS: Final = 10.0
 
 
 @final
@@ -40,6 +43,8 @@ class Response:
     body: bytes = b""
     headers: tuple[tuple[str, str], ...] = ()
     content_type: str = "text/plain; charset=utf-8"
+    cache: str = "no-store"
+    """Cache-Control."""
 
 
 class BadHead(Exception):
@@ -171,27 +176,36 @@ def _is_key(key: str) -> bool:
 
 
 async def answer(stream: trio.abc.Stream, response: Response, method: str = "GET") -> None:
-    """Send a plain HTTP answer and wait a moment for the peer to close, so that it is not lost."""
-    lines = [
-        f"HTTP/1.1 {response.status} {HTTPStatus(response.status).phrase}",
-        f"Content-Type: {response.content_type}",
-        f"Content-Length: {len(response.body)}",
-        "Connection: close",
-        "Cache-Control: no-store",
-        *(f"{name}: {value}" for name, value in response.headers),
-    ]
-    data = "\r\n".join(lines).encode("ascii") + b"\r\n\r\n"
-    if method != "HEAD":
-        data += response.body
-    with trio.move_on_after(1):
-        try:
-            await stream.send_all(data)
+    """Send a plain HTTP answer and wait a moment for the peer to close, so that it is not lost.
+
+    A peer that takes less than a piece in `PIECE_SECONDS` is given up.
+    """
+    body = memoryview(b"" if method == "HEAD" else response.body)
+    pieces = [body[at : at + PIECE_BYTES] for at in range(0, len(body), PIECE_BYTES)]
+    try:
+        for piece in (memoryview(_answer_head(response)), *pieces):
+            with trio.fail_after(PIECE_SECONDS):
+                await stream.send_all(piece)
+        with trio.move_on_after(1):
             if isinstance(stream, trio.abc.HalfCloseableStream):
                 await stream.send_eof()
             while await stream.receive_some(4096):
                 pass
-        except (trio.BrokenResourceError, trio.ClosedResourceError):
-            return
+    except (trio.BrokenResourceError, trio.ClosedResourceError, trio.TooSlowError):
+        return
+
+
+def _answer_head(response: Response) -> bytes:
+    lines = [
+        f"HTTP/1.1 {response.status} {HTTPStatus(response.status).phrase}",
+        "Connection: close",
+        f"Cache-Control: {response.cache}",
+        *(f"{name}: {value}" for name, value in response.headers),
+    ]
+    if response.status != 304:  # there they would be those of the body that is not sent
+        lines.append(f"Content-Type: {response.content_type}")
+        lines.append(f"Content-Length: {len(response.body)}")
+    return "\r\n".join(lines).encode("ascii") + b"\r\n\r\n"
 
 
 def remote_address(stream: trio.abc.Stream) -> str | None:
