@@ -25,8 +25,8 @@ ROLL_CALL: Final = 15  # rounds from roll call to roll call
 
 async def run(node: Node) -> None:
     """Make round after round. What Redis does not take now is due again later."""
-    strays: frozenset[str] = frozenset()
-    rounds = 0
+    doubtful: frozenset[str] = frozenset()
+    master, rounds, calls = node.link.replid, 0, 0
     while True:
         await trio.sleep(random.uniform(ROUND / 2, ROUND * 1.5))
         if not node.link.up:
@@ -34,8 +34,11 @@ async def run(node: Node) -> None:
         rounds += 1
         try:
             await _finish(node)
-            if rounds % ROLL_CALL == 0:
-                strays = await _call_the_roll(node, strays)
+            if node.link.replid != master:  # a failover: it may have lost sessions
+                master, calls = node.link.replid, 2
+            if calls or rounds % ROLL_CALL == 0:
+                calls = max(0, calls - 1)
+                doubtful = await _call_the_roll(node, doubtful)
             while await _end_due(node) == MOST:
                 pass
         except Unavailable as error:
@@ -51,15 +54,20 @@ async def _finish(node: Node) -> None:
 
 async def _call_the_roll(node: Node, before: frozenset[str]) -> frozenset[str]:
     """Let sessions be due that are this node's in Redis alone: a beginning that came late, say.
+    And let connections find out whose session is not this node's there.
 
     Only those that were so at the last roll call too: the others may be on their way in or out.
     """
-    here = {connection.session.client.session for connection in node.connections}
-    strays = await node.sessions.owned() - here - node.unfinished.keys()
-    for session in strays & before:
-        log.warning("a session has no connection", session=session)
-        await node.sessions.away(session, "", node.settings.grace)
-    return strays - before
+    here = {one.session.client.session: one.session for one in node.connections}
+    there = await node.sessions.owned()
+    doubtful = (there ^ here.keys()) - node.unfinished.keys()
+    for session in doubtful & before:
+        if session in there:
+            log.warning("a session has no connection", session=session)
+            await node.sessions.away(session, "", node.settings.grace)
+        else:
+            here[session].check()
+    return doubtful - before
 
 
 async def _end_due(node: Node) -> int:

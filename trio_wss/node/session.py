@@ -9,11 +9,12 @@ from typing import TYPE_CHECKING, Final, assert_never
 
 import structlog
 import trio
+from attrs import define
 
 from trio_wss.errors import Unavailable
 from trio_wss.node.settle import end_session, settle
-from trio_wss.node.turn import INTERNAL, Decision, Turn, own_turn
-from trio_wss.plan import Op
+from trio_wss.node.turn import INTERNAL, SILENT, Decision, Turn, own_turn
+from trio_wss.plan import NOTHING, Op
 from trio_wss.reads import Client, Gap, ReadRequest
 from trio_wss.store.entries import Entry
 from trio_wss.store.executor import NEW, Commit
@@ -49,6 +50,13 @@ AWAY: Final = "the outcome is not known: send the event again with the same id"
 RACES: Final = 5  # tries to take over a session that keeps changing
 
 
+@define(eq=False)
+class Membership:
+    """A session's time in a topic, from a join to a leave: to join again is another one."""
+
+    topic: Topic
+
+
 class Session:
     """A client's session on this node, with the topics it is in. A member for the hub."""
 
@@ -60,7 +68,7 @@ class Session:
         self.outbox = outbox
         self.generation = NEW
         self.token = new_token(client.session)
-        self.topics: dict[str, Topic] = {}
+        self.topics: dict[str, Membership] = {}
         self.last = 0  # the highest id that was used before this connection
         self._begun = False  # a commit that begins it was sent
         self._moved = False  # it lives on another connection, or nowhere
@@ -80,8 +88,8 @@ class Session:
         """Take the socket out of every topic: synchronous, before it closes."""
         self._nursery = None
         while self.topics:
-            _, topic = self.topics.popitem()
-            self.node.hub.leave(topic, self)
+            _, membership = self.topics.popitem()
+            self.node.hub.leave(membership.topic, self)
 
     def push(self, text: bytes) -> None:
         """Put one text into the outbox."""
@@ -209,6 +217,17 @@ class Session:
         )
         self.node.executor.commit(commit, arrived)
 
+    def check(self) -> None:
+        """Find out whether the session is still ours: one that only listens makes no commits."""
+
+        def answered(outcome: Outcome) -> None:
+            if isinstance(outcome, Fenced | Gone):
+                self._apply(SILENT, outcome)
+
+        if self.generation != NEW and not self._moved:
+            commit = Commit(NOTHING, self.client.session, self.generation)
+            self.node.executor.commit(commit, answered)
+
     async def settle(self, turn: Turn | Decision, lead: tuple[Op, ...] = ()) -> None:
         """Settle a turn that reads, or that begins the session: wait for what comes of it."""
 
@@ -302,30 +321,36 @@ class Session:
     def _change(self, change: Joined | Left) -> None:
         hub = self.node.hub
         if isinstance(change, Left):
-            topic = self.topics.pop(change.topic, None)
-            if topic is not None:
-                hub.leave(topic, self)
+            membership = self.topics.pop(change.topic, None)
+            if membership is not None:
+                hub.leave(membership.topic, self)
             self.push(codec.left(change.topic))
         elif change.topic not in self.topics and self._nursery is not None:
-            topic = self.topics[change.topic] = hub.hold(change.topic)
+            membership = self._follow(change.topic)
             self.tell_joined(change.topic, change.cursor, recovered=True)
-            if hub.enter(topic, self, change.cursor):
-                hub.release(topic)
+            if hub.enter(membership.topic, self, change.cursor):
+                hub.release(membership.topic)
             else:
-                self._nursery.start_soon(self._catch_up, topic, change.cursor, False)
+                self._nursery.start_soon(self._catch_up, membership, change.cursor, False)
 
     def _restore(self, name: str, cursor: Cursor | None, now: Cursor) -> None:
         """Be in a topic again: from the client's cursor, or from now on if it named none."""
         if self._nursery is None:
             return
-        topic = self.topics[name] = self.node.hub.hold(name)
+        membership = self._follow(name)
         if cursor is None:
             self.tell_joined(name, now, recovered=False)
-        self._nursery.start_soon(self._catch_up, topic, cursor or now, cursor is not None)
+        self._nursery.start_soon(self._catch_up, membership, cursor or now, cursor is not None)
 
-    async def _catch_up(self, topic: Topic, cursor: Cursor, announce: bool) -> None:
+    def _follow(self, name: str) -> Membership:
+        membership = self.topics[name] = Membership(self.node.hub.hold(name))
+        return membership
+
+    async def _catch_up(self, membership: Membership, cursor: Cursor, announce: bool) -> None:
+        topic = membership.topic
+
         def wanted() -> bool:
-            return self.topics.get(topic.name) is topic
+            return self.topics.get(topic.name) is membership
 
         try:
             await self.node.catch_up.bring_in(topic, self, cursor, wanted, announce=announce)

@@ -67,7 +67,9 @@ class Fenced:
 
 @frozen
 class Gone:
-    """The session, or the node's own record, is no longer there."""
+    """The session, or the node's own record, is no longer there, or is as it was before ours: a
+    failover has lost what came since.
+    """
 
 
 @frozen

@@ -1,0 +1,102 @@
+"""Generations: whose a session is, over resumes, late copies and failovers that lose some."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import redis
+
+from tests.links import running
+from trio_wss.plan import NOTHING
+from trio_wss.reads import Client
+from trio_wss.store.address import parse_address
+from trio_wss.store.executor import NEW, Commit, Executor
+from trio_wss.store.keys import Keys
+from trio_wss.store.link import Link
+from trio_wss.store.outcome import Done, Fenced, Gone, Outcome
+from trio_wss.store.scripts import SCRIPTS
+from trio_wss.store.sessions import Sessions, StoredSession, new_token, next_generation
+
+CLIENT = Client("s1", "mary", None, {})
+FIRST = "1"
+
+
+class Node:
+    """What a node needs of the store, with one session that has begun."""
+
+    def __init__(self, link: Link) -> None:
+        keys = Keys("generations")
+        self.executor = Executor(link, keys, "n1")
+        self.sessions = Sessions(link, keys, "n1")
+        self.token = new_token(CLIENT.session)
+
+    async def begin(self) -> None:
+        await self.sessions.beat(60, new=True)
+        lead = self.sessions.begin(CLIENT, self.token)
+        commit = Commit(NOTHING, CLIENT.session, NEW, lead=lead)
+        assert isinstance(await self.executor.committed(commit), Done)
+
+    async def take(self, seen: str, generation: str) -> bool:
+        stored = StoredSession(CLIENT, seen)
+        return await self.sessions.take(stored, generation) is not None
+
+    async def commit(self, generation: str) -> Outcome:
+        return await self.executor.committed(Commit(NOTHING, CLIENT.session, generation))
+
+
+@asynccontextmanager
+async def node(url: str) -> AsyncIterator[Node]:
+    link = Link(parse_address(url), SCRIPTS)
+    async with running(link) as watch:
+        await watch.is_up()
+        one = Node(link)
+        await one.begin()
+        yield one
+
+
+def test_each_generation_is_one_more_and_unlike_any_other() -> None:
+    second, other = next_generation(FIRST), next_generation(FIRST)
+    assert second.startswith("2.")
+    assert second != other
+    assert next_generation(second).startswith("3.")
+
+
+async def test_a_resume_fences_the_connection_before_it(redis_url: str) -> None:
+    async with node(redis_url) as one:
+        second = next_generation(FIRST)
+        assert await one.take(FIRST, second)
+        found = await one.sessions.find(one.token)
+        assert found is not None
+        assert found.generation == second
+        assert isinstance(await one.commit(FIRST), Fenced)
+        assert isinstance(await one.commit(second), Done)
+
+
+async def test_a_resume_that_is_sent_again_is_the_same_one(redis_url: str) -> None:
+    async with node(redis_url) as one:
+        second = next_generation(FIRST)
+        assert await one.take(FIRST, second)
+        assert await one.take(FIRST, second)
+        assert not await one.take(FIRST, next_generation(FIRST))
+        assert isinstance(await one.commit(second), Done)
+
+
+async def test_a_resume_that_a_failover_lost_is_gone_and_not_replaced(redis_url: str) -> None:
+    """Its client must come back: nobody has taken its place."""
+    async with node(redis_url) as one:
+        lost = next_generation(FIRST)
+        assert await one.take(FIRST, lost)
+        with redis.Redis.from_url(redis_url) as client:  # as the replica had it
+            client.hset("{generations}:s:s1", "gen", FIRST)
+        assert isinstance(await one.commit(lost), Gone)
+
+
+async def test_two_resumes_of_one_generation_are_told_apart(redis_url: str) -> None:
+    """The first was lost in a failover; the second must not be taken for it."""
+    async with node(redis_url) as one:
+        lost, second = next_generation(FIRST), next_generation(FIRST)
+        assert await one.take(FIRST, second)
+        assert isinstance(await one.commit(lost), Fenced)
+        await one.sessions.away(CLIENT.session, lost, 0)  # what the first leaves behind
+        assert await one.sessions.due(0, 10) == []
