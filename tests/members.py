@@ -297,10 +297,16 @@ async def member(
     headers: Mapping[str, str] | None = None,
     reads: bool = True,
 ) -> AsyncIterator[Member]:
-    """A client whose welcome has come. One that does not read waits for nothing."""
+    """A client whose welcome has come; one that does not `reads` waits for nothing. Raises
+    Rejected."""
     stream = await dial(url)
+    try:
+        early = await shake_hands(stream, request(url, query or {}, headers or {}))
+    except BaseException:
+        await trio.aclose_forcefully(stream)
+        raise
     async with stream, trio.open_nursery() as nursery:
-        client = Member(stream, await shake_hands(stream, request(url, query or {}, headers or {})))
+        client = Member(stream, early)
         if reads:
             nursery.start_soon(client.read)
             await client.until(lambda: client.frames)

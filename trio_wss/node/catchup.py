@@ -61,8 +61,9 @@ class CatchUp:
         told first where it goes on.
         """
         at = cursor
+        outbox = member.outbox
 
-        def apply(page: Page) -> bool:
+        def apply(page: Page) -> bool | None:
             nonlocal at, announce
             if not wanted():
                 return True
@@ -72,13 +73,21 @@ class CatchUp:
                 member.tell_joined(topic.name, at, recovered=page.whole)
                 announce = False
             for text in page.texts:
+                if outbox.size * 2 >= outbox.limit:
+                    return None  # the rest when there is room again
                 after, _, frame = parse_text(text)
                 at = after or at
-                member.outbox.push(text_frame(frame))
-            return topic.live and self._hub.enter(topic, member, at)
+                outbox.push(text_frame(frame))
+            if not topic.live:
+                return False
+            entered = self._hub.enter(topic, member, at)
+            if at == page.cursor and not entered:
+                # The topic has not been there, though no push is missing: its history was lost.
+                self._hub.open_gap(topic)
+            return entered
 
         async def ready() -> None:
-            await member.outbox.room()
+            await outbox.room()
             if not topic.live:
                 await topic.settled.wait()
 
@@ -88,10 +97,10 @@ class CatchUp:
         self,
         topic: Topic,
         after: Callable[[], Cursor | None],
-        apply: Callable[[Page], bool],
+        apply: Callable[[Page], bool | None],
         ready: Callable[[], Awaitable[None]] = trio.lowlevel.checkpoint,
     ) -> None:
-        """Read page after page until `apply` says that it is done.
+        """Read page after page until `apply` says that it is done; None: it did not take all.
 
         Pages grow while they come full, so that a busy topic cannot run away from its reader.
         """
@@ -107,15 +116,18 @@ class CatchUp:
             most = min(most * 2, MOST) if full else self._page
 
     async def _ask(
-        self, topic: Topic, after: Cursor, most: int, apply: Callable[[Page], bool]
+        self, topic: Topic, after: Cursor, most: int, apply: Callable[[Page], bool | None]
     ) -> tuple[bool, bool]:
-        """Ask for one page and apply it as it comes. Returns whether it was full, and the end."""
+        """Ask for one page and apply it as it comes. Returns whether a larger one would have been
+        taken, and whether this was the end.
+        """
         found: list[tuple[bool, bool]] = []
         there = trio.Event()
 
         def answered(page: Page | None) -> None:
             if page is not None:
-                found.append((len(page.texts) >= most, apply(page)))
+                done = apply(page)
+                found.append((done is False and len(page.texts) >= most, bool(done)))
             there.set()
 
         self._executor.page(topic.name, after, most, answered)

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from trio_wss.store.link import Link
     from trio_wss.wire import Outbox
 
+RECENT: Final = 16  # broadcasts that a topic remembers while somebody joins
+LARGE: Final = 16 * 1024  # bytes of a broadcast that it does not remember
 SLICE: Final = 200  # sockets written before other tasks get their turn: about a millisecond
 
 
@@ -38,7 +40,8 @@ class Topic:
     """A topic that somebody on this node is in, or is about to be."""
 
     __slots__ = (
-        "_epoch", "_next", "_offset", "channel", "holds", "live", "members", "name", "settled",
+        "_epoch", "_next", "_offset", "_recent", "channel", "holds", "live", "members", "name",
+        "settled",
     )  # fmt: skip
 
     def __init__(self, name: str, channel: bytes) -> None:
@@ -47,6 +50,7 @@ class Topic:
         self._epoch = ""
         self._offset = -1  # nothing of it has been seen yet
         self._next = b"\0"  # how the text begins that follows: the usual push is told by it alone
+        self._recent: deque[tuple[Cursor, bytes]] = deque(maxlen=RECENT)  # each behind its cursor
         self.members: Final[dict[Outbox, Member]] = {}
         self.holds = 0  # joins in flight and members catching up: reasons to stay subscribed
         self.live = True  # False: pushes are dropped until the stream has filled the gap
@@ -71,16 +75,47 @@ class Topic:
         head = self._next
         if not (self.live and payload.startswith(head)):
             return False
+        frame = self.give(payload[len(head) :])
+        if self.holds:
+            self._remember(Cursor(self._epoch, self._offset), frame)
         self._offset += 1
         self._next = text_head(self._epoch, self._offset + 1)
-        self.give(payload[len(head) :])
         return True
 
-    def give(self, text: bytes) -> None:
+    def take(self, cursor: Cursor, before: Cursor, text: bytes) -> None:
+        """Take a push that is the next one or the first one, of whatever epoch."""
+        frame = self.give(text)
+        if self.holds:
+            self._remember(before, frame)
+        self.cursor = cursor
+
+    def give(self, text: bytes) -> bytes:
         """Give one broadcast to every member: encoded once, the same bytes to all."""
         frame = text_frame(text)
         for outbox in self.members:
             outbox.push(frame)
+        return frame
+
+    def since(self, cursor: Cursor) -> list[bytes] | None:
+        """The frames that followed a cursor; None if that is too long ago, or never was."""
+        if cursor == self.cursor:
+            return []
+        frames = []
+        for before, frame in reversed(self._recent):
+            frames.append(frame)
+            if before == cursor:
+                return frames[::-1]
+        return None
+
+    def forget(self) -> None:
+        """Nobody joins any more, or what follows is not what came before."""
+        self._recent.clear()
+
+    def _remember(self, before: Cursor, frame: bytes) -> None:
+        if len(frame) > LARGE:
+            self._recent.clear()
+        else:
+            self._recent.append((before, frame))
 
     def break_off(self, cursor: Cursor) -> None:
         """The history is broken: tell every member where the topic goes on."""
@@ -122,14 +157,21 @@ class Hub:
     def release(self, topic: Topic) -> None:
         """Undo one `hold`."""
         topic.holds -= 1
+        if not topic.holds:
+            topic.forget()
         self._forget_unused(topic)
 
     def enter(self, topic: Topic, member: Member, cursor: Cursor) -> bool:
-        """Make it a member if its cursor equals the topic's. False: it has to catch up first."""
+        """Make it a member if its cursor is the topic's or was a moment ago: Redis 7 pushes what a
+        commit broadcasts before it answers. False: it has to catch up first.
+        """
         if topic.cursor is None:
             topic.cursor = cursor
-        if topic.cursor != cursor:
+        missed = topic.since(cursor)
+        if missed is None:
             return False
+        for frame in missed:
+            member.outbox.push(frame)
         topic.members[member.outbox] = member
         return True
 
@@ -157,22 +199,22 @@ class Hub:
             topic.give(text)
         elif topic.live:
             last = topic.cursor
-            if last is None:
-                topic.cursor = cursor
-            elif cursor.offset == last.offset + 1 and before == last.epoch:
-                topic.cursor = cursor
-                topic.give(text)
+            place = Cursor(before, cursor.offset - 1)
+            if last is None or last == place:
+                topic.take(cursor, place, text)
             elif cursor.offset > last.offset or cursor.epoch != last.epoch:
-                self._open_gap(topic)
+                self.open_gap(topic)
 
     def reset(self) -> None:
         """The link is new: anything may have been missed in every topic."""
         for topic in self._topics.values():
             if topic.live and topic.cursor is not None:
-                self._open_gap(topic)
+                self.open_gap(topic)
 
-    def _open_gap(self, topic: Topic) -> None:
+    def open_gap(self, topic: Topic) -> None:
+        """What follows the topic's cursor is to be found in the stream."""
         topic.live = False
+        topic.forget()
         self._gaps.append(topic)
         self._wake.set()
 
