@@ -8,7 +8,7 @@ import math
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Final, TypeAlias
 
-from tests.faults.record import History, Op
+from tests.faults.record import History, Op, Record
 from tests.faults.world import Key, Timeline, Windows
 from tests.histories import Violation, check_sent_order
 
@@ -208,10 +208,14 @@ def check_protocol(history: History, timelines: Timelines) -> str:
             elif record["k"] in ("unasked", "wss.error"):
                 raise Violation(f"{client} was told: {dict(record)}")
             elif record["k"] == "twice" and len(timelines) == 1:
-                # What wrote nothing and was not refused may run again.
-                if record["first"][0] != "ok" or history.ops[record["op"]].event in WRITES:
-                    raise Violation(f"{client} was answered otherwise: {dict(record)}")
+                _check_twice(history.ops[record["op"]], record)
     return f"{number} ends of connections"
+
+
+def _check_twice(op: Op, record: Record) -> None:
+    """The second answer differs: only what wrote nothing and was not refused may run again."""
+    if op.event in WRITES or record["first"][0] != "ok":
+        raise Violation(f"{op.name} was answered otherwise the second time: {dict(record)}")
 
 
 def check_nodes(history: History, _: Timelines) -> str:

@@ -1,5 +1,6 @@
 """The clients of a run and what they do: workers that stay, movers that change nodes every second,
-visitors that come and go, one that reads slowly. A steward asks how things stand.
+visitors that come and go, one that reads slowly, listeners that never say a word. And a steward,
+who asks how things stand.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from tests.faults.record import Recorder
 ROOMS: Final = ("tea", "milk", "salt")
 COUNTERS: Final = ("x", "y")
 REGISTERS: Final = ("p", "q")
-PACE: Final = 0.12  # seconds between two operations of a client, on average
+PACE: Final = 0.05  # seconds between two operations of a client, on average
 SLOW: Final = 3000.0  # bytes a second
 BULK: Final = 6000  # bytes of a broadcast in the slow client's room
 
@@ -143,9 +144,11 @@ class Crew:
         self._nursery = nursery
         self.steward: Final[Actor] = self._enter(Bare, "steward", ROOMS)
 
-    def man(self, workers: int, movers: int, visitors: int, slow: int) -> None:
-        """Send them out. Half of the workers and movers are bare, half are made of the client."""
+    def man(self, workers: int, movers: int, visitors: int, slow: int, listeners: int) -> None:
+        """Send them out. Half of each kind are bare, half are made of the client."""
         kinds: tuple[Callable[..., Actor], ...] = (Bare, Own)
+        for n in range(listeners):
+            self._enter(kinds[n % 2], f"listener-{n + 1}", ROOMS)
         for n in range(workers):
             actor = self._enter(kinds[n % 2], f"worker-{n + 1}", ROOMS)
             self._nursery.start_soon(self._mind(actor).run)

@@ -48,7 +48,7 @@ if __name__ == "__main__":
     sup.LEASE, sup.BEAT = 2.0, 0.5
     import trio_wss.node.janitor as jan
 
-    jan.ROUND = 0.5
+    jan.ROUND = 0.3
     import trio_wss.store.sessions as ses
 
     ses.AGAIN = 3.0

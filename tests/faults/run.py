@@ -53,6 +53,7 @@ class Plan:
     movers: int = 2
     visitors: int = 3
     slow: int = 1
+    listeners: int = 2
 
     @property
     def loses(self) -> bool:
@@ -101,7 +102,7 @@ async def _play(plan: Plan, stage: Stage) -> None:
             nursery.start_soon(node.watch)
         urls = [node.url for node in stage.nodes]
         crew = Crew(urls, stage.recorder, plan.seed, nursery)
-        crew.man(plan.workers, plan.movers, plan.visitors, plan.slow)
+        crew.man(plan.workers, plan.movers, plan.visitors, plan.slow, plan.listeners)
         left = plan.seconds
         while left > 0:
             await mischief(stage, chance, faults, min(plan.round, left), plan.gap)
