@@ -6,16 +6,21 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
 from functools import partial
 from typing import Any
+from urllib.parse import urlsplit
 
+import pytest
 import trio
+from attrs import define, field
+from trio.testing import memory_stream_pair
 from trio_websocket import (
     ConnectionClosed,
     WebSocketConnection,
     WebSocketRequest,
     serve_websocket,
+    wrap_server_stream,
 )
 
-WELCOME = {
+WELCOME: Any = {
     "event": "wss.welcome",
     "data": {
         "session": "s1",
@@ -31,10 +36,14 @@ Script = Callable[["Peer"], Awaitable[None]]
 
 
 class Peer:
-    """The server's side of a connection."""
+    """The server's side of a connection. `number` counts them, from 0; `resume` is the data of the
+    client's `wss.resume`, if it sent one.
+    """
 
-    def __init__(self, socket: WebSocketConnection) -> None:
+    def __init__(self, socket: WebSocketConnection, number: int = 0, resume: Any = None) -> None:
         self.socket = socket
+        self.number = number
+        self.resume = resume
 
     async def put(self, **frame: Any) -> None:
         await self.socket.send_message(json.dumps(frame))
@@ -61,25 +70,88 @@ async def echo(peer: Peer) -> None:
         await peer.put(event="ok", re=frame["id"], data=frame.get("data"))
 
 
+@define(eq=False)
+class House:
+    """What runs the script for each connection. With `greet` it says the welcome first; a client
+    that wants to resume may do so if `resumes`, and gets a new session otherwise.
+    """
+
+    script: Script
+    greet: bool = True
+    resumes: bool = True
+    requests: list[WebSocketRequest] = field(factory=list)
+
+    async def receive(self, request: WebSocketRequest) -> None:
+        number = len(self.requests)
+        self.requests.append(request)
+        peer = Peer(await request.accept(), number)
+        with suppress(ConnectionClosed):
+            if self.greet and "resume" in urlsplit(request.path).query.split("&"):
+                peer.resume = (await peer.take())["data"]
+                await peer.put(
+                    **welcome(resumed=self.resumes, session="s1" if self.resumes else "s2")
+                )
+            elif self.greet:
+                await peer.put(**WELCOME)
+            await self.script(peer)
+
+
+def welcome(**data: Any) -> Any:
+    return {"event": "wss.welcome", "data": WELCOME["data"] | data}
+
+
 @asynccontextmanager
 async def server(
-    script: Script, *, greet: bool = True, tls: ssl.SSLContext | None = None
+    script: Script,
+    *,
+    greet: bool = True,
+    resumes: bool = True,
+    tls: ssl.SSLContext | None = None,
 ) -> AsyncIterator[str]:
     """A server that runs the script for every connection; yields its URL."""
-
-    async def handle(request: WebSocketRequest) -> None:
-        socket = await request.accept()
-        peer = Peer(socket)
-        try:
-            if greet:
-                await peer.put(**WELCOME)
-            await script(peer)
-        except ConnectionClosed:
-            pass
-
+    house = House(script, greet, resumes)
     with trio.fail_after(20):
         async with trio.open_nursery() as nursery:
-            serve = partial(serve_websocket, handle, "127.0.0.1", 0, ssl_context=tls)
+            serve = partial(serve_websocket, house.receive, "127.0.0.1", 0, ssl_context=tls)
             served = await nursery.start(serve)
             yield f"wss://localhost:{served.port}" if tls else f"ws://127.0.0.1:{served.port}"
+            nursery.cancel_scope.cancel()
+
+
+@define(eq=False)
+class Street:
+    """Houses that are reached over memory streams, so that a test's clock may jump. Each host's
+    name is its house; nobody lives at a name that is not here.
+    """
+
+    houses: dict[str, House]
+    calls: list[tuple[float, str]] = field(factory=list)
+    """When each connection was tried, and where."""
+    open: list[trio.abc.Stream] = field(factory=list)
+    """The clients' ends."""
+
+    @asynccontextmanager
+    async def live(self, patch: pytest.MonkeyPatch) -> AsyncIterator[None]:
+        """While this lasts, trio's TCP connections lead here."""
+        async with trio.open_nursery() as nursery:
+
+            async def open_tcp_stream(host: str, port: int) -> trio.abc.Stream:
+                self.calls.append((trio.current_time(), host))
+                await trio.lowlevel.checkpoint()
+                if host not in self.houses:
+                    raise OSError("nobody lives there")
+                ours, theirs = memory_stream_pair()
+                self.open.append(ours)
+                nursery.start_soon(self._serve, self.houses[host], theirs)
+                return ours
+
+            patch.setattr(trio, "open_tcp_stream", open_tcp_stream)
+            yield
+            nursery.cancel_scope.cancel()
+
+    async def _serve(self, house: House, stream: trio.abc.Stream) -> None:
+        async with trio.open_nursery() as nursery:
+            request = await wrap_server_stream(nursery, stream)
+            await house.receive(request)
+            await request._connection.aclose()
             nursery.cancel_scope.cancel()

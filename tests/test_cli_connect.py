@@ -3,10 +3,12 @@
 import json
 import os
 import pty
+import re
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Any
 
 import trio
 
@@ -17,7 +19,7 @@ from trio_wss.cli.connect import lines
 SCRIPT = str(Path(sys.executable).parent / "trio-wss")
 
 
-async def pipe(url: str, text: str, *options: str) -> tuple[int, list[dict[str, object]], str]:
+async def pipe(url: str, text: str, *options: str) -> tuple[int, list[Any], str]:
     """`… | trio-wss connect URL`: exit code, what it printed, and what it complained of."""
     with trio.fail_after(DEADLINE):
         done = await trio.run_process(
@@ -36,9 +38,9 @@ async def test_every_line_gets_its_answer() -> None:
         code, printed, err = await pipe(url, 'say {"n":1}\n\nsay\n  say   [2]  ')
     assert (code, err) == (0, "")
     assert printed == [
-        {"event": "ok", "re": 6, "data": {"n": 1}},
-        {"event": "ok", "re": 7},
-        {"event": "ok", "re": 8, "data": [2]},
+        {"event": "ok", "re": 1, "data": {"n": 1}},
+        {"event": "ok", "re": 3},
+        {"event": "ok", "re": 4, "data": [2]},
     ]
 
 
@@ -77,7 +79,7 @@ async def test_broadcasts_are_printed_as_they_come() -> None:
         code, printed, _ = await pipe(url, "say\n")
     assert code == 0
     assert {"event": "said", "topic": "a", "epoch": "x", "offset": 1, "data": "hi"} in printed
-    assert {"event": "wss.ok", "re": 6} in printed
+    assert {"event": "wss.ok", "re": 1} in printed
 
 
 async def test_a_line_that_is_no_json_is_told_and_the_rest_is_sent() -> None:
@@ -85,7 +87,7 @@ async def test_a_line_that_is_no_json_is_told_and_the_rest_is_sent() -> None:
         code, printed, err = await pipe(url, "say {\nsay 2\n")
     assert code == 1
     assert "line 1: what follows say is not JSON" in err
-    assert printed == [{"event": "ok", "re": 6, "data": 2}]
+    assert printed == [{"event": "ok", "re": 2, "data": 2}]
 
 
 async def test_no_answer_in_time() -> None:
@@ -101,15 +103,59 @@ async def test_no_answer_in_time() -> None:
         assert "line 65: " in err
 
 
-async def test_a_lost_connection_is_told_once() -> None:
+async def test_the_end_is_told_once() -> None:
     async def leave(peer: Peer) -> None:
         await peer.take()
-        await peer.socket.aclose(1012, "restart")
+        await peer.socket.aclose(4409, "replaced")
 
     async with server(leave) as url:
         code, printed, err = await pipe(url, "say\n" * 50)
     assert (code, printed) == (1, [])
-    assert err == "the connection was closed with 1012: restart\n"
+    assert err == "the connection was closed with 4409: replaced\n"
+
+
+async def test_answers_are_waited_for_over_lost_connections() -> None:
+    async def restart(peer: Peer) -> None:
+        """Every connection answers a third of what it gets."""
+        while True:
+            for _ in range(3):
+                frame = await peer.take()
+                if peer.number == 3:
+                    await peer.put(event="ok", re=frame["id"], data=frame["data"])
+            if peer.number < 3:
+                await peer.put(event="ok", re=frame["id"], data=frame["data"])
+                await peer.socket.aclose(1012, '{"retry": 0.01, "why": "the node is stopping"}')
+
+    async with server(restart) as url:
+        code, printed, err = await pipe(url, "".join(f"say {n}\n" for n in range(1, 10)))
+    assert (code, err) == (0, "")
+    assert sorted(printed, key=lambda frame: frame["data"]) == [
+        {"event": "ok", "re": n, "data": n} for n in range(1, 10)
+    ]
+
+
+async def test_what_became_of_lines_in_a_session_that_is_over_is_not_known() -> None:
+    async def forget(peer: Peer) -> None:
+        if peer.number == 0:
+            await peer.take()
+            await peer.socket.aclose(1012, '{"retry": 0}')
+        await echo(peer)
+
+    async with server(forget, resumes=False) as url:
+        code, printed, err = await pipe(url, "say 1\n")
+    assert (code, printed) == (1, [])
+    assert err == "line 1: the session is over, and what became of this is not known\n"
+
+
+async def test_the_next_url_takes_over() -> None:
+    async def stop(peer: Peer) -> None:
+        await peer.take()
+        await peer.socket.aclose(1012, '{"retry": 0}')
+
+    async with server(stop) as first, server(echo) as second:
+        code, printed, err = await pipe(first, "say 1\nsay 2\n", second)
+    assert (code, err) == (0, "")
+    assert [frame["data"] for frame in printed] == [1, 2]
 
 
 async def test_no_connection_is_one_sentence_and_exit_code_2(tmp_path: Path) -> None:
@@ -175,8 +221,8 @@ async def test_at_a_terminal_it_speaks_to_people() -> None:
         await peer.until_closed()
 
     async with server(chat) as url, terminal(url) as (process, screen, keyboard):
-        await screen.until("connected to node n1 as session s1")
         await screen.until("Ctrl-D")
+        await screen.until("connected to node n1 as session s1")
         os.write(keyboard, b"say 1\n")
         await screen.until(r'^ok \{"n":1\}\s*$')
         await screen.until(r"^said room:a #3 \[1\]\s*$")
@@ -188,20 +234,40 @@ async def test_at_a_terminal_it_speaks_to_people() -> None:
         assert "Traceback" not in screen.text
 
 
-async def test_a_terminal_learns_of_a_lost_connection_while_it_waits_for_a_line() -> None:
+async def test_a_terminal_learns_of_the_end_while_it_waits_for_a_line() -> None:
     leave = trio.Event()
 
     async def until_told(peer: Peer) -> None:
         await leave.wait()
-        await peer.socket.aclose(1012, "restart")
+        await peer.socket.aclose(4000, "game over")
 
     async with server(until_told) as url, terminal(url) as (process, screen, _):
         await screen.until("Ctrl-D")
         leave.set()
-        await screen.until("closed with 1012: restart")
+        await screen.until("closed with 4000: game over")
         with trio.fail_after(DEADLINE):
             assert await process.wait() == 1
         assert "Fatal" not in screen.text  # a thread left in stdin's lock would end so
+
+
+async def test_a_terminal_sees_a_node_go_and_another_take_over() -> None:
+    async def restart(peer: Peer) -> None:
+        if peer.number == 0:
+            await peer.take()
+            await peer.socket.aclose(1012, '{"retry": 0.2, "why": "the node is stopping"}')
+        await echo(peer)
+
+    async with server(restart) as url, terminal(url) as (process, screen, keyboard):
+        await screen.until("connected to node n1 as session s1")
+        os.write(keyboard, b"say 1\n")
+        dim, plain = re.escape("\x1b[2m"), re.escape("\x1b[0m")
+        lost = r"no connection \(1012: the node is stopping\); next try in 0\.2 s"
+        await screen.until(f"^{dim}{lost}{plain}")
+        await screen.until(f"^{dim}connected to node n1 as session s1, resumed{plain}")
+        await screen.until(r"^ok 1\s*$")
+        os.write(keyboard, b"\x04")
+        with trio.fail_after(DEADLINE):
+            assert await process.wait() == 0
 
 
 async def test_ctrl_c_at_a_terminal() -> None:

@@ -2,8 +2,8 @@
 
 import pytest
 
-from trio_wss.cli.show import as_json, as_text
-from trio_wss.client import Answer, Event, EventError
+from trio_wss.cli.show import as_json, as_sentence, as_text
+from trio_wss.client import Answer, Connected, Disconnected, Event, EventError, State
 
 
 @pytest.mark.parametrize(
@@ -43,3 +43,19 @@ def test_one_line_each(
 ) -> None:
     assert as_json(shown, number) == json
     assert as_text(shown) == text
+
+
+@pytest.mark.parametrize(
+    ("state", "sentence"),
+    [
+        (Connected(False, "s", "n"), "connected to node n as session s"),
+        (Connected(True, "s", "n"), "connected to node n as session s, resumed"),
+        (
+            Disconnected(1012, "the node is stopping", 0.25),
+            "no connection (1012: the node is stopping); next try in 0.2 s",
+        ),
+        (Disconnected(1006, "", None), "no connection (1006)"),
+    ],
+)
+def test_how_the_connection_is(state: State, sentence: str) -> None:
+    assert as_sentence(state) == sentence

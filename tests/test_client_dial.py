@@ -1,15 +1,24 @@
 """trio_wss/client/dial.py: what opens a connection, what stops it, and what is left: nothing."""
 
 from functools import partial
+from itertools import count
 from pathlib import Path
 
 import pytest
 import trio
+from trio.testing import MockClock
 from trio_websocket import WebSocketRequest, serve_websocket
 
-from tests.peer import Peer, echo, nothing, server
+from tests.peer import House, Peer, Street, echo, nothing, server
 from tests.tls import client_side, make_certificate, server_side
 from trio_wss.client import ConnectError, connect
+
+
+async def until_resumed(peer: Peer) -> None:
+    """The first connection is lost at once, and the one after that too, but later."""
+    if peer.number:
+        await trio.sleep(5)
+    await peer.socket.aclose(1012)
 
 
 async def test_an_error_in_the_body_comes_out_as_it_is() -> None:
@@ -67,10 +76,73 @@ async def test_nobody_there() -> None:
                 raise AssertionError
 
 
-async def test_a_url_that_is_none() -> None:
-    with pytest.raises(ConnectError, match="must be a URL"):
-        async with connect("http://here"):
-            raise AssertionError
+@pytest.mark.parametrize(
+    "url", ["http://me:sesame@here", "here", "ws://", "ws://here:port", "ws://[::1", "ws://here:0"]
+)
+async def test_a_url_that_is_none(url: str) -> None:
+    for urls in ([url], ["ws://127.0.0.1:1", url]):
+        with pytest.raises(ConnectError, match="must be a URL") as caught:
+            async with connect(*urls):
+                raise AssertionError
+        assert "sesame" not in str(caught.value)
+
+
+async def test_what_goes_along_is_made_anew_for_each_handshake(
+    autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    numbers = count()
+
+    def headers() -> dict[str, str]:
+        return {"Authorization": f"Bearer {next(numbers)}"}
+
+    async def query() -> dict[str, str]:
+        await trio.sleep(1)
+        return {"key": f"{next(numbers)} &"}
+
+    house = House(until_resumed)
+    async with (
+        Street({"a": house}).live(monkeypatch),
+        connect("ws://a/path?room=tea", headers=headers, query=query) as client,
+    ):
+        while not client.welcome.resumed:
+            await client.receive()
+    sent = [dict(request.headers)[b"authorization"] for request in house.requests]
+    assert sent == [b"Bearer 0", b"Bearer 2"]
+    paths = [request.path for request in house.requests]
+    assert paths == ["/path?room=tea&key=1+%26", "/path?room=tea&key=3+%26&resume"]
+
+
+async def test_what_makes_them_is_given_its_time(
+    autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def never() -> dict[str, str]:
+        await trio.sleep_forever()
+        raise AssertionError
+
+    async with Street({"a": House(nothing)}).live(monkeypatch):
+        with pytest.raises(ConnectError, match="did not answer within 10 s"):
+            async with connect("ws://a", headers=never):
+                raise AssertionError
+
+
+async def test_what_it_raises_is_the_callers_and_a_connect_error_is_tried_again(
+    autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    left: list[BaseException | None] = [None, ConnectError("no token"), None]
+
+    def query() -> dict[str, str]:
+        error = left.pop(0) if left else KeyError("mine")
+        if error is not None:
+            raise error
+        return {}
+
+    async with Street({"a": House(until_resumed)}).live(monkeypatch):
+        with pytest.raises(KeyError, match="mine"):  # noqa: PT012 - at the last reconnect
+            async with connect("ws://a", query=query) as client:
+                while not client.welcome.resumed:
+                    await client.receive()
+                await trio.sleep_forever()
+    assert not left
 
 
 async def test_a_server_that_never_answers() -> None:

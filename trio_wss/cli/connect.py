@@ -6,7 +6,7 @@ object per line. The exit code says whether an answer was an error, or there was
 
 import os
 import sys
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from functools import partial
 from typing import Final
 
@@ -16,14 +16,16 @@ import trio
 from attrs import define, field
 
 from trio_wss.cli.faults import leaves
-from trio_wss.cli.show import as_json, as_text
+from trio_wss.cli.show import as_json, as_sentence, as_text
 from trio_wss.client import (
     Answer,
     Client,
     ConnectError,
     ConnectionLost,
+    Disconnected,
     Event,
     EventError,
+    OutcomeUnknown,
     Pending,
 )
 from trio_wss.client import connect as dial
@@ -34,7 +36,7 @@ _NO_CONNECTION: Final = 2
 
 
 @click.command()
-@click.argument("url")
+@click.argument("urls", nargs=-1, required=True, metavar="URL...")
 @click.option("--origin", metavar="URL", help="The Origin header to send.")
 @click.option(
     "--timeout",
@@ -43,25 +45,23 @@ _NO_CONNECTION: Final = 2
     show_default=True,
     help="Seconds to wait for the connection, and for each answer.",
 )
-def connect(url: str, origin: str | None, timeout: float) -> int:
+def connect(urls: tuple[str, ...], origin: str | None, timeout: float) -> int:
     """Connect to a node and type EVENT JSON, as in: say {"room":"lobby","text":"hi"}
+
+    When the connection is lost, go on with the session at the next URL, or at the same.
 
     In a pipe: one line in for each event, one JSON object out for each answer and broadcast; `re`
     is the number of the line. Exit code 1: an answer was an error, 2: no connection.
     """
     headers = {} if origin is None else {"Origin": origin}
-    return trio.run(partial(converse, url, headers, timeout))
+    return trio.run(partial(converse, urls, headers, timeout))
 
 
-async def converse(url: str, headers: Mapping[str, str], patience: float) -> int:
+async def converse(urls: Sequence[str], headers: Mapping[str, str], patience: float) -> int:
     """Talk until stdin ends; returns the exit code."""
     code = 0
     try:
-        async with dial(url, headers=headers, timeout=patience, reconnect=False) as client:
-            if os.isatty(_STDIN):
-                welcome = client.welcome
-                _note(f"connected to node {welcome.node} as session {welcome.session}")
-                _note("type EVENT JSON, and Ctrl-D to leave")
+        async with dial(*urls, headers=headers, timeout=patience) as client:
             code = await _Conversation(client, patience).run()
     except* ConnectError as failed:
         _note(str(failed.exceptions[0]))
@@ -77,10 +77,13 @@ class _Conversation:
     client: Client
     patience: float
     human: bool = field(factory=sys.stdout.isatty)
+    watched: bool = field(factory=sys.stderr.isatty)  # somebody wants to know how it stands
     code: int = 0
 
     async def run(self) -> int:
         """Send what comes on stdin until it ends and all is answered; returns the exit code."""
+        if os.isatty(_STDIN):
+            _note("type EVENT JSON, and Ctrl-D to leave")
         async with trio.open_nursery() as nursery:
             nursery.start_soon(self._listen)
             async with trio.open_nursery() as answers:
@@ -109,17 +112,24 @@ class _Conversation:
     async def _await(self, number: int, pending: Pending) -> None:
         try:
             with trio.fail_after(self.patience):
-                self._print(await pending.answer(), pending.number)
+                self._print(await pending.answer(), number)
         except EventError as error:
             self.code = _ERROR_ANSWER
-            self._print(error, pending.number)
+            self._print(error, number)
+        except OutcomeUnknown:
+            if isinstance(self.client.state, Disconnected) and self.client.state.wait is None:
+                raise  # this is the end, which is told once
+            self._fail(f"line {number}: the session is over, and what became of this is not known")
         except trio.TooSlowError:
             self._fail(f"line {number}: no answer within {self.patience:g} s")
 
     async def _listen(self) -> None:
+        """Print what comes. At a terminal, how the connection is too, in dim lines."""
         async for event in self.client.events():
             if isinstance(event, Event):
                 self._print(event)
+            elif self.watched:
+                _note(click.style(as_sentence(event), dim=True))
 
     def _print(self, shown: Answer | EventError | Event, number: int | None = None) -> None:
         print(as_text(shown) if self.human else as_json(shown, number), flush=True)

@@ -4,7 +4,7 @@ from typing import Any
 
 import orjson
 
-from trio_wss.client import Answer, Event, EventError
+from trio_wss.client import Answer, Connected, Disconnected, Event, EventError, State
 
 
 def as_json(shown: Answer | EventError | Event, number: int | None = None) -> str:
@@ -37,3 +37,15 @@ def as_text(shown: Answer | EventError | Event) -> str:
     if shown.data is not None:
         words.append(orjson.dumps(shown.data).decode())
     return " ".join(words)
+
+
+def as_sentence(state: State) -> str:
+    """How the connection is: `connected to node f98a as session YJL6, resumed`."""
+    match state:
+        case Connected():
+            resumed = ", resumed" if state.resumed else ""
+            return f"connected to node {state.node} as session {state.session}{resumed}"
+        case Disconnected():
+            why = f": {state.reason}" if state.reason else ""
+            wait = "" if state.wait is None else f"; next try in {state.wait:.1f} s"
+            return f"no connection ({state.code}{why}){wait}"

@@ -129,9 +129,10 @@ def parse_url(url: str) -> SplitResult:
         parts = urlsplit(url)
         if parts.scheme in ("ws", "wss") and parts.hostname and parts.port != 0:
             return parts
-    except ValueError as error:
-        raise ConnectError(f"cannot connect to {url}: {error}") from None
-    raise ConnectError(f'{url} must be a URL such as "ws://127.0.0.1:8000"')
+    except ValueError:  # a port that is no number, an unclosed bracket
+        pass
+    told = url.partition("?")[0].rpartition("@")[2]  # see `shown`
+    raise ConnectError(f'{told} must be a URL such as "ws://127.0.0.1:8000"')
 
 
 def shown(url: SplitResult) -> str:

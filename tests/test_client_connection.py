@@ -1,0 +1,129 @@
+"""trio_wss/client/connection.py: how a server that is gone is found, and what may take its time."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+import pytest
+import trio
+import trio.testing
+from trio.testing import MockClock
+
+from tests.peer import House, Peer, Script, Street, echo, nothing
+from trio_wss.client import Client, Connected, Disconnected, Event, connect
+from trio_wss.client.connection import CLOSE_TIMEOUT
+
+
+@asynccontextmanager
+async def one_house(
+    patch: pytest.MonkeyPatch, script: Script, **options: Any
+) -> AsyncIterator[Client]:
+    async with Street({"a": House(script)}).live(patch), connect("ws://a", **options) as client:
+        yield client
+
+
+async def hang(peer: Peer) -> None:
+    """Be there, and take nothing more: what is seen of a machine whose cable was cut."""
+    await peer.take()
+    await trio.sleep_forever()
+
+
+async def test_a_server_that_answers_pings_is_left_alone(
+    autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with one_house(monkeypatch, nothing, ping_interval=5, ping_timeout=2) as client:
+        await trio.sleep(1000)
+        assert isinstance(client.state, Connected)
+        await client.receive()
+        with trio.move_on_after(0) as scope:
+            await client.receive()
+        assert scope.cancelled_caught  # nothing else has happened
+
+
+async def test_a_server_that_answers_no_ping_is_left(
+    autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """trio-websocket's reader stands still while its one message is not taken."""
+
+    async def script(peer: Peer) -> None:
+        await (hang(peer) if peer.number == 0 else echo(peer))
+
+    async with one_house(monkeypatch, script, ping_interval=5, ping_timeout=2) as client:
+        pending = [await client.submit("say", n) for n in range(4)]
+        await client.receive()
+        state = await client.receive()
+        assert isinstance(state, Disconnected)
+        assert (state.code, state.reason) == (1006, "the server answers no ping")
+        assert trio.current_time() == 7
+        assert [(await one.answer()).data for one in pending] == [0, 1, 2, 3]
+        assert isinstance(client.state, Connected)
+
+
+async def test_a_server_that_is_heard_may_answer_pings_late(
+    autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What it sends may stand before its pong, on a slow line."""
+
+    async def script(peer: Peer) -> None:
+        await peer.take()
+        for _ in range(100):
+            await peer.put(event="tick")
+            await trio.sleep(1)
+        await hang(peer)
+
+    async with one_house(monkeypatch, script, ping_interval=5, ping_timeout=2) as client:
+        for _ in range(4):
+            await client.post("say")
+        ticks = [await client.receive() for _ in range(101)]
+        assert ticks[1:] == [Event("tick")] * 100
+        state = await client.receive()
+        assert isinstance(state, Disconnected)
+        assert 100 < trio.current_time() < 106
+
+
+async def test_closing_where_nobody_answers_has_a_deadline(
+    autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with one_house(monkeypatch, hang) as client:
+        for _ in range(4):
+            await client.post("say")
+        await trio.testing.wait_all_tasks_blocked()
+        began = trio.current_time()
+        await client.close()
+        assert trio.current_time() - began == CLOSE_TIMEOUT
+        assert client.state == Disconnected(1000, "", None)
+
+
+async def test_a_server_whose_close_meets_ours(
+    autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def script(peer: Peer) -> None:
+        await peer.take()
+        await peer.socket.aclose(1012)
+
+    for _ in range(50):
+        async with one_house(monkeypatch, script) as client:
+            await client.post("say")
+    assert trio.current_time() == 0
+
+
+async def test_a_ping_that_comes_behind_our_close(
+    autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """trio-websocket fails to answer it; the connection is at its end anyway."""
+    closing = trio.Event()
+
+    async def script(peer: Peer) -> None:
+        await peer.take()
+        await closing.wait()
+        await peer.socket._stream.send_all(b"\x89\x00" * 3)
+        await peer.until_closed()
+
+    async with one_house(monkeypatch, script) as client, trio.open_nursery() as nursery:
+        for _ in range(4):
+            await client.post("say")
+        await trio.testing.wait_all_tasks_blocked()
+        nursery.start_soon(client.close)
+        await trio.testing.wait_all_tasks_blocked()
+        closing.set()
+    assert client.state == Disconnected(1000, "", None)

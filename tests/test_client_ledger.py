@@ -1,0 +1,262 @@
+"""trio_wss/client/ledger.py: ids, order, bounds, and what becomes of what has no answer."""
+
+import json
+from typing import Any
+
+import pytest
+import trio
+from trio.testing import wait_all_tasks_blocked
+
+from trio_wss.client import Answer, ConnectionLost, EventError, OutcomeUnknown, Pending
+from trio_wss.client.frames import BadFrame
+from trio_wss.client.ledger import MAX_QUEUED, MAX_UNANSWERED, Ledger
+
+LOSS = ConnectionLost(1006, "cut")
+UNAVAILABLE = EventError("unavailable", "the outcome is not known")
+
+
+async def add(ledger: Ledger, *data: Any, again: bool = False) -> list[Pending]:
+    return [await ledger.add("say", one, again=again) for one in data]
+
+
+async def written(ledger: Ledger, count: int) -> list[tuple[int | None, Any]]:
+    """Write so many frames: the id and the data of each."""
+    found = [json.loads(await ledger.next_frame()) for _ in range(count)]
+    return [(frame.get("id"), frame.get("data")) for frame in found]
+
+
+async def nothing_to_write(ledger: Ledger) -> bool:
+    with trio.move_on_after(0) as scope:
+        await ledger.next_frame()
+    return scope.cancelled_caught
+
+
+async def test_ids_grow_and_frames_go_out_in_order() -> None:
+    ledger = Ledger(5)
+    await add(ledger, "a", "b")
+    await ledger.post('{"event":"post","data":"c"}')
+    await add(ledger, "d")
+    assert await written(ledger, 4) == [(6, "a"), (7, "b"), (None, "c"), (8, "d")]
+    assert len(ledger) == 3
+
+
+async def test_data_is_taken_as_it_is_when_it_is_given() -> None:
+    ledger = Ledger(0)
+    data = [1]
+    await ledger.add("say", data, again=False)
+    data.append(2)
+    assert await written(ledger, 1) == [(1, [1])]
+
+
+async def test_data_that_is_no_json_takes_no_id() -> None:
+    ledger = Ledger(0)
+    with pytest.raises(TypeError):
+        await ledger.add("say", object(), again=False)
+    await add(ledger, "a")
+    assert await written(ledger, 1) == [(1, "a")]
+
+
+async def test_the_newest_id_stays_near_the_oldest_unanswered_one() -> None:
+    """However few are unanswered: the server keeps answers by id modulo 64."""
+    ledger = Ledger(0)
+    await add(ledger, *range(MAX_UNANSWERED))
+    await written(ledger, MAX_UNANSWERED)
+    for number in range(2, MAX_UNANSWERED + 1):
+        ledger.answered(number, Answer("ok"), retry=True)
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(add, ledger, "late")
+        await wait_all_tasks_blocked()
+        assert await nothing_to_write(ledger)
+        ledger.answered(1, Answer("ok"), retry=True)
+        assert await written(ledger, 1) == [(MAX_UNANSWERED + 1, "late")]
+
+
+async def test_who_waits_for_room_goes_in_order(autojump_clock: trio.abc.Clock) -> None:
+    ledger = Ledger(0)
+    await add(ledger, *range(MAX_UNANSWERED))
+    await written(ledger, MAX_UNANSWERED)
+    async with trio.open_nursery() as nursery:
+        for late in "abc":
+            nursery.start_soon(add, ledger, late)
+            await wait_all_tasks_blocked()
+        with trio.move_on_after(1):  # and one that gives up leaves no trace
+            await ledger.add("say", "never", again=False)
+        for number in (1, 2, 3):
+            ledger.answered(number, Answer("ok"), retry=True)
+        found = await written(ledger, 3)
+    assert [data for _, data in found] == ["a", "b", "c"]
+    assert await nothing_to_write(ledger)
+
+
+async def test_what_has_no_id_is_bounded_too() -> None:
+    ledger = Ledger(0)
+    for _ in range(MAX_QUEUED):
+        await ledger.post("{}")
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(ledger.post, '{"data":"late"}')
+        nursery.start_soon(ledger.post, '{"data":"late"}')
+        await wait_all_tasks_blocked()
+        await written(ledger, MAX_QUEUED)
+        assert await written(ledger, 2) == [(None, "late")] * 2
+
+
+async def test_an_answer_settles_its_event_once() -> None:
+    ledger = Ledger(0)
+    [one, two] = await add(ledger, "a", "b")
+    await written(ledger, 2)
+    assert ledger.answered(2, Answer("ok", 2), retry=True) is None
+    assert ledger.answered(1, EventError("no", "Not now."), retry=True) is None
+    assert await two.answer() == Answer("ok", 2)
+    with pytest.raises(EventError, match="Not now"):
+        await one.answer()
+    for number in (1, 2, 3):
+        with pytest.raises(BadFrame, match="waits for none"):
+            ledger.answered(number, Answer("ok"), retry=True)
+
+
+async def test_an_event_that_was_not_sent_has_no_answer() -> None:
+    ledger = Ledger(0)
+    await add(ledger, "a")
+    with pytest.raises(BadFrame):
+        ledger.answered(1, Answer("ok"), retry=True)
+
+
+async def test_unavailable_rests_and_goes_out_again_with_its_id() -> None:
+    ledger = Ledger(0)
+    [one] = await add(ledger, "a")
+    for tries in (1, 2):
+        assert await written(ledger, 1) == [(1, "a")]
+        assert ledger.answered(1, UNAVAILABLE, retry=True) is one
+        assert one.tries == tries
+        assert await nothing_to_write(ledger)
+        ledger.send_again(one)
+    assert await written(ledger, 1) == [(1, "a")]
+    ledger.answered(1, Answer("ok"), retry=True)
+    assert await one.answer() == Answer("ok")
+    ledger.send_again(one)  # too late
+    assert await nothing_to_write(ledger)
+
+
+async def test_unavailable_is_an_answer_where_nothing_is_tried_again() -> None:
+    ledger = Ledger(0)
+    [one] = await add(ledger, "a")
+    await written(ledger, 1)
+    assert ledger.answered(1, UNAVAILABLE, retry=False) is None
+    with pytest.raises(EventError, match="unavailable"):
+        await one.answer()
+
+
+async def test_an_event_that_nobody_wants_and_that_was_not_sent_is_not_sent() -> None:
+    ledger = Ledger(0)
+    one, _ = await add(ledger, "a", "b")
+    ledger.forget(one)
+    ledger.forget(one)
+    assert await written(ledger, 1) == [(2, "b")]
+    assert len(ledger) == 1
+
+
+async def test_an_event_that_nobody_wants_and_that_is_out_may_still_be_answered() -> None:
+    ledger = Ledger(0)
+    one, two, three = await add(ledger, "a", "b", "c")
+    await written(ledger, 3)
+    for pending in (one, two, three):
+        ledger.forget(pending)
+    ledger.answered(1, Answer("ok"), retry=True)
+    assert ledger.answered(2, UNAVAILABLE, retry=True) is None  # not sent again
+    assert len(ledger) == 1
+    ledger.connection_over()
+    assert len(ledger) == 0
+    ledger.resume(0)
+    assert await nothing_to_write(ledger)
+
+
+async def test_an_event_that_nobody_wants_any_more_while_it_rests_is_not_sent_again() -> None:
+    ledger = Ledger(0)
+    [one] = await add(ledger, "a")
+    await written(ledger, 1)
+    ledger.answered(1, UNAVAILABLE, retry=True)
+    ledger.forget(one)
+    ledger.send_again(one)
+    assert await nothing_to_write(ledger)
+    assert len(ledger) == 0
+
+
+async def test_a_resumed_session_gets_again_what_was_sent_and_then_the_rest() -> None:
+    ledger = Ledger(0)
+    await add(ledger, *"abcd")
+    await ledger.post('{"data":"lost"}')
+    await written(ledger, 5)
+    ledger.answered(1, Answer("ok"), retry=True)
+    ledger.answered(2, UNAVAILABLE, retry=True)  # it rests
+    ledger.answered(3, UNAVAILABLE, retry=True)
+    ledger.send_again((await add(ledger, "e"))[0])  # which does nothing: it is new
+    await ledger.post('{"data":"f"}')
+    ledger.connection_over()
+    ledger.resume(4)
+    again = [(2, "b"), (3, "c"), (4, "d")]
+    assert await written(ledger, 5) == [*again, (5, "e"), (None, "f")]
+    ledger.connection_over()
+    ledger.resume(5)
+    assert await written(ledger, 4) == [*again, (5, "e")]
+    assert await nothing_to_write(ledger)
+
+
+async def test_new_ids_are_above_all_that_the_session_has_used() -> None:
+    ledger = Ledger(0)
+    ledger.resume(9)  # by another client
+    await add(ledger, "a")
+    assert await written(ledger, 1) == [(10, "a")]
+    ledger.resume(3)  # the last answer that was recorded
+    await add(ledger, "b")
+    assert await written(ledger, 2) == [(10, "a"), (11, "b")]
+
+
+async def test_a_new_session_knows_nothing_of_what_was_sent() -> None:
+    ledger = Ledger(7)
+    [sent] = await add(ledger, "sent")
+    [again] = await add(ledger, "again", again=True)
+    await written(ledger, 2)
+    [unsent] = await add(ledger, "unsent")
+    await ledger.post('{"data":"post"}')
+    ledger.connection_over()
+    ledger.renew(0, LOSS)
+    with pytest.raises(OutcomeUnknown) as caught:
+        await sent.answer()
+    assert (caught.value.code, caught.value.reason) == (1006, "cut")
+    assert await written(ledger, 3) == [(1, "again"), (2, "unsent"), (None, "post")]
+    assert (again.number, unsent.number) == (1, 2)
+    ledger.answered(2, Answer("ok"), retry=True)
+    assert await unsent.answer() == Answer("ok")
+    await add(ledger, "next")
+    assert await written(ledger, 1) == [(3, "next")]
+
+
+async def test_the_end_tells_what_was_sent_from_what_was_not() -> None:
+    ledger = Ledger(0)
+    [sent] = await add(ledger, "sent")
+    await written(ledger, 1)
+    [unsent] = await add(ledger, "unsent")
+    ledger.end(LOSS)
+    for pending, kind in ((sent, OutcomeUnknown), (unsent, ConnectionLost)):
+        with pytest.raises(ConnectionLost, match="1006: cut") as caught:
+            await pending.answer()
+        assert type(caught.value) is kind
+    with pytest.raises(ConnectionLost, match="cut"):
+        await ledger.add("say", 1, again=False)
+    with pytest.raises(ConnectionLost, match="cut"):
+        await ledger.post("{}")
+
+
+async def test_the_end_wakes_who_waits_for_room() -> None:
+    ledger = Ledger(0)
+    await add(ledger, *range(MAX_UNANSWERED))
+
+    async def one_more() -> None:
+        with pytest.raises(ConnectionLost):
+            await ledger.add("say", 1, again=False)
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(one_more)
+        nursery.start_soon(one_more)
+        await wait_all_tasks_blocked()
+        ledger.end(LOSS)
