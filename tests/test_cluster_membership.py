@@ -35,11 +35,10 @@ from trio_wss import (
     Store,
 )
 from trio_wss import Member as Present
-from trio_wss.node import janitor
 from trio_wss.settings import Settings
 from trio_wss.testing import cluster
 
-SETTINGS = Settings(drain=1.0, max_topics=3, grace=0.1)
+SETTINGS = Settings(drain=1.0, max_topics=3, grace=0.1, janitor_round=0.1)
 app = App(history=1000)
 
 
@@ -397,11 +396,8 @@ async def test_a_volatile_broadcast_has_no_place_in_the_history(redis_url: str) 
 # --- coming and going
 
 
-async def test_on_disconnect_runs_once_and_is_seen_on_other_nodes(
-    redis_url: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_on_disconnect_runs_once_and_is_seen_on_other_nodes(redis_url: str) -> None:
     """At once for those who say Close, after the grace for those who vanish."""
-    monkeypatch.setattr(janitor, "ROUND", 0.1)
     with trio.fail_after(30):
         async with (
             cluster(app, 3, redis=redis_url, settings=SETTINGS) as nodes,

@@ -13,13 +13,12 @@ from trio_wss.settings import Settings
 from trio_wss.testing import cluster
 
 app = App()
-SETTINGS = Settings(drain=1.0, namespace="roll-call")
+SETTINGS = Settings(drain=1.0, namespace="roll-call", janitor_round=0.05)
 PREFIX = "{roll-call}:"
 
 
 @pytest.fixture(autouse=True)
-def short_rounds(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(janitor, "ROUND", 0.05)
+def frequent_calls(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(janitor, "ROLL_CALL", 1)
 
 

@@ -145,6 +145,12 @@ class Settings:
     grace: float = field(default=30.0, validator=_between(0, 86_400))
     """How long a session outlives its connection."""
 
+    lease: float = field(default=15.0, validator=_between(0.03, 3600))
+    """How long a node counts as alive after a sign of life; it gives three in that time."""
+
+    janitor_round: float = field(default=2.0, validator=_between(0.01, 3600))
+    """How often, on average, a node looks for sessions whose grace is over."""
+
     drain: float = field(default=10.0, validator=_between(0.01, 3600))
     """How long a node that was told to stop may take to finish what is in flight."""
 

@@ -43,14 +43,6 @@ async def run(settings: Settings) -> int:
 
 
 if __name__ == "__main__":
-    import trio_wss.node.supervisor as sup
-
-    sup.LEASE, sup.BEAT = 2.0, 0.5
-    import trio_wss.node.janitor as jan
-
-    jan.ROUND = 0.3
-    import trio_wss.store.sessions as ses
-
-    ses.AGAIN = 3.0
     configure("json")
-    sys.exit(trio.run(run, Settings(**orjson.loads(sys.argv[1]))))
+    shorter = {"lease": 2.0, "janitor_round": 0.3}
+    sys.exit(trio.run(run, Settings(**shorter | orjson.loads(sys.argv[1]))))

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 log = structlog.get_logger(__name__)
 
-ROUND: Final = 2.0  # seconds from round to round, on average
+AGAIN: Final = 2 / 3  # of a lease: then a due session is due again, if its janitor died
 MOST: Final = 100  # sessions ended at once
 ROLL_CALL: Final = 15  # rounds from roll call to roll call
 
@@ -28,7 +28,7 @@ async def run(node: Node) -> None:
     doubtful: frozenset[str] = frozenset()
     master, rounds, calls = node.link.replid, 0, 0
     while True:
-        await trio.sleep(random.uniform(ROUND / 2, ROUND * 1.5))
+        await trio.sleep(random.uniform(0.5, 1.5) * node.settings.janitor_round)
         if not node.link.up:
             continue
         rounds += 1
@@ -72,7 +72,8 @@ async def _call_the_roll(node: Node, before: frozenset[str]) -> frozenset[str]:
 
 async def _end_due(node: Node) -> int:
     """End the sessions that are due. Returns how many there were."""
-    due = await node.sessions.due(node.settings.grace, MOST)
+    settings = node.settings
+    due = await node.sessions.due(settings.grace, MOST, settings.lease * AGAIN)
     async with trio.open_nursery() as nursery:
         for stored in due:
             nursery.start_soon(end_session, node, stored)

@@ -25,8 +25,7 @@ log = structlog.get_logger(__name__)
 
 FIRST_LINK: Final = 5.0  # seconds to wait for Redis before listening without it
 BACK_OFF: Final = (0.05, 2.0)  # seconds between two tries of the link: the first, and the most
-LEASE: Final = 15.0  # seconds a node's record holds without a beat
-BEAT: Final = 5.0
+BEATS: Final = 3  # signs of life in the time of a lease
 BATCH: Final = 100  # clients told to go at once
 RETURNS: Final = 500.0  # clients a second that may come back to the other nodes
 
@@ -130,20 +129,22 @@ async def _keep_link(node: Node) -> None:
 
 async def _keep_registered(node: Node, registered: trio.Event) -> None:
     """Hold the node's lease. Its record gone means that its sessions are gone too."""
+    lease = node.settings.lease
+    beat = lease / BEATS
     while True:
         try:
-            there = await node.sessions.beat(LEASE, new=not node.registered)
+            there = await node.sessions.beat(lease, new=not node.registered)
         except Unavailable:
             there = node.registered  # Redis did not say
         if node.registered and not there:
             log.warning("the node's record is gone from Redis")
             node.registered = False
-            await send_away(node, BEAT, "the node lost its sessions")
+            await send_away(node, beat, "the node lost its sessions")
             continue
         node.registered = there
         if there:
             registered.set()
-        await trio.sleep(BEAT if there else BEAT / 10)
+        await trio.sleep(beat if there else beat / 10)
 
 
 async def _leave_a_dead_redis(node: Node) -> None:
@@ -156,4 +157,4 @@ async def _leave_a_dead_redis(node: Node) -> None:
         elif away_since is None:
             away_since = trio.current_time()
         elif trio.current_time() - away_since >= node.settings.redis_away:
-            await send_away(node, BEAT, "Redis is away")
+            await send_away(node, node.settings.lease / BEATS, "Redis is away")

@@ -8,7 +8,7 @@ import hashlib
 import hmac
 import secrets
 from collections.abc import Mapping, Sequence
-from typing import Any, Final
+from typing import Any
 
 from attrs import frozen
 
@@ -20,8 +20,6 @@ from trio_wss.store.link import Link
 from trio_wss.store.outcome import Cursor
 from trio_wss.store.resp import pack
 from trio_wss.store.scripts import ask, command
-
-AGAIN: Final = 10.0  # seconds after which a due session is due again, if its janitor died
 
 
 @frozen
@@ -126,11 +124,14 @@ class Sessions:
         found = await ask(self._link, pack("SMEMBERS", self._keys.sessions_of(self._node)))
         return frozenset(session.decode() for session in found)
 
-    async def due(self, grace: float, most: int) -> Sequence[StoredSession]:
-        """Sessions to end now; those of a node whose lease is over get `grace` seconds first."""
+    async def due(self, grace: float, most: int, again: float) -> Sequence[StoredSession]:
+        """Sessions to end now; those of a node whose lease is over get `grace` seconds first.
+
+        They are due again after `again` seconds, if who asks does not end them.
+        """
         prefix = self._keys.prefix
         arguments = [
-            str(most), _milliseconds(grace), _milliseconds(AGAIN),
+            str(most), _milliseconds(grace), _milliseconds(again),
             f"{prefix}s:", f"{prefix}o:", f"{prefix}n:",
         ]  # fmt: skip
         flat = await ask(self._link, command("due", [self._keys.due, self._keys.nodes], arguments))
