@@ -50,7 +50,7 @@ class Topic:
         self._epoch = ""
         self._offset = -1  # nothing of it has been seen yet
         self._next = b"\0"  # how the text begins that follows: the usual push is told by it alone
-        self._recent: deque[tuple[Cursor, bytes]] = deque(maxlen=RECENT)  # each behind its cursor
+        self._recent: deque[tuple[Cursor, bytes]] | None = None  # each behind its cursor
         self.members: Final[dict[Outbox, Member]] = {}
         self.holds = 0  # joins in flight and members catching up: reasons to stay subscribed
         self.live = True  # False: pushes are dropped until the stream has filled the gap
@@ -101,7 +101,7 @@ class Topic:
         if cursor == self.cursor:
             return []
         frames = []
-        for before, frame in reversed(self._recent):
+        for before, frame in reversed(self._recent or ()):
             frames.append(frame)
             if before == cursor:
                 return frames[::-1]
@@ -109,13 +109,15 @@ class Topic:
 
     def forget(self) -> None:
         """Nobody joins any more, or what follows is not what came before."""
-        self._recent.clear()
+        self._recent = None  # there is a topic for every session: an empty deque is not small
 
     def _remember(self, before: Cursor, frame: bytes) -> None:
         if len(frame) > LARGE:
-            self._recent.clear()
-        else:
-            self._recent.append((before, frame))
+            self._recent = None
+            return
+        if self._recent is None:
+            self._recent = deque(maxlen=RECENT)
+        self._recent.append((before, frame))
 
     def break_off(self, cursor: Cursor) -> None:
         """The history is broken: tell every member where the topic goes on."""
