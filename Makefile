@@ -10,6 +10,9 @@ version = $(firstword $(subst =, ,$(1)))
 OLDEST := .cache/venv-$(call version,$(firstword $(PYTHONS)))
 NEWEST := .cache/venv-$(call version,$(lastword $(PYTHONS)))
 
+# TypeScript, for the types of the browser's client; without npm that test is skipped.
+TSC := $(if $(shell command -v npm),.cache/npm/node_modules/.bin/tsc)
+
 # Coverage's data goes where nothing is looked for.
 export COVERAGE_FILE := $(CURDIR)/.cache/coverage
 
@@ -24,7 +27,7 @@ run: $(OLDEST)/.run ## Start a node, with an embedded Valkey and the demo; ARGS=
 
 test: gate suite ## Run the gate on the oldest Python here, and the tests on the newest.
 
-gate: $(OLDEST)/.test
+gate: $(OLDEST)/.test $(TSC)
 	$(OLDEST)/bin/ruff format --check .
 	$(OLDEST)/bin/ruff check .
 	$(OLDEST)/bin/mypy
@@ -56,3 +59,6 @@ clean: ## Remove everything that was made.
 .cache/venv-%/.test: .cache/venv-%/.run
 	.cache/venv-$*/bin/python -m pip install --quiet --group test
 	@touch $@
+
+.cache/npm/node_modules/.bin/tsc:
+	npm install --silent --no-audit --no-fund --prefix .cache/npm typescript@5.9
