@@ -162,7 +162,7 @@ async def _harm(
     chance: random.Random,
     kind: Kind,
     name: str,
-    begin: Callable[[Proxy], Awaitable[None] | None],
+    begin: Callable[[Proxy], None],
     seconds: float,
 ) -> None:
     """Do one thing to some ways at once, for some time."""
@@ -170,9 +170,7 @@ async def _harm(
     async def harm(node: NodeProcess, way: Proxy) -> None:
         async with way.busy:
             with stage.fault(name, node.name):
-                begun = begin(way)
-                if begun is not None:
-                    await begun
+                begin(way)
                 await trio.sleep(seconds)
                 way.heal()
 

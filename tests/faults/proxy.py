@@ -7,7 +7,7 @@ over, though an end of the connection may be gone by then: late copies of comman
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import Final, Literal, TypeAlias, final
 
@@ -66,12 +66,11 @@ class Pair:
         """End it now, for both."""
         self._scope.cancel()
 
-    async def half_close(self, side: Side) -> None:
+    def half_close(self, side: Side) -> None:
         """Tell one side that the other has ended, which has not."""
-        try:
-            await (self.client if side == "client" else self.server).send_eof()
-        except (trio.BrokenResourceError, trio.ClosedResourceError, trio.BusyResourceError):
-            self.cut()
+        stream = self.client if side == "client" else self.server
+        with suppress(OSError):
+            stream.socket.shutdown(trio.socket.SHUT_WR)
 
     async def _carry(
         self, source: trio.SocketStream, sink: trio.SocketStream, answers: bool
@@ -108,7 +107,7 @@ class Pair:
                 except (trio.BrokenResourceError, trio.ClosedResourceError):
                     broken = True
         if not broken:
-            await self.half_close("client" if sink is self.client else "server")
+            self.half_close("client" if sink is self.client else "server")
 
 
 @final
@@ -133,10 +132,10 @@ class Proxy:
         for pair in self.pairs:
             pair.cut()
 
-    async def half_close(self, side: Side) -> None:
+    def half_close(self, side: Side) -> None:
         """Half-close all connections; new ones are whole."""
-        for pair in list(self.pairs):
-            await pair.half_close(side)
+        for pair in self.pairs:
+            pair.half_close(side)
 
     def heal(self) -> None:
         """Do no more harm; streams that have lost bytes end."""

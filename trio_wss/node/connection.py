@@ -10,7 +10,7 @@ import trio
 
 from trio_wss.errors import Unavailable
 from trio_wss.node.bucket import Bucket
-from trio_wss.node.session import Session
+from trio_wss.node.session import AGAIN_LATER, Session
 from trio_wss.node.turn import Decision, refuse, take_turn
 from trio_wss.reads import Client
 from trio_wss.store.outcome import Cursor, Outcome
@@ -21,7 +21,6 @@ if TYPE_CHECKING:
     from trio_wss.wire import WebSocket
 
 RESUME_SECONDS: Final = 5.0  # for the first frame of a client that wants to resume
-AGAIN_LATER: Final = 1013  # close code: try again later
 UNANSWERED: Final = 32  # events of one connection in flight: the door shuts at it
 
 
@@ -41,6 +40,7 @@ class Connection:
         self._unanswered = 0
         self._resumes = resumes
         self._retired = False
+        self._gone: Closed | None = None  # it ended before its session was resumed
         self._fewer = trio.Event()
         self._nursery: trio.Nursery | None = None
 
@@ -81,13 +81,31 @@ class Connection:
             return False
         del batch[0]
         cursors = {topic: Cursor(*place) for topic, place in request.cursors.items()}
-        try:
-            resumed = await self.session.resume(request.token, cursors)
-        except Unavailable:
+        resumed, away = False, False
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(self._look_ahead, batch, nursery.cancel_scope)
+            try:
+                resumed = await self.session.resume(request.token, cursors)
+            except Unavailable:
+                away = True
+            nursery.cancel_scope.cancel()
+        if away:
             self.close_soon(AGAIN_LATER, "Redis is away")
-            raise Closed(AGAIN_LATER) from None
+            raise Closed(AGAIN_LATER)
+        if self._gone is not None:
+            raise self._gone
         self._last_id = self.session.last
         return resumed
+
+    async def _look_ahead(self, batch: list[str | bytes], resuming: trio.CancelScope) -> None:
+        """Give the resume up when the client has gone: it may have its session elsewhere by now,
+        and nothing must be taken from it there.
+        """
+        try:
+            batch += await self.socket.receive()
+        except Closed as closed:
+            self._gone = closed
+            resuming.cancel()
 
     def _said_goodbye(self) -> bool:
         """Whether it was the client who closed, and not we who sent it away."""
@@ -111,8 +129,12 @@ class Connection:
         self.session.leave_hub()
 
     def close_soon(self, code: int, reason: str = "") -> None:
-        """Close the socket behind what is in its outbox; that ends its reader too."""
+        """Close the socket behind what is in its outbox; that ends its reader too.
+
+        Sealed at once: nothing follows, and the first code counts.
+        """
         if self._nursery is not None:
+            self._outbox.seal(code, reason)
             self._nursery.start_soon(self.socket.close, code, reason)
 
     async def _take(self, raw: str | bytes) -> None:
