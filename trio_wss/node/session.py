@@ -46,6 +46,7 @@ FIRST: Final = "1"  # the generation of a session that has begun and was never r
 REFUSED: Final = 4403  # close code: on_connect said no
 REPLACED: Final = 4409  # close code: the session is on another connection; do not come back
 RESTART: Final = 1012  # close code: come back, to any node
+AGAIN_LATER: Final = 1013  # close code: try again later
 AWAY: Final = "the outcome is not known: send the event again with the same id"
 RACES: Final = 5  # tries to take over a session that keeps changing
 
@@ -113,6 +114,8 @@ class Session:
         await self.settle(turn, node.sessions.begin(client, self.token))
         for topic in held:
             node.hub.release(topic)
+        if self.generation == NEW:  # and where on_connect said no, that was said before
+            self._close(AGAIN_LATER, "the session could not begin")
         return self.generation != NEW
 
     async def resume(self, token: str, cursors: Mapping[str, Cursor]) -> bool:
@@ -142,13 +145,17 @@ class Session:
         return False
 
     async def _take(self, found: StoredSession) -> Taken | None:
+        node, session = self.node, found.client.session
         generation = next_generation(found.generation)
+        node.arriving.add(session)
         try:
-            return await self.node.sessions.take(found, generation)
+            return await node.sessions.take(found, generation)
         except (Unavailable, trio.Cancelled):
             # It may have been taken, and nobody would be there: if so, it is due.
-            self.node.unfinished[found.client.session] = generation
+            node.unfinished[session] = generation
             raise
+        finally:
+            node.arriving.discard(session)
 
     async def finish(self, *, clean: bool) -> None:
         """The connection is over. A client that said goodbye ends its session; one that was lost
