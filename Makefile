@@ -18,6 +18,8 @@ export COVERAGE_FILE := $(CURDIR)/.cache/coverage
 
 .PHONY: help run test gate suite fmt clean
 .DELETE_ON_ERROR:
+# Keep the stamps that stand between two others; make would clear them away.
+.SECONDARY:
 
 help: ## Show what there is to make.
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/make \1	\2/p' $(MAKEFILE_LIST)

@@ -265,6 +265,24 @@ def test_make_help_names_every_target() -> None:
 
 
 @pytest.mark.skipif(shutil.which("make") is None, reason="needs make")
+def test_make_installs_what_is_up_to_date_no_second_time(tmp_path: Path) -> None:
+    """A Python that only notes how it is called, so that nothing is fetched."""
+    folder = tmp_path / "project"
+    (folder / ".ci").mkdir(parents=True)
+    shutil.copy(ROOT / "Makefile", folder)
+    shutil.copy(ROOT / "pyproject.toml", folder)
+    fake(tmp_path, "python3.12", 'mkdir -p "$3/bin" && cp "$0" "$3/bin/python"')
+    fake(folder / ".ci", "pythons", f'echo "3.11=none 3.12={tmp_path}/python3.12"')
+    stamp = ".cache/venv-3.12/.test"
+    first = run("make", "-C", str(folder), stamp)
+    assert first.returncode == 0, first.stderr
+    assert (folder / ".cache/venv-3.12/.run").exists()
+    assert "up to date" in run("make", "-C", str(folder), stamp).stdout
+    os.utime(folder / "pyproject.toml")
+    assert "pip install" in run("make", "-C", str(folder), stamp).stdout
+
+
+@pytest.mark.skipif(shutil.which("make") is None, reason="needs make")
 def test_make_without_a_python_says_what_to_install(tmp_path: Path) -> None:
     link_tools(tmp_path, "make", "sh", "tr", "sed")
     done = run("make", "help", PATH=str(tmp_path), HOME=str(tmp_path), PYENV_ROOT=str(tmp_path))
