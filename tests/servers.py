@@ -21,12 +21,12 @@ START = 10.0  # seconds until a server must answer
 
 class RedisServer:
     """One server on a Unix socket. `options` are its configuration, as in `appendonly="yes"`:
-    then a restart keeps the data, else it comes back empty."""
+    then a restart keeps the data, else it comes back empty. `under`: where its folder shall be."""
 
-    def __init__(self, binary: Path, **options: str) -> None:
+    def __init__(self, binary: Path, *, under: Path | None = None, **options: str) -> None:
         self.binary = binary
         self.options = {"port": "0", "save": "", "loglevel": "warning"} | options
-        self.folder = Path(tempfile.mkdtemp(prefix="wss-"))
+        self.folder = Path(tempfile.mkdtemp(prefix="wss-", dir=under))
         self.socket = self.folder / "redis.sock"
         self.url = f"unix://{self.socket}"
         self._guard: subprocess.Popen[bytes] | None = None

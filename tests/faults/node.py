@@ -1,6 +1,4 @@
-"""One node of a run, as a process of its own: with shorter times than a node has by itself. It ends
-with its parent, for it holds a pipe to it.
-"""
+"""One node of a run, as a process of its own, which ends with its parent: it holds a pipe to it."""
 
 from __future__ import annotations
 
@@ -44,5 +42,4 @@ async def run(settings: Settings) -> int:
 
 if __name__ == "__main__":
     configure("json")
-    shorter = {"lease": 2.0, "janitor_round": 0.3}
-    sys.exit(trio.run(run, Settings(**shorter | orjson.loads(sys.argv[1]))))
+    sys.exit(trio.run(run, Settings(**orjson.loads(sys.argv[1]))))

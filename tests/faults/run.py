@@ -23,7 +23,9 @@ from tests.faults.stores import stores
 NODES: Final = 3
 GRACE: Final = 2.0
 SETTINGS: Final[Mapping[str, Any]] = {
+    "lease": LEASE,
     "grace": GRACE,
+    "janitor_round": 0.3,
     "drain": 3.0,
     "link_deadline": 1.0,
     "redis_patience": 3.0,
