@@ -24,6 +24,7 @@ from trio_wss.store.link import Link
 from trio_wss.store.resp import pack
 
 PING = pack("PING")
+SLACK = 3  # seconds that a busy machine may take; the exact times are tested with a mock clock
 APPEND = {"append": "return redis.call('rpush', KEYS[1], ARGV[1])"}
 
 
@@ -154,14 +155,15 @@ async def test_a_stopped_redis_is_noticed_and_nothing_grows(own_redis: RedisServ
                 nursery.start_soon(client, number)
             reason = await watch.is_lost()
             assert "has not answered for 0.3 s" in reason
-            assert trio.current_time() - start < 0.3 + 0.3
+            assert trio.current_time() - start < 0.3 + SLACK
             assert "did not answer the hello" in await watch.is_lost(2)
         # Three times a full link, each with the whole patience.
-        assert trio.current_time() - start < 3 * 0.5 + 1
+        assert trio.current_time() - start < 3 * 0.5 + SLACK
         assert outcomes == {"unavailable": 250}
         assert most == 100
         assert link.unanswered <= 1  # the hello's own
         own_redis.resume()
+        await watch.is_up(2)
         assert await link.call(PING) == b"PONG"
 
 
@@ -212,7 +214,7 @@ async def test_an_idle_link_finds_a_dead_peer(own_redis: RedisServer) -> None:
         own_redis.pause()
         start = trio.current_time()
         await watch.is_lost()
-        assert trio.current_time() - start < 0.1 + 0.3 + 0.3
+        assert trio.current_time() - start < 0.1 + 0.3 + SLACK
         own_redis.resume()
         await watch.is_up(2)
 
@@ -222,17 +224,26 @@ async def test_a_write_that_is_stuck_does_not_hide_a_dead_peer(own_redis: RedisS
     link = quick(own_redis, patience=0.6)
     big = pack("SET", "big", bytes(1 << 20))
     replies: list[Any] = []
+    last = trio.Event()
+
+    def answered(reply: Any) -> None:
+        replies.append(reply)
+        if len(replies) == 64:
+            last.set()
+
     async with running(link) as watch:
         await watch.is_up()
         own_redis.pause()
         for _ in range(64):
             assert not link.full
-            link.submit(big, replies.append)
+            link.submit(big, answered)
         assert link.full  # by its bytes
         assert "has not answered" in await watch.is_lost()
+        await last.wait()
         await link.room()
         assert [type(reply) for reply in replies] == [Unavailable] * 64
         own_redis.resume()
+        await watch.is_up(2)
         assert await link.call(PING) == b"PONG"
 
 
