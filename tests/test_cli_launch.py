@@ -49,8 +49,9 @@ def test_a_child_gets_every_setting_that_a_flag_can_set(monkeypatch: pytest.Monk
 def test_no_flag_is_forgotten_on_the_way_to_a_child() -> None:
     ours = {"--data", "--workers", "--reload", "--redis"}  # the parent's own; Redis's by a variable
     flags = {option for each in run.params for option in each.opts if option.startswith("--")}
-    settings = Settings(origins=("http://a",))
+    settings = Settings(origins=("http://a",), rate=0, max_topics=7)
     arguments, _ = Launch("mine:app", settings).child(4000, "redis://db")
+    assert " ".join(arguments).count("--set max_topics=7 --set rate=0") == 1
     assert {each for each in arguments if each.startswith("--")} == flags - ours - {"--channel"}
 
 

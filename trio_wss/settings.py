@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable
 from typing import Any
 from urllib.parse import urlsplit
 
-from attrs import Attribute, field, frozen
+from attrs import Attribute, field, fields, frozen
 
 from trio_wss.errors import SettingsError
 
@@ -73,10 +73,10 @@ def _as_tuple(value: Iterable[str]) -> tuple[str, ...]:
 
 def _check_origins(_: Any, attribute: "Attribute[tuple[str, ...]]", value: Any) -> None:
     for origin in value:
-        if not isinstance(origin, str) or not _ORIGIN.fullmatch(origin):
+        if origin != "*" and (not isinstance(origin, str) or not _ORIGIN.fullmatch(origin)):
             raise SettingsError(
                 'origins must be like "https://example.org" or "http://localhost:8000",'
-                f" with no path behind, not {origin!r}."
+                f' with no path behind, or "*" for any, not {origin!r}.'
             )
 
 
@@ -98,7 +98,8 @@ class Settings:
     """What all keys begin with, as their hash tag: nodes of one namespace are one cluster."""
 
     origins: tuple[str, ...] = field(default=(), converter=_as_tuple, validator=_check_origins)
-    """Origins of browsers that may connect beside the node's own Host (RFC 6455 §10.2)."""
+    """Origins of browsers that may connect beside the node's own Host (RFC 6455 §10.2).
+    "*" is any."""
 
     max_connections: int = field(default=20_000, validator=_between(1, 10_000_000))
     """Connections a node accepts at once; more are answered with 503."""
@@ -108,9 +109,6 @@ class Settings:
 
     max_topics: int = field(default=100, validator=_between(1, 100_000))
     """Topics that one session may be in."""
-
-    max_name: int = field(default=256, validator=_between(1, 65_536))
-    """The longest topic, key or field name, in bytes of UTF-8."""
 
     outbox: int = field(default=_MIB, validator=_between(4096, 1024 * _MIB))
     """Bytes that may wait for one client; one that falls further behind is closed with 1013."""
@@ -159,3 +157,20 @@ class Settings:
 
     catchup_in_flight: int = field(default=4, validator=_between(1, 1000))
     """Pages that a node reads at the same time."""
+
+
+def parse_settings(pairs: Iterable[str]) -> dict[str, Any]:
+    """Settings written as `name=value`, as on the command line. Raises SettingsError."""
+    known = {f.name: f.type for f in fields(Settings) if f.type in (int, float)}
+    values: dict[str, Any] = {}
+    for pair in pairs:
+        name, _, text = pair.partition("=")
+        kind = known.get(name)
+        if kind is None:
+            raise SettingsError(f"there is no setting {name!r}: there are {', '.join(known)}.")
+        try:
+            values[name] = kind(text)
+        except ValueError:
+            noun = "a whole number" if kind is int else "a number"
+            raise SettingsError(f"{name} must be {noun}, not {text!r}.") from None
+    return values

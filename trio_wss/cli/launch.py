@@ -2,9 +2,10 @@
 
 import os
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
-from attrs import frozen
+from attrs import fields, frozen
 
 from trio_wss.cli.apps import DEMO
 from trio_wss.errors import SettingsError
@@ -53,6 +54,7 @@ class Launch:
             *("--namespace", settings.namespace, "--drain", str(settings.drain)),
             *("--log-format", self.log_format),
             *(part for origin in settings.origins for part in ("--origin", origin)),
+            *(part for pair in self._other_settings() for part in ("--set", pair)),
             self.target,
         ]
         environment = os.environ | {"REDIS_SERVER": redis}
@@ -61,3 +63,11 @@ class Launch:
             # A .pyc is matched by whole seconds and size: two quick edits may look the same.
             environment["PYTHONDONTWRITEBYTECODE"] = "1"
         return arguments, environment
+
+    def _other_settings(self) -> Iterator[str]:
+        """The settings that have no flag of their own and are not as they would be anyway."""
+        for one in fields(Settings):
+            value = getattr(self.settings, one.name)
+            flag = one.name in ("port", "drain")
+            if one.type in (int, float) and not flag and value != one.default:
+                yield f"{one.name}={value}"

@@ -7,9 +7,11 @@ import click
 import trio
 
 from trio_wss.cli import log
-from trio_wss.settings import Settings
+from trio_wss.errors import SettingsError
+from trio_wss.settings import Settings, parse_settings
 
 _DEFAULTS = Settings()
+FLAGS = {"port", "drain"}  # numbers that have a flag of their own
 
 
 @click.command()
@@ -71,6 +73,13 @@ _DEFAULTS = Settings()
     show_default=True,
     help="Seconds to finish what is in flight after SIGTERM.",
 )
+@click.option(
+    "--set",
+    "pairs",
+    multiple=True,
+    metavar="NAME=VALUE",
+    help="Any other setting of a node, such as rate=0 or grace=60. May be repeated.",
+)
 @click.option("--channel", type=int, hidden=True, help="The parent's end, for a child of ours.")
 def run(app: str | None, channel: int | None, **options: Any) -> int:
     """Start a node: MODULE:APP, else `app` in ./app.py, else the demo."""
@@ -80,6 +89,9 @@ def run(app: str | None, channel: int | None, **options: Any) -> int:
     from trio_wss.cli.parent import run_children
     from trio_wss.cli.single import run_node
 
+    rest = parse_settings(options["pairs"])
+    if flags := rest.keys() & FLAGS:
+        raise SettingsError(f"--set is not for {min(flags)}: use --{min(flags)}.")
     launch = Launch(
         target=apps.find(app),
         settings=Settings(
@@ -89,6 +101,7 @@ def run(app: str | None, channel: int | None, **options: Any) -> int:
             namespace=options["namespace"],
             origins=options["origins"],
             drain=options["drain"],
+            **rest,
         ),
         data=options["data"],
         workers=options["workers"],

@@ -85,10 +85,13 @@ async def _admit(node: Node, head: Head) -> Client | Response:
     request = Request(head.path, head.headers, query, head.remote)
     try:
         identity = await _authenticate(node, request)
+        user, info = (None, None) if identity is None else (identity.user, _as_json(identity.info))
     except Refused as refusal:
         body = encode({"code": refusal.code, "message": refusal.message})
         return Response(401, body, content_type="application/json")
-    user, info = (None, None) if identity is None else (identity.user, _as_json(identity.info))
+    except Exception:  # the app's code, as in turn.py
+        log.exception("authenticate failed", node=node.id)
+        return Response(500, b"The server failed.\n")
     return Client(secrets.token_urlsafe(12), user, info, request.query)
 
 

@@ -44,6 +44,7 @@ log = structlog.get_logger(__name__)
 
 FIRST: Final = "1"  # the generation of a session that has begun and was never resumed
 REFUSED: Final = 4403  # close code: on_connect said no
+INTERNAL_ERROR: Final = 1011  # close code: on_connect failed
 REPLACED: Final = 4409  # close code: the session is on another connection; do not come back
 RESTART: Final = 1012  # close code: come back, to any node
 AGAIN_LATER: Final = 1013  # close code: try again later
@@ -289,7 +290,7 @@ class Session:
                 self._close(REPLACED, "replaced")
             case Gone():
                 self._moved = True
-                self._close(RESTART, "the session is gone")
+                self._close(RESTART, codec.restart_reason("the session is gone"))
             case _:
                 assert_never(outcome)
 
@@ -298,9 +299,14 @@ class Session:
         self.push(codec.welcome(session, self.token, node, resumed=resumed, last=self.last))
 
     def _refuse(self, decision: Decision) -> None:
-        """on_connect said no: there is no session."""
+        """on_connect said no, or failed: there is no session."""
         self.push(decision.answer)
-        self._close(REFUSED, "refused")
+        if decision.refusal == "internal":
+            self._close(INTERNAL_ERROR, "on_connect failed")
+        elif decision.refusal == "conflict":
+            self._close(AGAIN_LATER, "the session could not begin")
+        else:
+            self._close(REFUSED, "refused")
 
     def _error(self, number: int | None, code: str, message: str) -> None:
         self.push(codec.error(number, code, message))
@@ -312,6 +318,8 @@ class Session:
         else:
             log.error("commit refused", fault=fault, session=self.client.session)
             self._error(number, "internal", INTERNAL)
+        if self.generation == NEW:
+            self._close(INTERNAL_ERROR, "on_connect failed")
 
     # --- topics
 

@@ -12,7 +12,6 @@ import structlog
 import trio
 
 from trio_wss.app import App
-from trio_wss.encoding import encode
 from trio_wss.errors import SettingsError, Unavailable
 from trio_wss.node import janitor
 from trio_wss.node.entrance import handle
@@ -20,6 +19,7 @@ from trio_wss.node.node import Node
 from trio_wss.node.session import RESTART
 from trio_wss.settings import Settings
 from trio_wss.store.resp import LinkLost
+from trio_wss.wire import codec
 
 log = structlog.get_logger(__name__)
 
@@ -90,8 +90,8 @@ async def send_away(node: Node, seconds: float, why: str) -> None:
             if number:
                 await trio.sleep(random.uniform(0.5, 1.5) * seconds / len(batches))
             for connection in batch:
-                hint = {"retry": round(random.uniform(0, spread), 2), "why": why}
-                nursery.start_soon(connection.retire, RESTART, encode(hint).decode())
+                reason = codec.restart_reason(why, random.uniform(0, spread))
+                nursery.start_soon(connection.retire, RESTART, reason)
 
 
 async def _listen(settings: Settings) -> list[trio.SocketListener]:
@@ -119,6 +119,12 @@ async def _keep_link(node: Node) -> None:
             async with trio.open_nursery() as nursery:
                 await nursery.start(node.link.run)
                 log.info("linked to Redis", node=node.id)
+                if node.link.maxmemory_policy not in (None, "noeviction"):
+                    log.warning(
+                        "Redis may evict state when it is full: set its maxmemory-policy to"
+                        " noeviction",
+                        policy=node.link.maxmemory_policy,
+                    )
         except* LinkLost as lost:
             log.warning("Redis is away", reason=str(lost.exceptions[0]))
         if trio.current_time() - started > most:

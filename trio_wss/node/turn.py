@@ -31,12 +31,17 @@ T = TypeVar("T")
 
 @define(eq=False)
 class Decision:
-    """What shall be committed: a plan, and the answer (empty: none). Refused: a plan of nothing."""
+    """What shall be committed: a plan, and the answer (empty: none)."""
 
     number: int | None  # the event's id
     plan: Plan
     answer: bytes
-    refused: bool = False
+    refusal: str = ""  # the code of the error that it answers with; the plan is of nothing
+
+    @property
+    def refused(self) -> bool:
+        """Nothing is applied, and the answer says why."""
+        return bool(self.refusal)
 
     @property
     def silent(self) -> bool:
@@ -112,7 +117,7 @@ def own_turn(
 
 def refuse(number: int | None, code: str, message: str, path: str = "") -> Decision:
     """A decision that applies nothing and answers with an error."""
-    return Decision(number, NOTHING, codec.error(number, code, message, path), refused=True)
+    return Decision(number, NOTHING, codec.error(number, code, message, path), code)
 
 
 def _guarded(number: int | None, handler: Handler, work: Callable[[], T]) -> T | Decision:

@@ -115,6 +115,11 @@ def pong() -> bytes:
     return b'{"event":"wss.pong"}'
 
 
+def restart_reason(why: str, retry: float = 0.0) -> str:
+    """The reason of a Close 1012: how many seconds to wait before coming back, and why."""
+    return encode({"retry": round(retry, 2), "why": why}).decode()
+
+
 def welcome(session: str, token: str, node: str, *, resumed: bool, last: int) -> bytes:
     """The first frame of every connection."""
     data = {
