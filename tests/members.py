@@ -73,6 +73,7 @@ class Member:
         self._numbers = count(1)
         self._buffer = bytearray(early)
         self._news = trio.lowlevel.ParkingLot()
+        self._sending = trio.Lock()
 
     def __repr__(self) -> str:
         return f"<Member {len(self.frames)} frames, last {self.frames[-1:]}, closed {self.code}>"
@@ -97,7 +98,8 @@ class Member:
         await self.raw(event(name, data, number))
 
     async def raw(self, *pieces: bytes) -> None:
-        await self.stream.send_all(b"".join(pieces))
+        async with self._sending:
+            await self.stream.send_all(b"".join(pieces))
 
     async def post(self, name: str, data: Any = None) -> int:
         """Send an event under the next number, which is returned."""

@@ -317,7 +317,7 @@ async def test_clients_are_sent_away_when_redis_is_away_for_too_long(
     own_redis: RedisServer,
 ) -> None:
     """Also those that have more events under way than a connection takes in hand."""
-    settings = attrs.evolve(QUICK, redis_away=0.5)
+    settings = attrs.evolve(QUICK, redis_away=0.5, redis_patience=3.0)
     with trio.fail_after(30):
         async with four_members(own_redis, settings) as (nodes, everyone):
             own_redis.pause()

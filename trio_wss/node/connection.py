@@ -147,13 +147,13 @@ class Connection:
             await self._wait_at_door()
         if self._retired:
             return
-        try:
-            message = codec.parse_message(raw)
-        except codec.Malformed as fault:
-            await self._send(refuse(fault.number, "invalid", fault.message, fault.path))
+        message = _parse(raw)
+        number = message.number if isinstance(message, Decision) else message.id
+        if not self._bucket.take(trio.current_time()) and not await self._may_be_late(number):
+            self.session.push(codec.error(number, "rate_limited", "too many events"))
             return
-        if not self._bucket.take(trio.current_time()) and not await self._may_be_late(message.id):
-            self.session.push(codec.error(message.id, "rate_limited", "too many events"))
+        if isinstance(message, Decision):
+            await self._send(message)
             return
         if message.event == "wss.ping":
             self.session.push(codec.pong())
@@ -202,3 +202,11 @@ class Connection:
             return False
         await trio.sleep(self._bucket.borrow())
         return True
+
+
+def _parse(raw: str | bytes) -> codec.Message | Decision:
+    """Read one frame; a Decision says why it is no event."""
+    try:
+        return codec.parse_message(raw)
+    except codec.Malformed as fault:
+        return refuse(fault.number, "invalid", fault.message, fault.path)
