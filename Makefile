@@ -43,6 +43,19 @@ gate: $(OLDEST)/.test $(TSC)
 suite: gate $(NEWEST)/.test
 	$(if $(filter-out $(OLDEST),$(NEWEST)),$(NEWEST)/bin/python -m pytest)
 
+.PHONY: bench bench-smoke
+SHAPES :=
+PEERS :=
+ROUNDS := 3
+SECONDS := 5
+BENCH := .cache/bench/venv/bin/python -m benchmarks
+
+bench: .cache/bench/.python .cache/bench/.node ## Compare with other servers; SHAPES=events PEERS=ours,ws ROUNDS=3 SECONDS=5
+	$(BENCH) --shapes '$(SHAPES)' --peers '$(PEERS)' --rounds $(ROUNDS) --seconds $(SECONDS)
+
+bench-smoke: .cache/bench/.python .cache/bench/.node
+	$(BENCH) --smoke
+
 fmt: $(OLDEST)/.test ## Format the code and mend what ruff can.
 	$(OLDEST)/bin/ruff format .
 	$(OLDEST)/bin/ruff check --fix .
@@ -50,6 +63,19 @@ fmt: $(OLDEST)/.test ## Format the code and mend what ruff can.
 clean: ## Remove everything that was made.
 	rm -rf .cache .coverage* .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache build dist
 	find . -name __pycache__ -not -path './.venv/*' -prune -exec rm -rf {} +
+
+.cache/bench/.python: pyproject.toml benchmarks/requirements.txt
+	$(patsubst $(call version,$(firstword $(PYTHONS)))=%,%,$(firstword $(PYTHONS))) -m venv .cache/bench/venv
+	.cache/bench/venv/bin/python -m pip install --quiet --upgrade 'pip>=25.1'
+	.cache/bench/venv/bin/python -m pip install --quiet --editable '.[embedded]' --requirement benchmarks/requirements.txt
+	@touch $@
+
+# Without npm there are no peers in JavaScript; the benchmark says so.
+.cache/bench/.node: benchmarks/peers/package.json
+	@mkdir -p .cache/bench/node
+	cp $< .cache/bench/node/
+	$(if $(shell command -v npm),cd .cache/bench/node && npm install --silent --no-audit --no-fund)
+	@touch $@
 
 # A stamp says that an environment is as pyproject.toml wants it.
 .cache/venv-%/.run: pyproject.toml

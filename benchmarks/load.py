@@ -1,6 +1,6 @@
 """A small load for a quick look at the cost of an event: ten members of one room on two nodes,
-every event counted in Redis, broadcast with its number and answered. It starts all that it needs,
-sends to loopback only, and ends by itself. The servers have one core, the load and Redis the other.
+every event counted in Redis, broadcast with its number and answered. It needs nothing but the
+project, starts all that it needs, sends to loopback only, and ends by itself.
 
     python benchmarks/load.py [--seconds 5] [--members 10] [--in-flight 80] [--nodes 2]
 """
@@ -12,18 +12,13 @@ import base64
 import os
 import selectors
 import socket
-import subprocess
 import sys
 import time
 from pathlib import Path
 
-TICKS = os.sysconf("SC_CLK_TCK")
+sys.path.insert(0, str(Path(__file__).parents[1]))
 
-
-def cpu_seconds(pid: int) -> float:
-    """User and system time that a process has used."""
-    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) / TICKS
+from benchmarks.processes import LOAD, cpu_seconds, on_core, redis, servers
 
 
 class Member:
@@ -66,27 +61,6 @@ class Member:
         return whole.count(b'"re":'), whole.count(b'"event":"said"')
 
 
-def start_servers(
-    nodes: int,
-) -> tuple[subprocess.Popen[str], list[subprocess.Popen[str]], list[int]]:
-    folder = Path(__file__).parent
-    redis = subprocess.Popen(
-        [sys.executable, folder / "redis_server.py"], stdout=subprocess.PIPE, text=True
-    )
-    assert redis.stdout is not None
-    url = redis.stdout.readline().strip()
-    servers, ports = [], []
-    for _ in range(nodes):
-        server = subprocess.Popen(
-            [sys.executable, folder / "node.py", url], stdout=subprocess.PIPE, text=True
-        )
-        os.sched_setaffinity(server.pid, {0})
-        assert server.stdout is not None
-        ports.append(int(server.stdout.readline()))
-        servers.append(server)
-    return redis, servers, ports
-
-
 def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--seconds", type=float, default=5)
@@ -94,19 +68,16 @@ def main() -> None:
     parser.add_argument("--in-flight", type=int, default=80)
     parser.add_argument("--nodes", type=int, default=2)
     arguments = parser.parse_args()
-    redis, servers, ports = start_servers(arguments.nodes)
-    os.sched_setaffinity(0, {1})
-    try:
-        run(arguments, servers, ports)
-    finally:
-        for process in (*servers, redis):
-            process.terminate()
-            process.wait(10)
+    node = [sys.executable, str(Path(__file__).parent / "peers" / "ours.py")]
+    with (
+        redis() as (url, _),
+        servers([*node, url], arguments.nodes, {}) as (ports, pids),
+        on_core(LOAD),
+    ):
+        run(arguments, pids, ports)
 
 
-def run(
-    arguments: argparse.Namespace, servers: list[subprocess.Popen[str]], ports: list[int]
-) -> None:
+def run(arguments: argparse.Namespace, pids: list[int], ports: list[int]) -> None:
     members = [Member(ports[n % len(ports)], "bench") for n in range(arguments.members)]
     senders = members[: max(1, min(len(members), arguments.in_flight // 8))]
     selector = selectors.DefaultSelector()
@@ -115,7 +86,7 @@ def run(
     for member in senders:
         member.send(arguments.in_flight // len(senders))
     answers = deliveries = 0
-    began, used = time.perf_counter(), [cpu_seconds(server.pid) for server in servers]
+    began, used = time.perf_counter(), [cpu_seconds(pid) for pid in pids]
     while time.perf_counter() < began + arguments.seconds:
         for key, _ in selector.select(1):
             member = key.data
@@ -125,7 +96,7 @@ def run(
             if answered:
                 member.send(answered)
     seconds = time.perf_counter() - began
-    cpu = sum(cpu_seconds(server.pid) for server in servers) - sum(used)
+    cpu = sum(cpu_seconds(pid) for pid in pids) - sum(used)
     print(f"events/s {answers / seconds:,.0f}   deliveries/s {deliveries / seconds:,.0f}")
     print(
         f"CPU per event {cpu / answers * 1e6:.1f} µs   per delivery {cpu / deliveries * 1e6:.2f} µs"

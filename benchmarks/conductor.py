@@ -1,0 +1,128 @@
+"""Runs cases against peers, round by round: in a round every peer has its turn at every case, so
+that what disturbs the machine for a while disturbs all alike. Each turn has servers of its own, an
+empty Redis and a load of its own.
+"""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Iterable, Iterator, Sequence
+from importlib import import_module
+from pkgutil import iter_modules
+from typing import Final
+
+from attrs import evolve, field, frozen
+
+from benchmarks import processes, shapes
+from benchmarks.figures import Figures
+from benchmarks.rivals import ENVIRONMENT, PEERS, Peer
+from benchmarks.shapes.case import Case
+
+ORDER: Final = ("events", "fanout", "rooms", "paced", "rmw", "idle", "connect")
+SLACK: Final = 180.0  # seconds that a load may take beyond its time
+
+
+class Failure(Exception):
+    """A load did not end, or ended with an error of its own."""
+
+
+@frozen(kw_only=True)
+class Plan:
+    """What to run."""
+
+    cases: Sequence[tuple[str, Case]]
+    """The name of the shape's module, and the case."""
+    peers: Sequence[Peer]
+    rounds: int
+    seconds: float
+    warm: float = 1.0
+    smoke: bool = False
+
+
+@frozen
+class Turn:
+    """What came of one peer's turn at one case."""
+
+    case: str
+    peer: str
+    round: int
+    figures: Figures = field(factory=dict)
+    failed: str | None = None
+
+
+def all_cases() -> list[tuple[str, Case]]:
+    """Every case of every shape, in the order of the report."""
+    found = {module.name for module in iter_modules(shapes.__path__)} - {"case"}
+    names = [name for name in ORDER if name in found]
+    return [
+        (name, case) for name in names for case in import_module(f"benchmarks.shapes.{name}").CASES
+    ]
+
+
+def choose(cases: Iterable[tuple[str, Case]], names: Sequence[str]) -> list[tuple[str, Case]]:
+    """The cases of the shapes, or the cases themselves, that `names` name; none: all."""
+    return [pair for pair in cases if not names or pair[0] in names or pair[1].name in names]
+
+
+def run(plan: Plan) -> Iterator[Turn]:
+    """Take all turns; yields each as it ends."""
+    processes.allow_many_files()
+    with processes.redis() as (url, redis):
+        for number in range(plan.rounds):
+            for shape, case in plan.cases:
+                # Not always the same one first.
+                shift = number % max(1, len(plan.peers))
+                for peer in (*plan.peers[shift:], *plan.peers[:shift]):
+                    if peer.name in case.peers:
+                        figures = _take_turn(plan, shape, case, peer, url, redis)
+                        yield evolve(figures, round=number)
+
+
+def _take_turn(plan: Plan, shape: str, case: Case, peer: Peer, url: str, redis: int) -> Turn:
+    processes.empty(url)
+    with processes.servers((*peer.command, url), case.nodes, ENVIRONMENT) as (ports, pids):
+        seconds = plan.seconds if plan.smoke else (case.seconds or plan.seconds)
+        task = {
+            "shape": shape,
+            "options": {**case.options, **(case.smoke if plan.smoke else {})},
+            "load": {
+                "dialect_name": peer.dialect,
+                "ports": ports,
+                "pids": pids,
+                "redis": redis,
+                "seconds": seconds,
+                "warm": plan.warm,
+                "thorough": plan.smoke,
+            },
+        }
+        with processes.on_core(processes.LOAD):
+            load = subprocess.run(
+                [sys.executable, "-m", "benchmarks.load_process", json.dumps(task)],
+                stdout=subprocess.PIPE,
+                cwd=processes.ROOT,
+                timeout=seconds + plan.warm + SLACK,
+                check=False,
+            )
+    if load.returncode:
+        raise Failure(f"the load of {case.name} against {peer.name} ended with {load.returncode}")
+    figures = json.loads(load.stdout)
+    failed = figures.pop("failed", None)
+    return Turn(case.name, peer.name, 0, figures, failed)
+
+
+def known_peers(names: Sequence[str]) -> list[Peer]:
+    """The peers of these names; none: all. Raises KeyError for one that is not known."""
+    return [PEERS[name] for name in names] if names else list(PEERS.values())
+
+
+def smallest(plan: Plan) -> Plan:
+    """Every shape for us, and every other peer at the first of them alone."""
+    first = plan.cases[0][1].name
+    chosen = [pair for n, pair in enumerate(plan.cases) if pair[0] not in dict(plan.cases[:n])]
+    cases = [
+        (shape, case if case.name == first else evolve(case, peers=("ours",)))
+        for shape, case in chosen
+    ]
+    return evolve(plan, cases=cases, rounds=1, seconds=0.5, warm=0.1, smoke=True)
