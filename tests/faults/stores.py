@@ -80,13 +80,14 @@ class Server:
             else:
                 client.execute_command("REPLICAOF", "127.0.0.1", str(port))
 
-    def offset(self) -> tuple[bool, int]:
-        """Whether it is a primary or linked to one, and how far it is."""
+    def standing(self) -> tuple[str, int]:
+        """Which history it has, and how far; an offset of -1: it is not linked to its primary."""
         with self.redis.client() as client:
             info = client.info("replication")
         if info["role"] == "master":
-            return True, info["master_repl_offset"]
-        return info["master_link_status"] == "up", info.get("slave_repl_offset", -1)
+            return info["master_replid"], info["master_repl_offset"]
+        linked = info["master_link_status"] == "up"
+        return info["master_replid"], info["slave_repl_offset"] if linked else -1
 
     def ledger(self, *, take: bool = False) -> list[Line]:
         """The lines of the app's ledger; `take`: and leave it empty."""
@@ -135,9 +136,9 @@ class Stores:
         """Wait until the replica has all that the primary has."""
         with trio.fail_after(IN_STEP):
             while True:
-                linked, far = await _thread(self.replica.offset)
-                _, wanted = await _thread(self.primary.offset)
-                if linked and far >= wanted:
+                history, far = await _thread(self.replica.standing)
+                wanted, end = await _thread(self.primary.standing)
+                if history == wanted and far >= end:
                     return
                 await trio.sleep(0.02)
 
@@ -165,6 +166,7 @@ class Stores:
 
     async def fail_over(self, lag: float) -> int:
         """The replica takes the primary's place, `lag` seconds behind. Returns the lines lost."""
+        await self.in_step()  # it may still have a history that has ended
         if lag:
             self._between.gate.shut()
             await trio.sleep(lag)
