@@ -234,9 +234,9 @@ _add_ways("client")
 async def cut_one(stage: Stage, chance: random.Random) -> None:
     """One client's socket is cut."""
     node = chance.choice(stage.nodes)
-    if node.front.pairs:
-        with stage.fault("client-cut-one", node.name):
-            chance.choice(node.front.pairs).cut()
+    with stage.fault("client-cut-one", node.name):
+        for pair in chance.sample(node.front.pairs, min(1, len(node.front.pairs))):
+            pair.cut()
 
 
 # --- all of them, at random
@@ -245,8 +245,8 @@ async def cut_one(stage: Stage, chance: random.Random) -> None:
 async def mischief(
     stage: Stage, chance: random.Random, faults: list[Fault], seconds: float, gap: float
 ) -> None:
-    """Faults at random for so long, some at a time, each of them once to begin with. `gap` is the
-    average time between two."""
+    """Faults at random for so long, some at a time; but each of them once, however long that takes.
+    `gap` is the average time between two."""
     deck = chance.sample(faults, len(faults))
     limit = trio.Semaphore(AT_ONCE)
 
@@ -258,7 +258,7 @@ async def mischief(
 
     async with trio.open_nursery() as nursery:
         end = trio.current_time() + seconds
-        while trio.current_time() < end:
+        while deck or trio.current_time() < end:
             await limit.acquire()
             chosen = deck.pop() if deck else chance.choice(faults)
             nursery.start_soon(harm, chosen, chance.getrandbits(64))

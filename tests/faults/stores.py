@@ -30,7 +30,7 @@ T = TypeVar("T")
 Ts = TypeVarTuple("Ts")
 
 NAMESPACE: Final = "faults"
-IN_STEP: Final = 15.0  # seconds for a replica to have all that its primary has
+IN_STEP: Final = 30.0  # seconds for a replica to have all that its primary has
 
 
 def free_port() -> int:
@@ -136,8 +136,8 @@ class Stores:
         """Wait until the replica has all that the primary has."""
         with trio.fail_after(IN_STEP):
             while True:
+                wanted, end = await _thread(self.primary.standing)  # first: it goes on
                 history, far = await _thread(self.replica.standing)
-                wanted, end = await _thread(self.primary.standing)
                 if history == wanted and far >= end:
                     return
                 await trio.sleep(0.02)

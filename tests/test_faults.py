@@ -1,0 +1,32 @@
+"""The faults in short: every kind of them once, from one seed, on real processes. `make faults` is
+the long run, on either engine; docs/faults.md says how to read what it reports.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import trio
+
+from tests.faults import report
+from tests.faults.harm import FAULTS
+from tests.faults.judge import judge
+from tests.faults.run import Plan, run
+from trio_wss.store.embedded import find_server
+
+PLAN = Plan(
+    seed=7, engine="valkey", seconds=10.0, faults=tuple(FAULTS), gap=0.3,
+    workers=4, movers=2, visitors=2,
+)  # fmt: skip
+
+
+@pytest.mark.slow
+async def test_a_short_run_of_faults_finds_nothing(tmp_path: Path) -> None:
+    lines: list[str] = []
+    with trio.fail_after(300):
+        await run(PLAN, tmp_path, find_server(), lines.append)
+    verdict = judge(tmp_path)
+    summary = report.write(PLAN, verdict, tmp_path)
+    assert verdict.holds, "\n".join([*lines, summary, f"all of it is in {tmp_path}"])
+    assert {record["name"] for record in verdict.history.of("fault")} == set(FAULTS)
