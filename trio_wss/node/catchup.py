@@ -11,6 +11,7 @@ from collections.abc import Awaitable, Callable
 from typing import Final
 
 import trio
+from attrs import frozen
 
 from trio_wss.node.hub import Hub, Member, Topic
 from trio_wss.store.executor import Executor, Page
@@ -19,6 +20,15 @@ from trio_wss.wire import text_frame
 
 RETRY: Final = 0.5  # seconds until a page that Redis did not give is asked for again
 MOST: Final = 1024  # broadcasts of one page
+PORTION: Final = 64 * 1024  # bytes after which a gap's members get time to take them
+
+
+@frozen
+class Applied:
+    """What became of a page: how many of its texts were taken, and whether it was the last one."""
+
+    taken: int
+    done: bool
 
 
 class CatchUp:
@@ -31,18 +41,26 @@ class CatchUp:
         self._pages = trio.CapacityLimiter(in_flight)
 
     async def fill_gap(self, topic: Topic) -> None:
-        """Bring a topic's own cursor to the end of its stream, and its members with it."""
+        """Bring a topic's own cursor to the end of its stream, and its members with it.
 
-        def apply(page: Page) -> bool:
+        It goes by portions, and a member that has not taken the last ones goes on alone.
+        """
+
+        def apply(page: Page) -> Applied:
             if not page.whole:
                 topic.break_off(page.cursor)
-            for text in page.texts:
-                cursor, _, frame = parse_text(text)
-                topic.cursor = cursor or page.cursor
+            self._hub.part_from_slow(topic)
+            taken = size = 0
+            while taken < len(page.texts) and size < PORTION:
+                cursor, _, frame = parse_text(page.texts[taken])
+                assert cursor is not None  # what is kept is not volatile
+                topic.cursor = cursor
                 topic.give(frame)
+                taken += 1
+                size += len(frame)
             if topic.cursor == page.cursor:
                 topic.settle()
-            return topic.live
+            return Applied(taken, topic.live)
 
         await self._read_pages(topic, lambda: topic.cursor, apply)
 
@@ -63,28 +81,22 @@ class CatchUp:
         at = cursor
         outbox = member.outbox
 
-        def apply(page: Page) -> bool | None:
+        def apply(page: Page) -> Applied:
             nonlocal at, announce
-            if not wanted():
-                return True
+            if not wanted() or outbox.sealed:
+                return Applied(0, True)
             if not page.whole:
                 at = page.cursor
             if announce or not page.whole:
                 member.tell_joined(topic.name, at, recovered=page.whole)
                 announce = False
-            for text in page.texts:
-                if outbox.size * 2 >= outbox.limit:
-                    return None  # the rest when there is room again
-                after, _, frame = parse_text(text)
-                at = after or at
+            taken = 0
+            while taken < len(page.texts) and outbox.size * 2 < outbox.limit:
+                after, _, frame = parse_text(page.texts[taken])
                 outbox.push(text_frame(frame))
-            if not topic.live:
-                return False
-            entered = self._hub.enter(topic, member, at)
-            if at == page.cursor and not entered:
-                # The topic has not been there, though no push is missing: its history was lost.
-                self._hub.open_gap(topic)
-            return entered
+                at = after or at
+                taken += 1
+            return Applied(taken, self._let_in(topic, member, at, page))
 
         async def ready() -> None:
             await outbox.room()
@@ -93,16 +105,26 @@ class CatchUp:
 
         await self._read_pages(topic, lambda: at, apply, ready)
 
+    def _let_in(self, topic: Topic, member: Member, at: Cursor, page: Page) -> bool:
+        """Make a member of one who has come to the end of the stream."""
+        if not topic.live or at != page.cursor:
+            return False
+        if self._hub.enter(topic, member, at):
+            return True
+        self._hub.open_gap(topic)  # no push is missing, and yet it is elsewhere: a lost history
+        return False
+
     async def _read_pages(
         self,
         topic: Topic,
         after: Callable[[], Cursor | None],
-        apply: Callable[[Page], bool | None],
+        apply: Callable[[Page], Applied],
         ready: Callable[[], Awaitable[None]] = trio.lowlevel.checkpoint,
     ) -> None:
-        """Read page after page until `apply` says that it is done; None: it did not take all.
+        """Read page after page until `apply` says that it is done.
 
-        Pages grow while they come full, so that a busy topic cannot run away from its reader.
+        Pages grow while they come full, so that a busy topic cannot run away from its reader, and
+        shrink where they are not taken whole.
         """
         most = self._page
         while True:
@@ -110,29 +132,31 @@ class CatchUp:
             cursor = after()
             assert cursor is not None  # a topic without one has no gap
             async with self._pages:
-                full, done = await self._ask(topic, cursor, most, apply)
-            if done:
+                came, applied = await self._ask(topic, cursor, most, apply)
+            if applied.done:
                 return
-            most = min(most * 2, MOST) if full else self._page
+            if applied.taken < came:
+                most = max(applied.taken * 2, 1)
+            else:
+                most = min(most * 2, MOST) if came >= most else self._page
 
     async def _ask(
-        self, topic: Topic, after: Cursor, most: int, apply: Callable[[Page], bool | None]
-    ) -> tuple[bool, bool]:
-        """Ask for one page and apply it as it comes. Returns whether a larger one would have been
-        taken, and whether this was the end.
+        self, topic: Topic, after: Cursor, most: int, apply: Callable[[Page], Applied]
+    ) -> tuple[int, Applied]:
+        """Ask for one page and apply it as it comes. Returns how many texts came, and what became
+        of them.
         """
-        found: list[tuple[bool, bool]] = []
+        found: list[tuple[int, Applied]] = []
         there = trio.Event()
 
         def answered(page: Page | None) -> None:
             if page is not None:
-                done = apply(page)
-                found.append((done is False and len(page.texts) >= most, bool(done)))
+                found.append((len(page.texts), apply(page)))
             there.set()
 
         self._executor.page(topic.name, after, most, answered)
         await there.wait()
         if not found:  # Redis did not say
             await trio.sleep(RETRY)
-            return False, False
+            return 0, Applied(0, False)
         return found[0]

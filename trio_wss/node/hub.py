@@ -35,6 +35,9 @@ class Member(Protocol):
     def tell_joined(self, topic: str, cursor: Cursor, *, recovered: bool) -> None:
         """Send `wss.joined`."""
 
+    def catch_up_alone(self, topic: Topic, cursor: Cursor) -> None:
+        """Go through the stream at its own pace, and come back."""
+
 
 class Topic:
     """A topic that somebody on this node is in, or is about to be."""
@@ -181,6 +184,15 @@ class Hub:
         """Give it nothing more of this topic."""
         topic.members.pop(member.outbox, None)
         self._forget_unused(topic)
+
+    def part_from_slow(self, topic: Topic) -> None:
+        """While a gap is filled: let those go on alone who have no room for more of it."""
+        cursor = topic.cursor
+        assert cursor is not None
+        slow = [m for box, m in topic.members.items() if box.size * 2 >= box.limit]
+        for member in slow:
+            topic.members.pop(member.outbox)
+            member.catch_up_alone(topic, cursor)
 
     def _forget_unused(self, topic: Topic) -> None:
         if not topic.holds and not topic.members and self._topics.get(topic.channel) is topic:

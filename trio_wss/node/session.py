@@ -357,6 +357,13 @@ class Session:
             self.tell_joined(name, now, recovered=False)
         self._nursery.start_soon(self._catch_up, membership, cursor or now, cursor is not None)
 
+    def catch_up_alone(self, topic: Topic, cursor: Cursor) -> None:
+        """Leave the topic's members until it has caught up with them."""
+        membership = self.topics.get(topic.name)
+        if membership is not None and self._nursery is not None:
+            self.node.hub.hold(topic.name)
+            self._nursery.start_soon(self._catch_up, membership, cursor, False)
+
     def _follow(self, name: str) -> Membership:
         membership = self.topics[name] = Membership(self.node.hub.hold(name))
         return membership
