@@ -151,6 +151,7 @@ class Connection:
         number = message.number if isinstance(message, Decision) else message.id
         if not self._bucket.take(trio.current_time()) and not await self._may_be_late(number):
             self.session.push(codec.error(number, "rate_limited", "too many events"))
+            self.node.count(message, "rate_limited")
             return
         if isinstance(message, Decision):
             await self._send(message)

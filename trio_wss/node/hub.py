@@ -7,7 +7,8 @@ commands come in one order, and what they cause here is done as they come, so bo
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
+from time import perf_counter
 from typing import TYPE_CHECKING, Final, Protocol
 
 import trio
@@ -23,6 +24,10 @@ if TYPE_CHECKING:
 RECENT: Final = 16  # broadcasts that a topic remembers while somebody joins
 LARGE: Final = 16 * 1024  # bytes of a broadcast that it does not remember
 SLICE: Final = 200  # sockets written before other tasks get their turn: about a millisecond
+
+
+def _ignore(_: float) -> None:
+    pass
 
 
 class Member(Protocol):
@@ -144,6 +149,10 @@ class Hub:
         self._topics: dict[bytes, Topic] = {}
         self._dirty: deque[Outbox] = deque()
         self._gaps: deque[Topic] = deque()
+        self._read_at = 0.0  # when what is being written came
+        self.gaps = 0
+        self.heard: dict[Topic, int] = {}  # broadcasts since somebody last took the counts away
+        self.wrote: Callable[[float], None] = _ignore  # seconds from a read to its last write
         self._wake = trio.Event()
         self._in_batch = False
 
@@ -199,6 +208,15 @@ class Hub:
             del self._topics[topic.channel]
             self._link.unsubscribe(topic.channel)
 
+    @property
+    def size(self) -> int:
+        """How many topics are followed."""
+        return len(self._topics)
+
+    def topics(self) -> Iterator[Topic]:
+        """All that are followed."""
+        return iter(self._topics.values())
+
     # --- what Redis pushes
 
     def push(self, channel: bytes, payload: bytes) -> None:
@@ -206,6 +224,7 @@ class Hub:
         topic = self._topics.get(channel)
         if topic is None:
             return  # unsubscribed, and this was on its way
+        self.heard[topic] = self.heard.get(topic, 0) + 1
         if topic.follow(payload):
             return
         cursor, before, text = parse_text(payload)
@@ -229,6 +248,7 @@ class Hub:
         """What follows the topic's cursor is to be found in the stream."""
         topic.live = False
         topic.forget()
+        self.gaps += 1
         self._gaps.append(topic)
         self._wake.set()
 
@@ -238,22 +258,29 @@ class Hub:
         """An outbox has something to write, at the end of this batch or soon."""
         self._dirty.append(outbox)
         if not self._in_batch:
+            if len(self._dirty) == 1:
+                self._read_at = perf_counter()
             self._wake.set()
 
     def begin_batch(self) -> None:
         """One read of the link is about to be handed on: write when it is all in."""
         self._in_batch = True
+        if not self._dirty:
+            self._read_at = perf_counter()
 
     def end_batch(self) -> None:
         """All that one read of the link brought is in the outboxes: write."""
         self._in_batch = False
-        self._flush_slice()
+        if self._dirty:
+            self._flush_slice()
         if self._dirty:
             self._wake.set()
 
     def _flush_slice(self) -> None:
         for _ in range(min(SLICE, len(self._dirty))):
             self._dirty.popleft().flush()
+        if not self._dirty:
+            self.wrote(perf_counter() - self._read_at)
 
     async def run(self, fill_gap: Callable[[Topic], Awaitable[None]]) -> None:
         """The subscriber task: write what is left of large batches, and see to gaps."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import secrets
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Final
@@ -12,7 +13,10 @@ from trio_wss.node.catchup import CatchUp
 from trio_wss.node.connection import Connection
 from trio_wss.node.hub import Hub
 from trio_wss.node.locks import KeyLocks
+from trio_wss.node.pulse import Pulse
 from trio_wss.node.static import StaticFiles
+from trio_wss.node.statistics import UNKNOWN, Statistics
+from trio_wss.node.turn import Decision
 from trio_wss.settings import Settings
 from trio_wss.store.address import parse_address
 from trio_wss.store.executor import Executor
@@ -20,7 +24,8 @@ from trio_wss.store.keys import Keys
 from trio_wss.store.link import Link
 from trio_wss.store.scripts import SCRIPTS
 from trio_wss.store.sessions import Sessions
-from trio_wss.wire import WireLimits
+from trio_wss.wire import BEHIND, WireLimits
+from trio_wss.wire.codec import Message
 
 
 class Node:
@@ -35,11 +40,16 @@ class Node:
         self.id: Final = secrets.token_hex(8)
         self.host = settings.host
         self.port = settings.port
+        self.ops_url = ""  # of the operations listener, if there is one
+        self.started: Final = time.time()
         self.draining = False
         self.registered = False  # its record is in Redis
         self.connections: Final[set[Connection]] = set()
         self.sockets = 0  # accepted ones, those that never finish a handshake included
         self.locks: Final = KeyLocks()
+        self.statistics: Final = Statistics()
+        self.pulse: Final = Pulse(self)
+        self._born = time.monotonic()
         address = parse_address(settings.redis)
         keys = Keys(settings.namespace, address.database)
         self.link: Final = Link(
@@ -62,6 +72,7 @@ class Node:
             ping_seconds=settings.ping_interval,
             pong_seconds=settings.ping_timeout,
         )
+        self.hub.wrote = self.statistics.delivery.observe
         self.link.on_push = self.hub.push
         self.link.on_batch_begin = self.hub.begin_batch
         self.link.on_batch_end = self.hub.end_batch
@@ -76,6 +87,11 @@ class Node:
         host = f"[{self.host}]" if ":" in self.host else self.host
         return f"ws://{host}:{self.port}"
 
+    @property
+    def uptime(self) -> float:
+        """Seconds since its start."""
+        return time.monotonic() - self._born
+
     @contextmanager
     def connected(self, connection: Connection) -> Iterator[None]:
         """Count a connection as one of this node's while it lives."""
@@ -84,6 +100,15 @@ class Node:
             yield
         finally:
             self.connections.discard(connection)
+            if connection.socket.outbox.reason == BEHIND:
+                self.statistics.slow_consumers += 1
+
+    def count(self, message: Message | Decision, outcome: str) -> None:
+        """Count an event that had no turn. One that the app does not have has no name of its own:
+        clients can make up any number of them.
+        """
+        event = message.event if message.event in self.app.handlers else UNKNOWN
+        self.statistics.count(event, outcome)
 
     def unready(self) -> str:
         """Why no client should be sent here now; empty: it is ready."""

@@ -5,6 +5,7 @@ moment their answers come, so that replies and broadcasts keep one order.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from time import perf_counter
 from typing import TYPE_CHECKING, Final, assert_never
 
 import structlog
@@ -100,6 +101,10 @@ class Session:
     def tell_joined(self, topic: str, cursor: Cursor, *, recovered: bool) -> None:
         """Send `wss.joined`: what comes next in the topic is offset + 1. A gap is the app's too."""
         self.push(codec.joined(topic, cursor.epoch, cursor.offset, recovered=recovered))
+        if recovered:
+            self.node.statistics.recovered += 1
+        else:
+            self.node.statistics.broken += 1
         gap = self.node.app.gap
         if not recovered and gap is not None and self._nursery is not None:
             turn = own_turn(self.node.app, self.client, gap, "event", Gap(topic))
@@ -197,15 +202,20 @@ class Session:
         """
         if self.generation == NEW and decision.refused:
             self._refuse(decision)
+            self.node.statistics.decided(decision)
             answered(Done(b""))
             return
         if decision.silent and not lead:
+            self.node.statistics.decided(decision)
             answered(Done(b""))
             return
         hub = self.node.hub
         held = [hub.hold(topic) for topic in decision.plan.joins]
 
+        began = perf_counter()
+
         def arrived(outcome: Outcome) -> None:
+            self.node.statistics.settled(decision, outcome, perf_counter() - began)
             self._apply(decision, outcome)
             for topic in held:
                 hub.release(topic)
@@ -342,7 +352,8 @@ class Session:
             self.push(codec.left(change.topic))
         elif change.topic not in self.topics and self._nursery is not None:
             membership = self._follow(change.topic)
-            self.tell_joined(change.topic, change.cursor, recovered=True)
+            epoch, offset = change.cursor.epoch, change.cursor.offset
+            self.push(codec.joined(change.topic, epoch, offset, recovered=True))
             if hub.enter(membership.topic, self, change.cursor):
                 hub.release(membership.topic)
             else:

@@ -45,10 +45,12 @@ async def settle(node: Node, turn: Turn | Decision, sent: Sent) -> Outcome:
                     entries = await node.executor.read(requests)
                 except WrongType:
                     log.exception("a read failed", handler=turn.handler.name)
-                    return await sent(refuse(turn.number, "internal", INTERNAL), (), ())
+                    refusal = refuse(turn.number, "internal", INTERNAL, event=turn.handler.name)
+                    return await sent(refusal, (), ())
             outcome = await sent(turn.decide(entries), requests, entries)
     if isinstance(outcome, Changed):
-        return await sent(refuse(turn.number, "conflict", CONFLICT), (), ())
+        refusal = refuse(turn.number, "conflict", CONFLICT, event=turn.handler.name)
+        return await sent(refusal, (), ())
     return outcome
 
 

@@ -53,6 +53,8 @@ async def serve(
         services.start_soon(_keep_registered, node, registered)
         services.start_soon(_leave_a_dead_redis, node)
         services.start_soon(janitor.run, node)
+        services.start_soon(node.statistics.measure_lag)
+        services.start_soon(node.pulse.run)
         with trio.move_on_after(FIRST_LINK):
             await registered.wait()  # so that who reads "listening" is not turned away
         listeners = listeners or await _listen(settings)
@@ -126,7 +128,10 @@ async def _keep_link(node: Node) -> None:
                         policy=node.link.maxmemory_policy,
                     )
         except* LinkLost as lost:
-            log.warning("Redis is away", reason=str(lost.exceptions[0]))
+            reason = str(lost.exceptions[0])
+            log.warning("Redis is away", reason=reason)
+            node.statistics.link_losses += 1
+            node.statistics.fault("link", reason)
         if trio.current_time() - started > most:
             pause = first
         await node.link.rest(random.uniform(pause / 2, pause))

@@ -17,6 +17,7 @@ from attrs import define, field
 from trio_wss.app import App
 from trio_wss.errors import Invalid, Refused
 from trio_wss.handlers import Handler
+from trio_wss.node.statistics import UNKNOWN
 from trio_wss.plan import NOTHING, Phase, Plan, plan
 from trio_wss.reads import Client, ReadRequest
 from trio_wss.store.entries import Entry
@@ -37,6 +38,7 @@ class Decision:
     plan: Plan
     answer: bytes
     refusal: str = ""  # the code of the error that it answers with; the plan is of nothing
+    event: str = UNKNOWN  # what it is counted as
 
     @property
     def refused(self) -> bool:
@@ -50,7 +52,7 @@ class Decision:
         return self.number is None and not (plan.ops or self.answer or plan.close)
 
 
-SILENT: Final = Decision(None, NOTHING, b"")
+SILENT: Final = Decision(None, NOTHING, b"", event="")
 
 
 @define(eq=False)
@@ -77,7 +79,7 @@ class Turn:
         def run() -> Decision:
             effects = self.handler.run(self.event, self.client, values, self.now, self.seed)
             made = plan(effects, self.client, self.app.history, self.phase)
-            return Decision(self.number, made, self._answer(made))
+            return Decision(self.number, made, self._answer(made), event=self.handler.name)
 
         return _guarded(self.number, self.handler, run)
 
@@ -115,9 +117,11 @@ def own_turn(
     return _guarded(None, handler, bind)
 
 
-def refuse(number: int | None, code: str, message: str, path: str = "") -> Decision:
+def refuse(
+    number: int | None, code: str, message: str, path: str = "", event: str = UNKNOWN
+) -> Decision:
     """A decision that applies nothing and answers with an error."""
-    return Decision(number, NOTHING, codec.error(number, code, message, path), code)
+    return Decision(number, NOTHING, codec.error(number, code, message, path), code, event)
 
 
 def _guarded(number: int | None, handler: Handler, work: Callable[[], T]) -> T | Decision:
@@ -125,9 +129,9 @@ def _guarded(number: int | None, handler: Handler, work: Callable[[], T]) -> T |
     try:
         return work()
     except Refused as refusal:
-        return refuse(number, refusal.code, refusal.message)
+        return refuse(number, refusal.code, refusal.message, event=handler.name)
     except Invalid as fault:
-        return refuse(number, "invalid", fault.message, fault.path)
+        return refuse(number, "invalid", fault.message, fault.path, handler.name)
     except Exception:
         log.exception("handler failed", handler=handler.name)
-        return refuse(number, "internal", INTERNAL)
+        return refuse(number, "internal", INTERNAL, event=handler.name)

@@ -33,6 +33,7 @@ from trio_wss.store.outcome import (
     Stale,
     Unknown,
 )
+from trio_wss.store.resp import pack
 from trio_wss.store.scripts import ask, command, words
 
 log = structlog.get_logger(__name__)
@@ -121,6 +122,10 @@ class Executor:
         page = command("page", keys, arguments)
         self._link.submit(page, lambda reply: answered(_parse_page(reply)))
 
+    def publish(self, topic: str, text: bytes) -> None:
+        """Give a text to a topic's members on all nodes, if Redis takes it now: nothing is kept."""
+        self._link.submit(pack("PUBLISH", self._keys.channel + topic, b"\n" + text), _ignore)
+
     def _requests(
         self, requests: Sequence[ReadRequest], entries: Sequence[Entry], keys: list[str]
     ) -> list[str | bytes]:
@@ -175,6 +180,10 @@ def parse_outcome(reply: Any) -> Outcome:
         except WrongType as error:
             return Failed(f"wrong_type {error}")
     return _PLAIN[status]
+
+
+def _ignore(_: Any) -> None:
+    pass
 
 
 _PLAIN: Final[dict[bytes, Outcome]] = {b"stale": Stale(), b"fenced": Fenced(), b"gone": Gone()}

@@ -3,10 +3,11 @@
 from trio_wss.wire.frames import text_frame
 from trio_wss.wire.head import Head, Response
 from trio_wss.wire.limits import WireLimits
-from trio_wss.wire.outbox import Outbox
+from trio_wss.wire.outbox import BEHIND, Outbox
 from trio_wss.wire.socket import Closed, WebSocket, accept
 
 __all__ = [
+    "BEHIND",
     "Closed",
     "Head",
     "Outbox",

@@ -13,6 +13,9 @@ import trio
 from trio_wss.wire.frames import close_frame, frame_end, joined
 from trio_wss.wire.limits import WireLimits
 
+BEHIND: Final = "this client reads too slowly"
+"""The reason in the Close 1013 of a client that fell behind."""
+
 _CHUNK: Final = 256 * 1024
 """Bytes joined for one write; more would copy a long queue again and again."""
 
@@ -257,7 +260,7 @@ class Outbox:
             self.size += len(frame)
             self._out -= len(frame)
         self._begun = bool(kept)
-        self.seal(1013, "this client reads too slowly")
+        self.seal(1013, BEHIND)
 
     def _clear(self) -> None:
         self._queue.clear()
