@@ -40,7 +40,7 @@ def test_a_file_is_no_module(target: str, cure: str) -> None:
 
 
 def test_the_demo_is_an_app() -> None:
-    assert set(load(DEMO).handlers) == {"say"}
+    assert "say" in load(DEMO).handlers
 
 
 def test_a_module_of_this_folder(here: Path) -> None:
