@@ -116,11 +116,12 @@ class Connection:
         drain = self.node.settings.drain
         return drain / 2 if self.node.link.up else drain / 10
 
-    async def retire(self, code: int, reason: str) -> None:
-        """Take no more events, let those in flight be answered, then close."""
+    async def retire(self, code: int, reason: str, give_up: float) -> None:
+        """Take no more events, let those in flight be answered until `give_up`, then close."""
         self._retired = True
-        while self._unanswered:
-            await self._until_fewer()
+        with trio.move_on_at(give_up):
+            while self._unanswered:
+                await self._until_fewer()
         await self.socket.close(code, reason)
 
     def leave_hub(self) -> None:

@@ -85,6 +85,7 @@ async def send_away(node: Node, seconds: float, why: str) -> None:
     """
     connections = list(node.connections)
     random.shuffle(connections)
+    give_up = trio.current_time() + 1.75 * seconds  # after the last batch, which may come late
     batches = [connections[at : at + BATCH] for at in range(0, len(connections), BATCH)]
     spread = len(connections) / RETURNS
     async with trio.open_nursery() as nursery:
@@ -93,7 +94,7 @@ async def send_away(node: Node, seconds: float, why: str) -> None:
                 await trio.sleep(random.uniform(0.5, 1.5) * seconds / len(batches))
             for connection in batch:
                 reason = codec.restart_reason(why, random.uniform(0, spread))
-                nursery.start_soon(connection.retire, RESTART, reason)
+                nursery.start_soon(connection.retire, RESTART, reason, give_up)
 
 
 async def _listen(settings: Settings) -> list[trio.SocketListener]:
