@@ -16,16 +16,19 @@ TSC := $(if $(shell command -v npm),.cache/npm/node_modules/.bin/tsc)
 # Coverage's data goes where nothing is looked for.
 export COVERAGE_FILE := $(CURDIR)/.cache/coverage
 
-.PHONY: help run test gate suite fmt clean
+.PHONY: help run demo-cluster test gate suite fmt clean
 .DELETE_ON_ERROR:
 # Keep the stamps that stand between two others; make would clear them away.
 .SECONDARY:
 
 help: ## Show what there is to make.
-	@sed -n 's/^\([a-z]*\):.*## \(.*\)/make \1	\2/p' $(MAKEFILE_LIST)
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/make \1	\2/p' $(MAKEFILE_LIST)
 
 run: $(OLDEST)/.run ## Start a node, with an embedded Valkey and the demo; ARGS="--port 8000 …"
 	@exec $(OLDEST)/bin/trio-wss run $(ARGS)
+
+demo-cluster: $(OLDEST)/.run ## Start three nodes with the demo, whose page can kill one; ARGS="--port 8000 …"
+	@exec $(OLDEST)/bin/trio-wss demo $(ARGS)
 
 test: gate suite ## Run the gate on the oldest Python here, and the tests on the newest.
 
@@ -55,6 +58,12 @@ bench: .cache/bench/.python .cache/bench/.node ## Compare with other servers; SH
 
 bench-smoke: .cache/bench/.python .cache/bench/.node
 	$(BENCH) --smoke
+
+.PHONY: faults
+faults: SECONDS := 120
+faults: $(OLDEST)/.test ## Harm a cluster at random and check what clients saw; SEED=1 SECONDS=120 ENGINE=redis FAULTS=kill,…
+	$(OLDEST)/bin/python -m tests.faults $(if $(SEED),--seed $(SEED)) --seconds $(SECONDS) \
+	  --engine $(or $(ENGINE),valkey) $(if $(FAULTS),--faults $(FAULTS)) $(if $(WITHOUT),--without $(WITHOUT))
 
 fmt: $(OLDEST)/.test ## Format the code and mend what ruff can.
 	$(OLDEST)/bin/ruff format .

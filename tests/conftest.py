@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 import structlog
 
+from tests.browser.chromium import NAMES, Chromium
 from tests.servers import RedisServer
 from trio_wss.store.embedded import find_server
 
@@ -57,7 +58,7 @@ def make_redis(redis_binary: Path) -> Iterator[MakeRedis]:
     servers: list[RedisServer] = []
 
     def make(**options: str) -> RedisServer:
-        servers.append(RedisServer(redis_binary, **options))
+        servers.append(RedisServer(redis_binary, under=None, **options))
         return servers[-1]
 
     yield make
@@ -69,3 +70,15 @@ def make_redis(redis_binary: Path) -> Iterator[MakeRedis]:
 def own_redis(make_redis: MakeRedis) -> RedisServer:
     """A server of the test's own, which loses its data when it restarts."""
     return make_redis()
+
+
+@pytest.fixture(scope="session")
+def chromium() -> Iterator[Chromium]:
+    """One browser for all tests of the run; each has a tab that shares nothing."""
+    if not any(map(shutil.which, NAMES)):
+        if os.environ.get("CI"):
+            pytest.fail("there is no chromium here")
+        pytest.skip("there is no chromium here")
+    browser = Chromium()
+    yield browser
+    browser.close()

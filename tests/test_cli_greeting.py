@@ -40,8 +40,18 @@ def test_a_terminal_says_how_to_connect(
     assert said[2:] == ["  trio-wss connect ws://127.0.0.1:4000"]
 
 
-def test_the_demo_says_what_to_type(capsys: pytest.CaptureFixture[str]) -> None:
-    assert lines(Launch(DEMO, REDIS), capsys)[-1] == '  say {"room":"lobby","text":"hi"}'
+def test_it_says_where_operations_are(capsys: pytest.CaptureFixture[str]) -> None:
+    greeting.greet(Launch("a:b", REDIS), "127.0.0.1", 4000, [9100, 9101])
+    assert capsys.readouterr().out.splitlines()[1:] == [
+        "operations on http://127.0.0.1:9100/",
+        "operations on http://127.0.0.1:9101/",
+    ]
+
+
+def test_the_demo_says_what_to_open_and_what_to_type(capsys: pytest.CaptureFixture[str]) -> None:
+    said = lines(Launch(DEMO, REDIS), capsys, host="::")
+    assert said[1] == "Open http://[::1]:4000/ in a browser."
+    assert said[-1] == '  say {"room":"lobby","text":"hi"}'
 
 
 def test_how_we_are_called(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

@@ -5,7 +5,6 @@ message once and in order, and says so when history was lost.
 from __future__ import annotations
 
 import os
-import shutil
 import signal
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
@@ -15,7 +14,7 @@ import pytest
 import trio
 
 from tests.browser.app import HISTORY
-from tests.browser.chromium import NAMES, Chromium, Page, page
+from tests.browser.chromium import Chromium, Page, page
 from tests.processes import Running, trio_wss
 from tests.servers import RedisServer
 from trio_wss.client import Client, connect
@@ -23,18 +22,6 @@ from trio_wss.store.embedded import find_server
 
 ROOT = Path(__file__).parents[1]
 PERIOD = 0.05  # seconds between two messages of the room's other member
-
-
-@pytest.fixture(scope="session")
-def chromium() -> Iterator[Chromium]:
-    """One browser for all tests of the run; each has a tab that shares nothing."""
-    if not any(map(shutil.which, NAMES)):
-        if os.environ.get("CI"):
-            pytest.fail("there is no chromium here")
-        pytest.skip("there is no chromium here")
-    browser = Chromium()
-    yield browser
-    browser.close()
 
 
 MakeServer = Callable[..., RedisServer]
@@ -48,7 +35,7 @@ def make_server() -> Iterator[MakeServer]:
     def make(**options: str) -> RedisServer:
         binary = find_server()
         assert binary is not None
-        servers.append(RedisServer(Path(binary), **options))
+        servers.append(RedisServer(Path(binary), under=None, **options))
         return servers[-1]
 
     yield make
@@ -103,6 +90,7 @@ async def speaking(url: str) -> AsyncIterator[Speaker]:
     """A member that goes on speaking through the block."""
     async with connect(url, buffer=0) as client, trio.open_nursery() as nursery:
         speaker = Speaker(client)
+        await speaker.say()
         nursery.start_soon(speaker.run)
         yield speaker
         nursery.cancel_scope.cancel()

@@ -58,9 +58,9 @@ class Child:
                 code = await process.wait()
                 nursery.cancel_scope.cancel()
         finally:
-            ours.close()
             if process.returncode is None:
-                process.kill()
+                process.kill()  # first, since the end of its channel would tell it to stop in order
+            ours.close()
             with trio.CancelScope(shield=True):  # a killed process does not keep us waiting
                 await process.wait()
         return code

@@ -9,6 +9,7 @@ import click
 
 from trio_wss.cli.children import ChildFailed
 from trio_wss.cli.connect import connect
+from trio_wss.cli.demo import demo
 from trio_wss.cli.faults import leaves
 from trio_wss.cli.run import run
 from trio_wss.errors import RegistrationError, SettingsError, WssError
@@ -28,6 +29,7 @@ def commands() -> None:
 
 commands.add_command(run)
 commands.add_command(connect)
+commands.add_command(demo)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

@@ -3,6 +3,7 @@
 import os
 import shutil
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 from trio_wss.cli.launch import Launch
@@ -11,18 +12,31 @@ from trio_wss.cli.ports import url
 _ANY = {"0.0.0.0": "127.0.0.1", "::": "::1"}
 
 
-def greet(launch: Launch, host: str, port: int) -> None:
+def greet(launch: Launch, host: str, port: int, ops_ports: Sequence[int] = ()) -> None:
     """Say where the node listens, that temporary data is temporary, and what to type."""
     lines = [f"listening on {url(host, port)}"]
+    lines += [f"operations on {page(launch.settings.ops_host, one)}" for one in ops_ports]
     if launch.settings.redis is None and launch.data is None:
         lines.append("The data is temporary: it goes when this stops. Keep it with --data DIR.")
     if launch.demo or sys.stdout.isatty():
+        if launch.demo:
+            lines.append(f"Open {page(host, port)} in a browser.")
         lines.append("Connect from another terminal:")
-        lines.append(f"  {command()} connect {url(_ANY.get(host, host), port)}")
+        lines.append(f"  {command()} connect {near(host, port)}")
     if launch.demo:
         lines.append("and type:")
         lines.append('  say {"room":"lobby","text":"hi"}')
     print("\n".join(lines), flush=True)
+
+
+def near(host: str, port: int) -> str:
+    """The WebSocket URL for somebody on this machine."""
+    return url(_ANY.get(host, host), port)
+
+
+def page(host: str, port: int) -> str:
+    """The address of the page, for a browser on this machine."""
+    return f"{near(host, port).replace('ws:', 'http:')}/"
 
 
 def command() -> str:

@@ -2,7 +2,7 @@
 import { nameOf } from "./names.js";
 import { $, explain, make } from "./page.js";
 
-export function startCluster(client, names, hood) {
+export function startCluster(client, names, tell) {
   let nodes = {};
   let here = "";
   let alone = false; // this server has no such thing
@@ -13,7 +13,7 @@ export function startCluster(client, names, hood) {
       const up = nodes[name];
       const kill = make("button", { type: "button", "aria-label": `Kill node ${name}` }, "Kill");
       kill.disabled = !up;
-      kill.addEventListener("click", () => client.send("kill", { node: name }).catch((error) => hood.tell(explain(error))));
+      kill.addEventListener("click", () => client.send("kill", { node: name }).catch((error) => tell(explain(error))));
       const kind = `${name === here ? "here" : ""} ${up ? "" : "down"}`;
       const text = !up ? "is down" : name === here ? "you are here" : "is up";
       return make("li", { className: kind }, make("b", {}, `Node ${name}`), make("small", {}, text), kill);
@@ -26,11 +26,15 @@ export function startCluster(client, names, hood) {
   client.on("node", ({ node, up }) => {
     if (nodes[node] === up) return;
     nodes[node] = up;
-    hood.tell(`Node ${node} is ${up ? "up again" : "down"}.`);
+    tell(`Node ${node} is ${up ? "up again" : "down"}.`);
     draw();
   });
+  client.on("wss.disconnected", () => {
+    here = "";
+    if (Object.keys(nodes).length) draw();
+  });
   client.on("kill", ({ node, by }) => {
-    hood.tell(`${by === client.session ? "You kill" : `${nameOf(by)} kills`} node ${node}.`);
+    tell(`${by === client.session ? "You kill" : `${nameOf(by)} kills`} node ${node}.`);
   });
 
   /** Ask a client's node for its name, and which others there are. */
@@ -42,7 +46,6 @@ export function startCluster(client, names, hood) {
       nodes = data.nodes;
       if (who === client) here = data.here;
       draw();
-      hood.soon();
     } catch (error) {
       alone = error.code === "unknown_event";
     }

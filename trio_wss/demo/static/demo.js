@@ -15,10 +15,10 @@ $("room").value = room;
 document.title = `${room} · trio-wss`;
 
 const client = connect(`/?room=${encodeURIComponent(room)}`);
-const hood = startHood(client, nodeName);
-const cluster = startCluster(client, names, hood);
+const { learn } = startCluster(client, names, (text) => hood.tell(text));
+const hood = startHood(client, { nodeName, learn });
 const chat = startChat(client, room);
-const parts = [chat, startCounter(client, room), startGame(client, room, { nodeName, learn: cluster.learn })];
+const parts = [chat, startCounter(client, room), startGame(client, room, { nodeName, learn })];
 
 /** Read the room's state, and show it in place of what is shown. */
 async function look() {
@@ -33,7 +33,6 @@ async function look() {
 
 let first = true;
 client.on("wss.connected", ({ resumed }) => {
-  cluster.learn(client);
   if (resumed) return;
   if (!first) chat.lost();
   first = false;

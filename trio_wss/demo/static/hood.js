@@ -7,7 +7,7 @@ const POINTS = 40; // of the curve
 const EVERY = 2000; // milliseconds between two measurements
 const AWAY = 3; // seconds that a dropped connection stays away
 
-export function startHood(client, nodeName) {
+export function startHood(client, { nodeName, learn }) {
   const places = new Map(); // topic: the offset that must come next
   const times = [];
   let seen = 0;
@@ -77,11 +77,13 @@ export function startHood(client, nodeName) {
     if (!recovered || !places.has(topic)) places.set(topic, offset + 1);
     soon();
   });
-  client.on("wss.connected", ({ node, resumed }) => {
+  client.on("wss.connected", async ({ node, resumed }) => {
     const away = lostAt ? ` after ${((performance.now() - lostAt) / 1000).toFixed(1)} s` : "";
     if (!resumed) places.clear();
-    tell(`${resumed ? "Resumed the session" : "A new session"} on node ${nodeName(node)}${away}.`);
     state("connected", "Connected");
+    soon();
+    await learn(client); // the node's name
+    tell(`${resumed ? "Resumed the session" : "A new session"} on node ${nodeName(node)}${away}.`);
     soon();
   });
   client.on("wss.disconnected", ({ code, reason, wait }) => {
