@@ -184,7 +184,7 @@ def test_the_server_sends_such_a_frame(frame: str) -> None:
 
 @every_page
 def test_its_commands_exist(page: Path) -> None:
-    targets = re.findall(r"^(\w+):", (ROOT / "Makefile").read_text(), re.MULTILINE)
+    targets = re.findall(r"^([\w-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE)
     for program, *words in commands_of(page):
         if program == "make":
             assert words[0] in targets, f"make {words[0]}"
