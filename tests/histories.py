@@ -95,14 +95,20 @@ def check_replies_in_place(
     frames: Sequence[Frame],
     reply_number: Callable[[Frame], int | None],
     broadcast_number: Callable[[Frame], int | None],
+    *,
+    may_be_late: bool = False,
 ) -> None:
     """Commits are numbered from 1 in the order of the topic, and a member saw them all: when the
-    reply of commit n comes, the broadcasts of 1 to n-1 have come, and none after n's own."""
+    reply of commit n comes, the broadcasts of 1 to n-1 have come, and none after n's own, unless
+    it `may_be_late`, since its first copy was lost."""
     seen = 0
     for one in frames:
         if (number := broadcast_number(one)) is not None:
             if number != seen + 1:
                 raise Violation(f"broadcast {number} follows {seen}")
             seen = number
-        elif (number := reply_number(one)) is not None and seen not in (number - 1, number):
-            raise Violation(f"the reply of commit {number} came after broadcast {seen}")
+            continue
+        number = reply_number(one)
+        if number is None or seen in (number - 1, number) or (may_be_late and seen > number):
+            continue
+        raise Violation(f"the reply of commit {number} came after broadcast {seen}")

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
+from functools import partial
 from typing import Any
 
 import attrs
@@ -18,6 +19,7 @@ from tests.histories import (
     check_exactly_once,
     check_gap_free,
     check_one_order,
+    check_replies_in_place,
     check_sent_order,
 )
 from tests.members import Member, eventually, member
@@ -166,6 +168,35 @@ async def test_links_killed_in_the_middle_of_a_load_lose_nothing_and_repeat_noth
                 nursery.start_soon(harm_again_and_again)
                 await load.run()
     load.check()
+
+
+def counted(one: Frame, *, reply: bool) -> int | None:
+    if one["event"] != "counted" or ("re" in one) is not reply:
+        return None
+    number: int = one["data"] if reply else one["data"]["n"]
+    return number
+
+
+async def test_no_reply_overtakes_an_earlier_broadcast_when_links_are_killed(
+    shared_redis: RedisServer, redis_url: str
+) -> None:
+    """What was missed comes before the answers of what is sent again."""
+    with trio.fail_after(30), shared_redis.client() as server:
+        async with cluster(app, 3, redis=redis_url) as nodes, AsyncExitStack() as stack:
+            load = Load(await members(stack, nodes.nodes), 70)
+
+            async def kill_again_and_again() -> None:
+                for moment in (30, 120, 210, 300):
+                    await load.reached(moment)
+                    await eventually(lambda: len(links(server)) == 3)
+                    kill_all(server)
+
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(kill_again_and_again)
+                await load.run()
+    for one in load.everyone:
+        reply, broadcast = partial(counted, reply=True), partial(counted, reply=False)
+        check_replies_in_place(one.frames, reply, broadcast, may_be_late=True)
 
 
 @asynccontextmanager

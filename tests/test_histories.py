@@ -108,18 +108,20 @@ def test_a_torn_read_is_caught() -> None:
     assert "[40, 70]" in fails(check_whole, [(50, 50), (40, 70)], 100)
 
 
-def replies(text: str) -> None:
+def replies(text: str, *, may_be_late: bool = False) -> None:
     """`b1` is the broadcast of commit 1, `r1` its reply."""
     frames = [{"kind": word[0], "n": int(word[1:])} for word in text.split()]
     check_replies_in_place(
         frames,
         lambda one: one["n"] if one["kind"] == "r" else None,
         lambda one: one["n"] if one["kind"] == "b" else None,
+        may_be_late=may_be_late,
     )
 
 
 def test_a_reply_comes_beside_its_own_broadcast() -> None:
     replies("b1 b2 r2 b3 r4 b4")
+    replies("b1 b2 b3 r2 r1 r4 b4", may_be_late=True)
 
 
 @pytest.mark.parametrize(
@@ -128,3 +130,8 @@ def test_a_reply_comes_beside_its_own_broadcast() -> None:
 def test_a_reply_out_of_place_is_caught(text: str) -> None:
     with pytest.raises(Violation):
         replies(text)
+
+
+def test_a_reply_before_an_earlier_broadcast_is_caught_though_it_may_be_late() -> None:
+    with pytest.raises(Violation):
+        replies("b1 r3 b2 b3", may_be_late=True)

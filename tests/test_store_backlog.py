@@ -88,3 +88,28 @@ def test_a_callback_may_put_the_next_command() -> None:
     assert [type(reply) for reply in replies] == [Unavailable]
     assert list(backlog.queued) == [next_one]
     assert backlog.size == 4
+
+
+def test_what_is_urgent_goes_first_and_stays_urgent() -> None:
+    backlog = Backlog(bound=10)
+    replies: list[Any] = []
+    for text in (b"a", b"b"):
+        backlog.put(Slot(text, replies.append))
+    for text in (b"C", b"D"):
+        backlog.put(Slot(text, replies.append, urgent=True))
+    assert backlog.unanswered == 4
+    assert backlog.next_write(0, held=True) == b"CD"
+    assert backlog.next_write(0, held=True) == b""
+    backlog.answer_first("c")
+    backlog.disconnected()
+    assert backlog.next_write(0) == b"Dab"
+    assert (replies, backlog.unanswered, backlog.size) == (["c"], 3, 3)
+
+
+def test_what_is_urgent_expires_as_well() -> None:
+    backlog = Backlog(bound=10)
+    replies: list[Any] = []
+    backlog.put(Slot(b"A", replies.append, expires=1, urgent=True))
+    backlog.expire(1)
+    assert isinstance(replies[0], Unavailable)
+    assert (backlog.next_write(1), backlog.size) == (b"", 0)

@@ -144,6 +144,53 @@ async def test_all_that_is_queued_in_a_tick_leaves_in_one_write(redis_url: str) 
     assert address.writes[0].startswith(pack("SUBSCRIBE", "a"))
 
 
+async def test_while_the_link_holds_back_only_what_is_urgent_leaves(redis_url: str) -> None:
+    link = Link(parse_address(redis_url), {})
+    seen: list[str] = []
+
+    def say(text: str, *, urgent: bool = False) -> None:
+        link.submit(pack("ECHO", text), lambda reply: seen.append(reply.decode()), urgent=urgent)
+
+    async with running(link) as watch:
+        await watch.is_up()
+        link.hold_back(60)
+        say("a")
+        say("b", urgent=True)
+        await urgent_ping(link)
+        assert seen == ["b"]
+        link.go_on()
+        await link.call(PING)
+        assert seen == ["b", "a"]
+        link.hold_back(0.05)  # nobody says that it may go on
+        say("c")
+        await link.call(PING)
+        assert seen == ["b", "a", "c"]
+
+
+async def urgent_ping(link: Link) -> None:
+    """Wait until all that is urgent is answered."""
+    there = trio.Event()
+    link.submit(PING, lambda _: there.set(), urgent=True)
+    await there.wait()
+
+
+async def test_what_is_urgent_goes_first_after_a_reconnect_too(shared_redis: RedisServer) -> None:
+    link = Link(parse_address(shared_redis.url), {})
+    seen: list[bytes] = []
+    link.on_up = lambda: link.hold_back(60)
+    async with running(link) as watch:
+        await watch.is_up()
+        link.submit(pack("ECHO", "a"), seen.append)
+        link.submit(pack("ECHO", "b"), seen.append)
+        shared_redis.kill_connections()
+        await watch.is_up(2)
+        await urgent_ping(link)
+        assert seen == []
+        link.go_on()
+        await link.call(PING)
+        assert seen == [b"a", b"b"]
+
+
 async def test_an_error_reply_is_an_exception_with_its_whole_text(redis_url: str) -> None:
     link = Link(parse_address(redis_url), {"bad": "return redis.error_reply('OOM told so')"})
     async with running(link) as watch:

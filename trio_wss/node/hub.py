@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 RECENT: Final = 16  # broadcasts that a topic remembers while somebody joins
 LARGE: Final = 16 * 1024  # bytes of a broadcast that it does not remember
+PATIENCE: Final = 2.0  # seconds that commits wait for gaps to be filled
 SLICE: Final = 200  # sockets written before other tasks get their turn: about a millisecond
 
 
@@ -149,6 +150,7 @@ class Hub:
         self._topics: dict[bytes, Topic] = {}
         self._dirty: deque[Outbox] = deque()
         self._gaps: deque[Topic] = deque()
+        self._missed: set[Topic] = set()  # gaps of a new link, for which it holds commits back
         self._read_at = 0.0  # when what is being written came
         self.gaps = 0
         self.heard: dict[Topic, int] = {}  # broadcasts since somebody last took the counts away
@@ -239,10 +241,24 @@ class Hub:
                 self.open_gap(topic)
 
     def reset(self) -> None:
-        """The link is new: anything may have been missed in every topic."""
+        """The link is new: anything may have been missed in every topic.
+
+        What was missed comes before the answers of the commits that wait to be sent again, since
+        it was broadcast before them.
+        """
         for topic in self._topics.values():
-            if topic.live and topic.cursor is not None:
-                self.open_gap(topic)
+            if topic.cursor is not None:
+                self._missed.add(topic)
+                if topic.live:
+                    self.open_gap(topic)
+        if self._missed:
+            self._link.hold_back(PATIENCE)
+
+    async def _fill(self, fill_gap: Callable[[Topic], Awaitable[None]], topic: Topic) -> None:
+        await fill_gap(topic)
+        self._missed.discard(topic)
+        if not self._missed:
+            self._link.go_on()
 
     def open_gap(self, topic: Topic) -> None:
         """What follows the topic's cursor is to be found in the stream."""
@@ -289,7 +305,7 @@ class Hub:
                 await self._wake.wait()
                 self._wake = trio.Event()
                 while self._gaps:
-                    nursery.start_soon(fill_gap, self._gaps.popleft())
+                    nursery.start_soon(self._fill, fill_gap, self._gaps.popleft())
                 while self._dirty:
                     self._flush_slice()
                     await trio.lowlevel.checkpoint()

@@ -6,7 +6,7 @@ answers by place and not by name.
 
 import math
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from itertools import chain
 from typing import Any, Final
 
@@ -31,6 +31,7 @@ class Slot:
     confirmations: int = 0  # pushes still to come: a (un)subscription has no other answer
     sent: float = 0.0
     retried: bool = False  # refused once already because Redis had lost the scripts
+    urgent: bool = False  # goes before all that is not
 
 
 @define(eq=False)
@@ -38,9 +39,10 @@ class Backlog:
     """Bounded by count and by bytes; `full` says so, nothing is refused here."""
 
     bound: int
-    queued: deque[Slot] = field(factory=deque)  # not sent on the present connection
+    urgent: deque[Slot] = field(factory=deque)  # not sent on the present connection
+    queued: deque[Slot] = field(factory=deque)  # nor these
     sent: deque[Slot] = field(factory=deque)
-    size: int = 0  # bytes of both
+    size: int = 0  # bytes of all
 
     @property
     def full(self) -> bool:
@@ -49,10 +51,14 @@ class Backlog:
     @property
     def free(self) -> int:
         """How many more commands fit by count."""
-        return self.bound - len(self.queued) - len(self.sent)
+        return self.bound - self.unanswered
+
+    @property
+    def unanswered(self) -> int:
+        return len(self.urgent) + len(self.queued) + len(self.sent)
 
     def put(self, slot: Slot) -> None:
-        self.queued.append(slot)
+        (self.urgent if slot.urgent else self.queued).append(slot)
         self.size += len(slot.packed)
 
     def put_sent(self, slot: Slot, now: float) -> None:
@@ -61,12 +67,15 @@ class Backlog:
         self.sent.append(slot)
         self.size += len(slot.packed)
 
-    def next_write(self, now: float) -> bytes:
-        """All that is queued, at most about 1 MiB, as one write; from here on it counts as sent."""
+    def next_write(self, now: float, *, held: bool = False) -> bytes:
+        """All that waits, at most about 1 MiB, as one write; from here on it counts as sent.
+
+        `held`: only what is urgent.
+        """
         parts: list[bytes] = []
         length = 0
-        while self.queued and length < _WRITE:
-            slot = self.queued.popleft()
+        while length < _WRITE and (line := self.urgent or (not held and self.queued)):
+            slot = line.popleft()
             slot.sent = now
             self.sent.append(slot)
             parts.append(slot.packed)
@@ -82,9 +91,10 @@ class Backlog:
 
     def expire(self, now: float) -> None:
         """Answer Unavailable to all whose time is over; forget those that were not sent."""
-        late = [slot for slot in chain(self.sent, self.queued) if slot.expires <= now]
+        late = [slot for slot in self._all() if slot.expires <= now]
         if not late:
             return
+        self.urgent = deque(slot for slot in self.urgent if slot.expires > now)
         self.queued = deque(slot for slot in self.queued if slot.expires > now)
         self._measure()
         for slot in late:
@@ -94,10 +104,14 @@ class Backlog:
 
     def disconnected(self) -> None:
         """Queue again what was sent, before what was not; forget what nobody waits for."""
-        slots = chain(self.sent, self.queued)
-        self.queued = deque(slot for slot in slots if slot.answered is not None and not slot.ours)
+        kept = [slot for slot in self._all() if slot.answered is not None and not slot.ours]
+        self.urgent = deque(slot for slot in kept if slot.urgent)
+        self.queued = deque(slot for slot in kept if not slot.urgent)
         self.sent.clear()
         self._measure()
 
+    def _all(self) -> Iterator[Slot]:
+        return chain(self.sent, self.urgent, self.queued)
+
     def _measure(self) -> None:
-        self.size = sum(len(slot.packed) for slot in chain(self.sent, self.queued))
+        self.size = sum(len(slot.packed) for slot in self._all())

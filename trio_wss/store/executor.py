@@ -120,7 +120,7 @@ class Executor:
         keys = [self._keys.meta(topic), self._keys.stream(topic)]
         arguments = [after.epoch, str(after.offset), str(most)]
         page = command("page", keys, arguments)
-        self._link.submit(page, lambda reply: answered(_parse_page(reply)))
+        self._link.submit(page, lambda reply: answered(_parse_page(reply)), urgent=True)
 
     def publish(self, topic: str, text: bytes) -> None:
         """Give a text to a topic's members on all nodes, if Redis takes it now: nothing is kept."""

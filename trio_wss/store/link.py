@@ -5,6 +5,7 @@ Each command is answered exactly once: by Redis, or with Unavailable when its ti
 """
 
 import hashlib
+import math
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack
 from functools import partial
@@ -80,18 +81,27 @@ class Link:
         self._tells = False  # this connection must be told of every change of _channels
         self._wake = trio.Event()  # the writer has something to send
         self._waiting = trio.lowlevel.ParkingLot()  # in room()
+        self._held_until = -math.inf
         self._last_sent = 0.0
         self._suspect: Slot | None = None
 
     def __repr__(self) -> str:
         state = "up" if self.up else "down"
-        queued, sent = len(self._backlog.queued), len(self._backlog.sent)
-        return f"<Link {self.address} {state}: {queued} queued, {sent} sent>"
+        sent = len(self._backlog.sent)
+        return f"<Link {self.address} {state}: {self.unanswered - sent} queued, {sent} sent>"
 
     # ---- commands
 
-    def submit(self, command: bytes, answered: Answered, *, expires: float | None = None) -> None:
-        """Queue a packed command; it leaves with all that was queued in this tick.
+    def submit(
+        self,
+        command: bytes,
+        answered: Answered,
+        *,
+        expires: float | None = None,
+        urgent: bool = False,
+    ) -> None:
+        """Queue a packed command, before all that is not urgent if it is `urgent`; it leaves with
+        all that was queued in this tick.
 
         `answered` is called exactly once, from the link's reader or timer, with the reply (a
         hiredis value), a RedisError (an error reply), or Unavailable when `expires` (on Trio's
@@ -101,7 +111,20 @@ class Link:
         """
         if expires is None:
             expires = trio.current_time() + self._patience
-        self._put(Slot(command, answered, expires))
+        self._put(Slot(command, answered, expires, urgent=urgent))
+
+    def hold_back(self, seconds: float) -> None:
+        """Send only what is urgent until `go_on`, for so many seconds at most."""
+        self._held_until = trio.current_time() + seconds
+
+    def go_on(self) -> None:
+        """Send everything again."""
+        self._held_until = -math.inf
+        self._wake.set()
+
+    @property
+    def _held(self) -> bool:
+        return trio.current_time() < self._held_until
 
     async def call(self, command: bytes) -> Any:
         """Submit and wait for the reply. Raises RedisError or Unavailable.
@@ -130,7 +153,7 @@ class Link:
     @property
     def unanswered(self) -> int:
         """How many commands are queued or sent."""
-        return len(self._backlog.queued) + len(self._backlog.sent)
+        return self._backlog.unanswered
 
     @property
     def full(self) -> bool:
@@ -252,9 +275,9 @@ class Link:
 
     async def _write(self, stream: trio.abc.Stream) -> NoReturn:
         while True:
-            while self._backlog.queued:
+            while packed := self._backlog.next_write(trio.current_time(), held=self._held):
                 self._last_sent = trio.current_time()
-                await stream.send_all(self._backlog.next_write(self._last_sent))
+                await stream.send_all(packed)
             self._wake = trio.Event()
             await self._wake.wait()
 
@@ -310,12 +333,14 @@ class Link:
             await trio.sleep(self._tick)
             now = trio.current_time()
             self._backlog.expire(now)
+            if math.isfinite(self._held_until) and not self._held:
+                self.go_on()
             self._check_peer(now)
             self._let_in()
 
     def _check_peer(self, now: float) -> None:
         if not self._backlog.sent:
-            if self.up and not self._backlog.queued and now - self._last_sent >= self._idle:
+            if self.up and not self._backlog.unanswered and now - self._last_sent >= self._idle:
                 self._put(Slot(_PING, None, ours=True))
             return
         oldest = self._backlog.sent[0]
