@@ -6,7 +6,7 @@ Whatever goes wrong before the welcome is a ConnectError, and no socket is left 
 import inspect
 import ssl
 from collections.abc import Awaitable, Callable, Mapping
-from typing import Final
+from typing import Final, final
 from urllib.parse import SplitResult, urlencode, urlsplit
 
 import trio
@@ -32,6 +32,28 @@ Credentials = Pairs | Callable[[], Pairs | Awaitable[Pairs]] | None
 Talk = Callable[[WebSocketConnection, Welcome], Awaitable[ConnectionLost]]
 
 RECEIVE_BUFFER: Final = 65_536
+
+
+@final
+@define(eq=False)
+class _Watched(trio.abc.ReceiveStream):
+    """Tells when the peer has gone: trio-websocket would wait on for the end of its handshake."""
+
+    stream: trio.abc.ReceiveStream
+    at_end: Callable[[], None] = field(default=lambda: None)
+
+    async def receive_some(self, max_bytes: int | None = None) -> bytes | bytearray:
+        try:
+            received = await self.stream.receive_some(max_bytes)
+        except (trio.BrokenResourceError, trio.ClosedResourceError):
+            self.at_end()
+            raise
+        if not received:
+            self.at_end()
+        return received
+
+    async def aclose(self) -> None:
+        await self.stream.aclose()
 
 
 @define(eq=False)
@@ -112,15 +134,18 @@ class Dial:
         """The WebSocket's handshake."""
         parts = [url.query, urlencode(query), "" if ticket is None else "resume"]
         whole = "&".join(part for part in parts if part)
-        return await wrap_client_stream(
-            nursery,
-            stream,  # type: ignore[arg-type] # it takes any stream, but says SocketStream
-            url.netloc.rpartition("@")[2],
-            (url.path or "/") + (f"?{whole}" if whole else ""),
-            extra_headers=[(name.encode(), value.encode()) for name, value in headers.items()],
-            max_message_size=self.max_message,
-            receive_buffer_size=RECEIVE_BUFFER,
-        )
+        with trio.CancelScope() as scope:
+            return await wrap_client_stream(
+                nursery,
+                # It takes any stream, but says SocketStream.
+                trio.StapledStream(stream, _Watched(stream, scope.cancel)),  # type: ignore[arg-type]
+                url.netloc.rpartition("@")[2],
+                (url.path or "/") + (f"?{whole}" if whole else ""),
+                extra_headers=[(name.encode(), value.encode()) for name, value in headers.items()],
+                max_message_size=self.max_message,
+                receive_buffer_size=RECEIVE_BUFFER,
+            )
+        raise ConnectError(f"{shown(url)} hung up during the handshake")
 
 
 def parse_url(url: str) -> SplitResult:

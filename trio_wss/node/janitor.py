@@ -58,15 +58,14 @@ async def _call_the_roll(node: Node, before: frozenset[str]) -> frozenset[str]:
 
     Only those that were so at the last roll call too: the others may be on their way in or out.
     """
-    here = {one.session.client.session: one.session for one in node.connections}
     there = await node.sessions.owned()
+    here = {one.session.client.session: one.session for one in node.connections}
     doubtful = (there ^ here.keys()) - node.unfinished.keys()
-    for session in doubtful & before:
-        if session in there:
-            log.warning("a session has no connection", session=session)
-            await node.sessions.away(session, "", node.settings.grace)
-        else:
-            here[session].check()
+    for session in doubtful & before & here.keys():
+        here[session].check()
+    lost = list(doubtful & before - here.keys() - node.arriving)[:MOST]
+    for session in await node.sessions.orphaned(lost, node.settings.grace):
+        log.warning("a session has no connection", session=session)
     return doubtful - before
 
 

@@ -28,6 +28,11 @@ from trio_wss.wire import BEHIND, WireLimits
 from trio_wss.wire.codec import Message
 
 
+def address(host: str, port: int) -> str:
+    """Host and port as they stand in a URL."""
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+
 class Node:
     """The parts of one node. `serve` in supervisor.py gives them their tasks."""
 
@@ -58,6 +63,7 @@ class Node:
         self.executor: Final = Executor(self.link, keys, self.id, max_topics=settings.max_topics)
         self.sessions: Final = Sessions(self.link, keys, self.id)
         self.unfinished: Final[dict[str, str]] = {}  # sessions to end, by generation: see janitor
+        self.arriving: Final[set[str]] = set()  # sessions that are about to be resumed here
         self.hub: Final = Hub(self.link, keys)
         self.catch_up: Final = CatchUp(
             self.executor,
@@ -84,8 +90,7 @@ class Node:
     @property
     def url(self) -> str:
         """Where clients connect."""
-        host = f"[{self.host}]" if ":" in self.host else self.host
-        return f"ws://{host}:{self.port}"
+        return f"ws://{address(self.host, self.port)}"
 
     @property
     def uptime(self) -> float:

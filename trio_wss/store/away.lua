@@ -1,8 +1,14 @@
 -- A session has lost its connection: it is due when its grace is over, unless it is resumed.
--- KEYS: the session's hash, the due sessions. ARGV: session, generation ('' any), grace (ms).
+-- KEYS: the session's hash, the due sessions.
+-- ARGV: session, generation ('' any, if it is this node's), grace (ms), node.
 -- One that is due already stays so; only a new connection, by its generation, starts it anew.
-local found = redis.call('HMGET', KEYS[1], 'gen', 'away')
-if not found[1] or ARGV[2] ~= '' and ARGV[2] ~= found[1] or found[2] == found[1] then return 0 end
+local found = redis.call('HMGET', KEYS[1], 'gen', 'away', 'node')
+if not found[1] or found[2] == found[1] then return 0 end
+if ARGV[2] == '' then
+  if found[3] ~= ARGV[4] then return 0 end
+elseif ARGV[2] ~= found[1] then
+  return 0
+end
 local now = redis.call('TIME')
 local due = tonumber(now[1]) * 1000 + math.floor(tonumber(now[2]) / 1000) + ARGV[3]
 redis.call('HSET', KEYS[1], 'away', found[1])

@@ -7,9 +7,10 @@ from __future__ import annotations
 import hashlib
 import hmac
 import secrets
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
+import trio
 from attrs import frozen
 
 from trio_wss.encoding import decode, encode
@@ -57,6 +58,11 @@ class Sessions:
         keys = [self._keys.node(self._node), self._keys.nodes]
         arguments = [self._node, _milliseconds(lease), "new" if new else ""]
         return bool(await ask(self._link, command("beat", keys, arguments)))
+
+    async def sign_off(self) -> None:
+        """Take this node's record away: it owns no session, and none is about to begin."""
+        await ask(self._link, pack("ZREM", self._keys.nodes, self._node))
+        await ask(self._link, pack("DEL", self._keys.node(self._node)))
 
     def begin(self, client: Client, token: str) -> tuple[Op, ...]:
         """The operations that begin a session, and give the cursors of its implied topics."""
@@ -111,13 +117,32 @@ class Sessions:
         return Taken(client, generation, _last(found), cursors)
 
     async def away(self, session: str, generation: str, grace: float) -> None:
-        """Let a session be due after `grace` seconds, unless it is resumed.
+        """Let a session be due after `grace` seconds, unless it has another generation."""
+        await ask(self._link, self._away(session, generation, grace))
 
-        Nothing happens if it has another generation; an empty one stands for any.
+    async def orphaned(self, sessions: Collection[str], grace: float) -> list[str]:
+        """Let those of these sessions be due that are this node's, and are not due yet.
+
+        All are told to Redis before anything else is, so that no resume comes in between.
         """
+        answers: list[Any] = []
+        there = trio.Event()
+
+        def answered(reply: Any) -> None:
+            answers.append(reply)
+            if len(answers) == len(sessions):
+                there.set()
+
+        for session in sessions:
+            self._link.submit(self._away(session, "", grace), answered)
+        if sessions:
+            await there.wait()
+        return [one for one, reply in zip(sessions, answers, strict=True) if reply == 1]
+
+    def _away(self, session: str, generation: str, grace: float) -> bytes:
         keys = [self._keys.session(session), self._keys.due]
-        arguments = [session, generation, _milliseconds(grace)]
-        await ask(self._link, command("away", keys, arguments))
+        arguments = [session, generation, _milliseconds(grace), self._node]
+        return command("away", keys, arguments)
 
     async def owned(self) -> frozenset[str]:
         """The sessions that are this node's, by Redis' account."""
