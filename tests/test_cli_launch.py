@@ -17,6 +17,9 @@ from trio_wss.settings import Settings
         (Launch("a:b", Settings(redis="redis://db"), data=Path("d")), "--data is the embedded"),
         (Launch("a:b", Settings(), workers=2, reload=True), "--reload works on one process"),
         (Launch("a:b", Settings(redis="redis://db:x")), "REDIS_SERVER"),
+        (Launch("a:b", Settings(ops_port=0), workers=2), "not 0, with --workers"),
+        (Launch("a:b", Settings(ops_port=0), reload=True), "not 0, with --workers or --reload"),
+        (Launch("a:b", Settings(ops_port=65535), workers=2), "--ops-port 65535 leaves no port"),
     ],
 )
 def test_what_does_not_go_together(launch: Launch, says: str) -> None:
@@ -49,10 +52,19 @@ def test_a_child_gets_every_setting_that_a_flag_can_set(monkeypatch: pytest.Monk
 def test_no_flag_is_forgotten_on_the_way_to_a_child() -> None:
     ours = {"--data", "--workers", "--reload", "--redis"}  # the parent's own; Redis's by a variable
     flags = {option for each in run.params for option in each.opts if option.startswith("--")}
-    settings = Settings(origins=("http://a",), rate=0, max_topics=7)
+    settings = Settings(origins=("http://a",), rate=0, max_topics=7, ops_port=9100)
     arguments, _ = Launch("mine:app", settings).child(4000, "redis://db")
     assert " ".join(arguments).count("--set max_topics=7 --set rate=0") == 1
     assert {each for each in arguments if each.startswith("--")} == flags - ours - {"--channel"}
+
+
+def test_every_worker_has_an_operations_port_of_its_own() -> None:
+    settings = Settings(ops_port=9100, ops_host="::1")
+    launch = Launch("mine:app", settings, workers=3)
+    assert launch.ops_ports == [9100, 9101, 9102]
+    last = " ".join(launch.child(4000, "redis://db", 2)[0])
+    assert "--ops-host ::1 --ops-port 9102" in last
+    assert "--ops" not in " ".join(Launch("mine:app", Settings()).child(4000, "redis://db")[0])
 
 
 def test_a_child_that_is_reloaded_trusts_no_pyc(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -59,6 +59,15 @@ def test_a_port_that_is_free_is_held() -> None:
     close(held)
 
 
+def test_an_error_names_the_option_that_the_port_is_from() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        with pytest.raises(SettingsError, match="choose another with --ops-port"):
+            ports.bind("127.0.0.1", port, option="--ops-port")
+    with pytest.raises(SettingsError, match="with --ops-host"):
+        ports.bind("192.0.2.1", 0, option="--ops-port")
+
+
 def test_a_port_taken_on_one_of_two_addresses_leaves_the_other_alone(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

@@ -10,6 +10,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from attrs import Attribute, field, fields, frozen
+from attrs.validators import optional
 
 from trio_wss.errors import SettingsError
 
@@ -26,10 +27,10 @@ def _between(low: float, high: float, note: str = "") -> _Check:
     """A check that a number lies in low..high, both included; NaN never does."""
 
     def check(_: Any, attribute: "Attribute[Any]", value: Any) -> None:
-        kind = attribute.type
-        fits = isinstance(value, int) if kind is int else isinstance(value, int | float)
+        whole = attribute.type in (int, int | None)
+        fits = isinstance(value, int) if whole else isinstance(value, int | float)
         if not fits or isinstance(value, bool) or not low <= value <= high:
-            noun = "a whole number" if kind is int else "a number"
+            noun = "a whole number" if whole else "a number"
             raise SettingsError(
                 f"{attribute.name} must be {noun} from {low} to {high}{note}, not {value!r}."
             )
@@ -40,7 +41,8 @@ def _between(low: float, high: float, note: str = "") -> _Check:
 def _check_host(_: Any, attribute: "Attribute[str]", value: Any) -> None:
     if not isinstance(value, str) or not value or re.search(r"[\s/]", value):
         raise SettingsError(
-            f'host must be an address or a name such as "127.0.0.1" or "0.0.0.0", not {value!r}.'
+            f'{attribute.name} must be an address or a name such as "127.0.0.1" or "0.0.0.0",'
+            f" not {value!r}."
         )
 
 
@@ -89,6 +91,15 @@ class Settings:
 
     port: int = field(default=0, validator=_between(0, 65535, " (0 takes a free port)"))
     """The TCP port to listen on; 0 takes a free one."""
+
+    ops_host: str = field(default="127.0.0.1", validator=_check_host)
+    """The address of the operations listener. It asks nobody who they are: keep it private."""
+
+    ops_port: int | None = field(
+        default=None, validator=optional(_between(0, 65535, " (0 takes a free port)"))
+    )
+    """The TCP port of the operations listener (metrics and the cluster's page), never the public
+    one; 0 takes a free one, None has no such listener."""
 
     redis: str | None = field(default=None, validator=_check_redis, repr=False)
     """`redis://`, `rediss://` or `unix://` URL. A node needs one; None lets the command line

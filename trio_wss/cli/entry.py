@@ -10,8 +10,10 @@ import click
 from trio_wss.cli.children import ChildFailed
 from trio_wss.cli.connect import connect
 from trio_wss.cli.demo import demo
+from trio_wss.cli.emit import emit
 from trio_wss.cli.faults import leaves
 from trio_wss.cli.run import run
+from trio_wss.cli.top import top, topics
 from trio_wss.errors import RegistrationError, SettingsError, WssError
 
 WRONG_CALL = 2
@@ -30,6 +32,8 @@ def commands() -> None:
 commands.add_command(run)
 commands.add_command(connect)
 commands.add_command(demo)
+for command in (top, topics, emit):
+    commands.add_command(command)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

@@ -4,6 +4,7 @@ import os
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Final
 
 from attrs import fields, frozen
 
@@ -11,6 +12,8 @@ from trio_wss.cli.apps import DEMO
 from trio_wss.errors import SettingsError
 from trio_wss.settings import Settings
 from trio_wss.store.address import parse_address
+
+MOST_PORT: Final = 65_535
 
 
 @frozen
@@ -36,14 +39,29 @@ class Launch:
                 )
         if self.reload and self.workers > 1:
             raise SettingsError("--reload works on one process: leave out --workers.")
+        ops = self.settings.ops_port
+        if ops == 0 and (self.reload or self.workers > 1):
+            raise SettingsError("--ops-port must be a port, not 0, with --workers or --reload.")
+        if ops is not None and ops + self.workers - 1 > MOST_PORT:
+            raise SettingsError(
+                f"--ops-port {ops} leaves no port for the last of {self.workers} --workers: choose"
+                " a lower one."
+            )
 
     @property
     def demo(self) -> bool:
         """Whether the bundled demo is what runs."""
         return self.target == DEMO
 
-    def child(self, port: int, redis: str) -> tuple[list[str], dict[str, str]]:
-        """Arguments and environment of a node process that listens on this port too.
+    @property
+    def ops_ports(self) -> list[int]:
+        """The port of each process' operations listener."""
+        ops = self.settings.ops_port
+        return [] if ops is None else list(range(ops, ops + self.workers))
+
+    def child(self, port: int, redis: str, number: int = 0) -> tuple[list[str], dict[str, str]]:
+        """Arguments and environment of a node process that listens on this port too; `number`
+        tells the processes apart.
 
         The URL of Redis goes by the environment: arguments are for everyone to see.
         """
@@ -53,6 +71,7 @@ class Launch:
             *("--host", settings.host, "--port", str(port)),
             *("--namespace", settings.namespace, "--drain", str(settings.drain)),
             *("--log-format", self.log_format),
+            *self._ops(number),
             *(part for origin in settings.origins for part in ("--origin", origin)),
             *(part for pair in self._other_settings() for part in ("--set", pair)),
             self.target,
@@ -63,6 +82,10 @@ class Launch:
             # A .pyc is matched by whole seconds and size: two quick edits may look the same.
             environment["PYTHONDONTWRITEBYTECODE"] = "1"
         return arguments, environment
+
+    def _ops(self, number: int) -> Iterator[str]:
+        if ports := self.ops_ports:
+            yield from ("--ops-host", self.settings.ops_host, "--ops-port", str(ports[number]))
 
     def _other_settings(self) -> Iterator[str]:
         """The settings that have no flag of their own and are not as they would be anyway."""

@@ -24,26 +24,31 @@ async def run_children(launch: Launch) -> int:
     try:
         host, port = held[0].getsockname()[:2]
         async with stopping() as stop, redis_for(launch) as redis:
-            child = Child(*launch.child(port, redis), patience=launch.settings.drain + _MARGIN)
+            children = [
+                Child(*launch.child(port, redis, number), launch.settings.drain + _MARGIN)
+                for number in range(launch.workers)
+            ]
             if launch.reload:
-                await _keep_fresh(launch, child, stop, host, port)
+                await _keep_fresh(launch, children[0], stop, host, port)
             else:
-                await _keep_all(launch, child, stop, host, port)
+                await _keep_all(launch, children, stop, host, port)
     finally:
         for socket in held:
             socket.close()
     return stop.code
 
 
-async def _keep_all(launch: Launch, child: Child, stop: Stop, host: str, port: int) -> None:
+async def _keep_all(
+    launch: Launch, children: list[Child], stop: Stop, host: str, port: int
+) -> None:
     """One first, and the others when it listens: what is wrong with all is said once."""
     async with trio.open_nursery() as nursery:
-        await nursery.start(keep, child, stop.asked)
+        await nursery.start(keep, children[0], stop.asked)
         async with trio.open_nursery() as starts:
-            for _ in range(launch.workers - 1):
+            for child in children[1:]:
                 starts.start_soon(nursery.start, keep, child, stop.asked)
         if not stop.asked.is_set():
-            greet(launch, host, port)
+            greet(launch, host, port, launch.ops_ports)
 
 
 async def _keep_fresh(launch: Launch, child: Child, stop: Stop, host: str, port: int) -> None:
@@ -58,7 +63,7 @@ async def _keep_fresh(launch: Launch, child: Child, stop: Stop, host: str, port:
         if greeted:
             log.info("reloaded")
         else:
-            greet(launch, host, port)
+            greet(launch, host, port, launch.ops_ports)
         greeted = True
 
     while not stop.asked.is_set():

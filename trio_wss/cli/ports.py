@@ -15,8 +15,12 @@ _BACKLOG = 65_535  # the kernel cuts it to its own limit
 _NOT_HERE = (errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT)
 
 
-def bind(host: str, port: int, *, shared: bool = False) -> list[socket.socket]:
-    """A bound socket for each address of the host, all on one port. Raises SettingsError."""
+def bind(
+    host: str, port: int, *, shared: bool = False, option: str = "--port"
+) -> list[socket.socket]:
+    """A bound socket for each address of the host, all on one port. Raises SettingsError, which
+    names the option that the port is from.
+    """
     sockets: list[socket.socket] = []
     try:
         for family, address in _addresses(host, port):
@@ -33,7 +37,7 @@ def bind(host: str, port: int, *, shared: bool = False) -> list[socket.socket]:
     except OSError as error:
         for bound in sockets:
             bound.close()
-        raise SettingsError(_explain(error, host, port)) from None
+        raise SettingsError(_explain(error, host, port, option)) from None
     return sockets
 
 
@@ -52,7 +56,7 @@ def listeners(sockets: list[socket.socket]) -> list[trio.SocketListener]:
             bound.listen(_BACKLOG)
     except OSError as error:  # two that bound at the same moment: the first to listen has it
         host, port = sockets[0].getsockname()[:2]
-        raise SettingsError(_explain(error, host, port)) from None
+        raise SettingsError(_explain(error, host, port, "--port")) from None
     return [trio.SocketListener(trio.socket.from_stdlib_socket(bound)) for bound in sockets]
 
 
@@ -82,9 +86,13 @@ def _bind(family: int, address: tuple[str, int], *, shared: bool) -> socket.sock
     return bound
 
 
-def _explain(error: OSError, host: str, port: int) -> str:
+def _explain(error: OSError, host: str, port: int, option: str) -> str:
     if error.errno == errno.EADDRINUSE:
-        return f"port {port} on {host} is taken: choose another with --port, or 0 for a free one."
+        return f"port {port} on {host} is taken: choose another with {option}, or 0 for a free one."
     if error.errno == errno.EACCES:
-        return f"port {port} is not allowed to this user: choose one above 1023 with --port."
-    return f"host {host} is no address of this machine: choose one with --host, such as 127.0.0.1."
+        return f"port {port} is not allowed to this user: choose one above 1023 with {option}."
+    host_option = option.replace("port", "host")
+    return (
+        f"host {host} is no address of this machine: choose one with {host_option}, such as"
+        " 127.0.0.1."
+    )

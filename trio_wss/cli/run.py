@@ -26,6 +26,17 @@ FLAGS = {"port", "drain"}  # numbers that have a flag of their own
     help="Port to listen on; 0, the default, takes a free one and prints it.",
 )
 @click.option(
+    "--ops-port",
+    type=int,
+    help="Port for metrics, health and the page of the cluster; 0 takes a free one and prints it.",
+)
+@click.option(
+    "--ops-host",
+    default=_DEFAULTS.ops_host,
+    show_default=True,
+    help="Address of that port. It asks nobody who they are.",
+)
+@click.option(
     "--redis",
     metavar="URL",
     envvar="REDIS_SERVER",
@@ -97,6 +108,8 @@ def run(app: str | None, channel: int | None, **options: Any) -> int:
         settings=Settings(
             host=options["host"],
             port=options["port"],
+            ops_host=options["ops_host"],
+            ops_port=options["ops_port"],
             redis=options["redis"],
             namespace=options["namespace"],
             origins=options["origins"],

@@ -47,18 +47,23 @@ async def run_node(launch: Launch, app: App) -> int:
     if launch.channel is not None:
         channel = trio.socket.from_stdlib_socket(socket.socket(fileno=launch.channel))
     bound = bind(settings.host, settings.port, shared=channel is not None)
+    ops = []
+    if settings.ops_port is not None:
+        ops = bind(settings.ops_host, settings.ops_port, option="--ops-port")
     async with stopping(channel) as stop, redis_for(launch) as redis:
         serve = partial(
             trio_wss.node.serve,
             app,
             evolve(settings, redis=redis),
             listeners=listeners(bound),
+            ops_listeners=listeners(ops) if ops else None,
             shutdown=stop.asked,
         )
         async with trio.open_nursery() as nursery:
             await nursery.start(serve)
             if channel is None:
-                greet(launch, *bound[0].getsockname()[:2])
+                host, port = bound[0].getsockname()[:2]
+                greet(launch, host, port, [ops[0].getsockname()[1]] if ops else [])
             else:
                 await channel.send(b"1")
     return stop.code

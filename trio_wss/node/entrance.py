@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import inspect
 import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Final
 
 import structlog
@@ -17,6 +19,7 @@ from trio_wss.app import Identity, Request
 from trio_wss.encoding import decode, encode
 from trio_wss.errors import Refused
 from trio_wss.node.connection import Connection
+from trio_wss.node.health import health
 from trio_wss.reads import Client
 from trio_wss.wire import Head, Response, accept
 
@@ -42,8 +45,7 @@ async def handle(node: Node, stream: trio.abc.Stream) -> None:
     if node.sockets >= node.settings.max_connections + SPARE:
         await trio.aclose_forcefully(stream)
         return
-    node.sockets += 1
-    try:
+    with contained(node), _counted(node):
         async with accept(
             stream,
             limits=node.wire_limits,
@@ -58,20 +60,30 @@ async def handle(node: Node, stream: trio.abc.Stream) -> None:
                 socket.before_close(connection.leave_hub)
                 with node.connected(connection):
                     await connection.run()
-    except Exception:
-        log.exception("connection failed", node=node.id)
+
+
+@contextmanager
+def _counted(node: Node) -> Iterator[None]:
+    """Count an accepted socket."""
+    node.sockets += 1
+    try:
+        yield
     finally:
         node.sockets -= 1
 
 
+@contextmanager
+def contained(node: Node) -> Iterator[None]:
+    """A connection's boundary: its failure is logged, and goes no further."""
+    try:
+        yield
+    except Exception:
+        log.exception("connection failed", node=node.id)
+
+
 def _plain(node: Node, head: Head) -> Response | None:
     """Health, readiness and static files, on the node's own port."""
-    if head.path == "/healthz":
-        return Response(200, b"ok\n")
-    if head.path == "/readyz":
-        reason = node.unready()
-        return Response(503, f"{reason}\n".encode()) if reason else Response(200, b"ready\n")
-    return node.static.answer(head)
+    return health(node, head) or node.static.answer(head)
 
 
 async def _admit(node: Node, head: Head) -> Client | Response:

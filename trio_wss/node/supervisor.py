@@ -15,7 +15,8 @@ from trio_wss.app import App
 from trio_wss.errors import SettingsError, Unavailable
 from trio_wss.node import janitor
 from trio_wss.node.entrance import handle
-from trio_wss.node.node import Node
+from trio_wss.node.node import Node, address
+from trio_wss.node.ops import serve_ops
 from trio_wss.node.session import RESTART
 from trio_wss.settings import Settings
 from trio_wss.store.resp import LinkLost
@@ -35,18 +36,26 @@ async def serve(
     settings: Settings,
     *,
     listeners: list[trio.SocketListener] | None = None,
+    ops_listeners: list[trio.SocketListener] | None = None,
     shutdown: trio.Event | None = None,
     task_status: trio.TaskStatus[Node] = trio.TASK_STATUS_IGNORED,
 ) -> None:
     """Run one node until `shutdown` is set, then stop accepting, finish what is in flight, tell
     clients to go (1012) and return within `settings.drain` seconds.
 
-    The started value is the Node. Raises SettingsError if the address cannot be listened on.
+    The started value is the Node. Raises SettingsError if an address cannot be listened on. The
+    operations listener is there before Redis is, and until the end.
     """
     node = Node(app, settings)
     if shutdown is None:
         shutdown = trio.Event()
+    if ops_listeners is None and settings.ops_port is not None:
+        ops_listeners = await _listen(settings.ops_host, settings.ops_port)
     async with trio.open_nursery() as services:
+        if ops_listeners:
+            host, port = ops_listeners[0].socket.getsockname()[:2]
+            node.ops_url = f"http://{address(host, port)}"
+            services.start_soon(serve_ops, node, ops_listeners)
         registered = trio.Event()
         services.start_soon(_keep_link, node)
         services.start_soon(node.hub.run, node.catch_up.fill_gap)
@@ -57,7 +66,7 @@ async def serve(
         services.start_soon(node.pulse.run)
         with trio.move_on_after(FIRST_LINK):
             await registered.wait()  # so that who reads "listening" is not turned away
-        listeners = listeners or await _listen(settings)
+        listeners = listeners or await _listen(settings.host, settings.port)
         node.host, node.port = listeners[0].socket.getsockname()[:2]
         async with trio.open_nursery() as connections:
             async with trio.open_nursery() as entrance:
@@ -97,15 +106,15 @@ async def send_away(node: Node, seconds: float, why: str) -> None:
                 nursery.start_soon(connection.retire, RESTART, reason, give_up)
 
 
-async def _listen(settings: Settings) -> list[trio.SocketListener]:
+async def _listen(host: str, port: int) -> list[trio.SocketListener]:
     try:
-        found = await trio.open_tcp_listeners(settings.port, host=settings.host)
+        found = await trio.open_tcp_listeners(port, host=host)
     except OSError as error:
         raise SettingsError(
-            f"cannot listen on {settings.host} port {settings.port} ({error.strerror or error}):"
-            " choose another --host or --port, or no port to get a free one."
+            f"cannot listen on {host} port {port} ({error.strerror or error}):"
+            " choose another host or port, or port 0 to get a free one."
         ) from None
-    if settings.port == 0:  # each address family would get a free port of its own
+    if port == 0:  # each address family would get a free port of its own
         for listener in found[1:]:
             await listener.aclose()
         del found[1:]

@@ -1,0 +1,131 @@
+"""What the nodes of a cluster say of themselves, heard over the WebSocket of any operations
+listener: the last word of each.
+"""
+
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from typing import Any, Final
+from urllib.parse import urlsplit
+
+import orjson
+import trio
+from attrs import define, field
+from trio_websocket import (
+    ConnectionClosed,
+    ConnectionRejected,
+    HandshakeError,
+    WebSocketConnection,
+    open_websocket_url,
+)
+
+from trio_wss.errors import SettingsError
+
+GONE: Final = 3.5  # seconds of silence after which a node counts as gone
+FORGOTTEN: Final = 60.0
+ALL: Final = 1.5  # seconds in which every node that is there has spoken
+PATIENCE: Final = 10.0
+
+Load = Mapping[str, Any]
+"""The JSON of a node's `Load`, see node/load.py."""
+
+
+@define
+class Cluster:
+    """The last word of each node, and when it came (trio's clock)."""
+
+    words: dict[str, tuple[float, Load]] = field(factory=dict)
+    note: str = ""  # why nothing is heard now
+
+    def hear(self, load: Load) -> None:
+        """Take a node's word."""
+        now = trio.current_time()
+        self.words[load["node"]] = now, load
+        for node, (heard, _) in list(self.words.items()):
+            if now - heard > FORGOTTEN:
+                del self.words[node]
+
+    def nodes(self) -> list[tuple[Load, bool]]:
+        """Every node's load, and whether it is gone; by address."""
+        now = trio.current_time()
+        found = [(load, now - heard > GONE) for heard, load in self.words.values()]
+        return sorted(found, key=lambda one: str(one[0]["url"]))
+
+    def here(self) -> list[Load]:
+        """The loads of the nodes that are there."""
+        return [load for load, gone in self.nodes() if not gone]
+
+    def topics(self) -> list[tuple[str, int, float]]:
+        """Topics by name, clients and rate: clients add up, while every node hears every
+        broadcast.
+        """
+        found: dict[str, tuple[int, float]] = {}
+        for load in self.here():
+            for one in load["top_topics"]:
+                members, rate = found.get(one["topic"], (0, 0.0))
+                found[one["topic"]] = members + one["members"], max(rate, one["rate"])
+        rows = [(topic, members, rate) for topic, (members, rate) in found.items()]
+        return sorted(rows, key=lambda row: (-row[2], -row[1], row[0]))
+
+    def faults(self) -> list[tuple[float, str, str, str]]:
+        """Time, node, kind and text; the newest first."""
+        return sorted(
+            (
+                (fault["time"], load["node"], fault["kind"], fault["text"])
+                for load, _ in self.nodes()
+                for fault in load["faults"]
+            ),
+            reverse=True,
+        )
+
+
+def parse_url(text: str) -> str:
+    """The WebSocket's URL, from that of the page, or from `host:port`. Raises SettingsError."""
+    url = text if "://" in text else f"ws://{text}"
+    scheme, _, rest = url.partition("://")
+    secure = {"http": "ws", "https": "wss"}.get(scheme, scheme)
+    parts = urlsplit(f"{secure}://{rest}")
+    if secure not in ("ws", "wss") or not parts.hostname:
+        raise SettingsError(f"{text!r} is no URL such as http://127.0.0.1:9100.")
+    return f"{secure}://{parts.netloc}{parts.path or '/'}"
+
+
+@asynccontextmanager
+async def watching(url: str) -> AsyncIterator[WebSocketConnection]:
+    """A connection to an operations listener. Raises SettingsError if there is none."""
+    try:
+        async with open_websocket_url(
+            parse_url(url), connect_timeout=PATIENCE, disconnect_timeout=1, max_message_size=1 << 24
+        ) as socket:
+            yield socket
+    except (HandshakeError, OSError) as error:
+        status = f"answered {error.status_code}" if isinstance(error, ConnectionRejected) else ""
+        raise SettingsError(
+            f"{url} {status or 'does not answer'}: name the operations listener of a node, see"
+            " --ops-port of trio-wss run."
+        ) from None
+
+
+async def hear(socket: WebSocketConnection, cluster: Cluster) -> None:
+    """Take what comes until the connection ends."""
+    try:
+        while True:
+            frame = orjson.loads(await socket.get_message())
+            if frame["event"] == "wss.node":
+                cluster.hear(frame["data"])
+    except ConnectionClosed:
+        return
+
+
+async def look(url: str) -> Cluster:
+    """Listen until every node has spoken. Raises SettingsError if nobody does."""
+    cluster = Cluster()
+    async with watching(url) as socket:
+        with trio.move_on_after(ALL):
+            await hear(socket, cluster)
+        with trio.move_on_after(PATIENCE):
+            while not cluster.words:
+                frame = orjson.loads(await socket.get_message())
+                cluster.hear(frame["data"])
+    if not cluster.words:
+        raise SettingsError(f"no node has said anything at {url}.")
+    return cluster
