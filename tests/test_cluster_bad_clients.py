@@ -30,7 +30,7 @@ from tests.members import (
     text,
 )
 from tests.processes import trio_wss
-from trio_wss import App, Broadcast, Effects, Join, Reply, Store
+from trio_wss import App, Broadcast, Effects, Identity, Join, Reply, Request, Store
 from trio_wss.node import Node
 from trio_wss.settings import Settings
 from trio_wss.testing import cluster
@@ -91,10 +91,12 @@ class Bystander:
 
 
 @asynccontextmanager
-async def one_node(settings: Settings = SETTINGS) -> AsyncIterator[tuple[Node, Bystander]]:
+async def one_node(
+    settings: Settings = SETTINGS, the_app: App = app
+) -> AsyncIterator[tuple[Node, Bystander]]:
     with trio.fail_after(60):
         async with (
-            cluster(app, 1, settings=settings) as nodes,
+            cluster(the_app, 1, settings=settings) as nodes,
             member(nodes.nodes[0].url) as client,
             trio.open_nursery() as nursery,
         ):
@@ -258,6 +260,25 @@ async def test_an_endless_handshake_is_ended() -> None:
                 pass  # it went on sending: a reset
             nursery.cancel_scope.cancel()
         assert answer == b"" or answer.startswith(b"HTTP/1.1 408 ")
+
+
+async def test_a_client_whose_authentication_hangs_is_asked_to_come_later() -> None:
+    settings = attrs.evolve(SETTINGS, handshake_timeout=0.3)
+    careful = App()
+    careful.on("ping")(ping)
+
+    @careful.authenticate
+    async def authenticate(request: Request) -> Identity | None:
+        if "slow" in request.query:
+            await trio.sleep_forever()
+        return None
+
+    async with one_node(settings, careful) as (node, bystander):
+        with pytest.raises(Rejected) as rejected:
+            async with member(node.url, {"slow": "yes"}):
+                pass
+        assert rejected.value.status == 503
+        await bystander.goes_on()
 
 
 @pytest.mark.parametrize(
