@@ -99,4 +99,4 @@ async def test_two_resumes_of_one_generation_are_told_apart(redis_url: str) -> N
         assert await one.take(FIRST, second)
         assert isinstance(await one.commit(lost), Fenced)
         await one.sessions.away(CLIENT.session, lost, 0)  # what the first leaves behind
-        assert await one.sessions.due(0, 10) == []
+        assert await one.sessions.due(0, 10, 10) == []
