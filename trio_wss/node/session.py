@@ -10,16 +10,15 @@ from typing import TYPE_CHECKING, Final, assert_never
 
 import structlog
 import trio
-from attrs import define
 
 from trio_wss.errors import Unavailable
+from trio_wss.node.memberships import Memberships
 from trio_wss.node.settle import end_session, settle
 from trio_wss.node.turn import INTERNAL, SILENT, Decision, Turn, own_turn
 from trio_wss.plan import NOTHING, Op
 from trio_wss.reads import Client, Gap, ReadRequest
 from trio_wss.store.entries import Entry
 from trio_wss.store.executor import NEW, Commit
-from trio_wss.store.keys import RING
 from trio_wss.store.outcome import (
     Changed,
     Cursor,
@@ -27,8 +26,6 @@ from trio_wss.store.outcome import (
     Failed,
     Fenced,
     Gone,
-    Joined,
-    Left,
     Outcome,
     Stale,
     Unknown,
@@ -37,7 +34,6 @@ from trio_wss.store.sessions import StoredSession, Taken, implied_topics, new_to
 from trio_wss.wire import codec, text_frame
 
 if TYPE_CHECKING:
-    from trio_wss.node.hub import Topic
     from trio_wss.node.node import Node
     from trio_wss.wire import Outbox
 
@@ -53,15 +49,8 @@ AWAY: Final = "the outcome is not known: send the event again with the same id"
 RACES: Final = 5  # tries to take over a session that keeps changing
 
 
-@define(eq=False)
-class Membership:
-    """A session's time in a topic, from a join to a leave: to join again is another one."""
-
-    topic: Topic
-
-
 class Session:
-    """A client's session on this node, with the topics it is in. A member for the hub."""
+    """A client's session on this node."""
 
     def __init__(
         self, node: Node, client: Client, outbox: Outbox, close: Callable[[int, str], None]
@@ -71,42 +60,40 @@ class Session:
         self.outbox = outbox
         self.generation = NEW
         self.token = new_token(client.session)
-        self.topics: dict[str, Membership] = {}
+        self.memberships = Memberships(node.hub, node.catch_up, outbox, self._told)
         self.last = 0  # the highest id that was used before this connection
         self._begun = False  # a commit that begins it was sent
         self._moved = False  # it lives on another connection, or nowhere
         self._over = False  # the app closed it
-        self._changes: dict[int, int] = {}  # events that changed topics here, by place in the ring
         self._close = close
         self._nursery: trio.Nursery | None = None
 
     def __repr__(self) -> str:
-        return f"<Session {self.client.session} gen={self.generation} topics={sorted(self.topics)}>"
+        return f"<Session {self.client.session} gen={self.generation} {self.memberships!r}>"
 
     def open(self, nursery: trio.Nursery) -> None:
-        """Catching up happens in the connection's nursery."""
+        """What goes on beside the reader happens in the connection's nursery."""
         self._nursery = nursery
+        self.memberships.open(nursery)
 
     def leave_hub(self) -> None:
         """Take the socket out of every topic: synchronous, before it closes."""
         self._nursery = None
-        while self.topics:
-            _, membership = self.topics.popitem()
-            self.node.hub.leave(membership.topic, self)
+        self.memberships.close()
 
     def push(self, text: bytes) -> None:
         """Put one text into the outbox."""
         self.outbox.push(text_frame(text))
 
-    def tell_joined(self, topic: str, cursor: Cursor, *, recovered: bool) -> None:
-        """Send `wss.joined`: what comes next in the topic is offset + 1. A gap is the app's too."""
-        self.push(codec.joined(topic, cursor.epoch, cursor.offset, recovered=recovered))
+    def _told(self, topic: str, recovered: bool) -> None:
+        """The client was told where it goes on in a topic. A gap is the app's too."""
+        statistics = self.node.statistics
         if recovered:
-            self.node.statistics.recovered += 1
-        else:
-            self.node.statistics.broken += 1
+            statistics.recovered += 1
+            return
+        statistics.broken += 1
         gap = self.node.app.gap
-        if not recovered and gap is not None and self._nursery is not None:
+        if gap is not None and self._nursery is not None:
             turn = own_turn(self.node.app, self.client, gap, "event", Gap(topic))
             self._nursery.start_soon(self.settle, turn)
 
@@ -143,7 +130,7 @@ class Session:
                     self.last = taken.last
                     self._welcome(resumed=True)
                     for name, now in taken.cursors.items():
-                        self._restore(name, cursors.get(name), now)
+                        self.memberships.restore(name, cursors.get(name), now)
                     return True
             finally:
                 for topic in held:
@@ -278,9 +265,8 @@ class Session:
                 if self.generation == NEW:
                     self.generation = FIRST
                     self._welcome(resumed=False)
-                if membership and not self._is_repeat(decision.number):
-                    for change in membership:
-                        self._change(change)
+                if membership:
+                    self.memberships.change(membership, decision.number)
                 if answer:
                     self.push(answer)
                 close = decision.plan.close
@@ -330,62 +316,3 @@ class Session:
             self._error(number, "internal", INTERNAL)
         if self.generation == NEW:
             self._close(INTERNAL_ERROR, "on_connect failed")
-
-    # --- topics
-
-    def _is_repeat(self, number: int | None) -> bool:
-        """Whether this connection has done what the event changed: it was sent again, and other
-        events may have changed it since.
-        """
-        if number is None:
-            return False
-        before = self._changes.get(number % RING)
-        self._changes[number % RING] = number
-        return before == number
-
-    def _change(self, change: Joined | Left) -> None:
-        hub = self.node.hub
-        if isinstance(change, Left):
-            membership = self.topics.pop(change.topic, None)
-            if membership is not None:
-                hub.leave(membership.topic, self)
-            self.push(codec.left(change.topic))
-        elif change.topic not in self.topics and self._nursery is not None:
-            membership = self._follow(change.topic)
-            epoch, offset = change.cursor.epoch, change.cursor.offset
-            self.push(codec.joined(change.topic, epoch, offset, recovered=True))
-            if hub.enter(membership.topic, self, change.cursor):
-                hub.release(membership.topic)
-            else:
-                self._nursery.start_soon(self._catch_up, membership, change.cursor, False)
-
-    def _restore(self, name: str, cursor: Cursor | None, now: Cursor) -> None:
-        """Be in a topic again: from the client's cursor, or from now on if it named none."""
-        if self._nursery is None:
-            return
-        membership = self._follow(name)
-        if cursor is None:
-            self.tell_joined(name, now, recovered=False)
-        self._nursery.start_soon(self._catch_up, membership, cursor or now, cursor is not None)
-
-    def catch_up_alone(self, topic: Topic, cursor: Cursor) -> None:
-        """Leave the topic's members until it has caught up with them."""
-        membership = self.topics.get(topic.name)
-        if membership is not None and self._nursery is not None:
-            self.node.hub.hold(topic.name)
-            self._nursery.start_soon(self._catch_up, membership, cursor, False)
-
-    def _follow(self, name: str) -> Membership:
-        membership = self.topics[name] = Membership(self.node.hub.hold(name))
-        return membership
-
-    async def _catch_up(self, membership: Membership, cursor: Cursor, announce: bool) -> None:
-        topic = membership.topic
-
-        def wanted() -> bool:
-            return self.topics.get(topic.name) is membership
-
-        try:
-            await self.node.catch_up.bring_in(topic, self, cursor, wanted, announce=announce)
-        finally:
-            self.node.hub.release(topic)

@@ -74,9 +74,14 @@ def parse_resume(text: str | bytes) -> Resume | None:
     cursors: dict[str, tuple[str, int]] = {}
     for topic, place in topics.items() if type(topics) is dict else ():
         match place:
-            case [str(epoch), int(offset)] if _EPOCH.fullmatch(epoch) and 0 <= offset < LARGEST_ID:
+            case [str(epoch), int(offset)] if _is_cursor(epoch, offset):
                 cursors[topic] = (epoch, offset)
     return Resume(token, cursors)
+
+
+def _is_cursor(epoch: str, offset: int) -> bool:
+    plain = type(offset) is int  # True is an int, too
+    return plain and 0 <= offset < LARGEST_ID and _EPOCH.fullmatch(epoch) is not None
 
 
 def reply(event: str, number: int | None, data: bytes) -> bytes:
