@@ -231,7 +231,10 @@ test("a silent node is asked for a sign of life, and left if it gives none", asy
   assert.deepEqual(silent.sent, []);
   await pass(0.1);
   assert.deepEqual(silent.sent, [{ event: "wss.ping" }]);
+  const pongs = [];
+  client.on("wss.pong", (data) => pongs.push(data));
   silent.receive({ event: "wss.pong" });
+  assert.deepEqual(pongs, [], "it is nobody's event");
   await pass(20);
   assert.equal(silent.sent.length, 2);
   await pass(5);
@@ -261,14 +264,16 @@ test("while an answer is due the node is asked sooner", async (t) => {
 
 test("connections given up are bounded", async (t) => {
   await started(t, { random: 0, timeout: 1 });
-  FakeSocket.last.receive();
+  await pass(20);
+  await pass(5); // silence, and then no welcome
   for (let i = 0; i < 7; i++) {
-    await pass(i ? 1 : 25); // silence, then no welcome
     await pass(0);
     FakeSocket.last.open();
+    await pass(1);
   }
+  assert.equal(FakeSocket.all.length, 9);
   const open = FakeSocket.all.filter((socket) => !socket.closed);
-  assert.ok(open.length <= 5, `${open.length} are open`);
+  assert.deepEqual(open, FakeSocket.all.slice(-5), "four that were left last, and the present one");
 });
 
 test("a connection can be dropped by hand, for a while", async (t) => {
@@ -287,12 +292,24 @@ test("a connection can be dropped by hand, for a while", async (t) => {
 // --- what the browser tells
 
 function browser(t) {
-  const events = new EventTarget();
-  const page = Object.assign(new EventTarget(), { hidden: false });
+  const listening = []; // to what
+  class Source extends EventTarget {
+    addEventListener = (type, listener) => {
+      listening.push(type);
+      super.addEventListener(type, listener);
+    };
+
+    removeEventListener = (type, listener) => {
+      listening.splice(listening.indexOf(type), 1);
+      super.removeEventListener(type, listener);
+    };
+  }
+  const events = new Source();
+  const page = Object.assign(new Source(), { hidden: false });
   Object.assign(globalThis, {
     document: page,
-    addEventListener: events.addEventListener.bind(events),
-    removeEventListener: events.removeEventListener.bind(events),
+    addEventListener: events.addEventListener,
+    removeEventListener: events.removeEventListener,
   });
   t.after(() => {
     delete globalThis.document;
@@ -301,6 +318,7 @@ function browser(t) {
   });
   return {
     page,
+    listening,
     tell: (type) => (type === "visibilitychange" ? page : events).dispatchEvent(new Event(type)),
   };
 }
@@ -343,9 +361,11 @@ test("a page that is hidden does not hurry", async (t) => {
 });
 
 test("a closed client listens to nothing any more", async (t) => {
-  const { tell } = browser(t);
+  const { tell, listening } = browser(t);
   const { client } = await started(t);
+  assert.equal(listening.length, 3);
   client.close();
+  assert.deepEqual(listening, []);
   for (const type of ["online", "offline", "visibilitychange"]) tell(type);
   await pass(1000);
   assert.equal(FakeSocket.all.length, 1);

@@ -159,6 +159,16 @@ test("unavailable: it is sent again with its id, more and more slowly", async (t
   assert.equal(answer.value.data, "true");
 });
 
+test("not everybody sends an unavailable event again at once", async (t) => {
+  const { client } = await started(t, { random: 0 });
+  client.send("say").catch(() => {});
+  FakeSocket.last.receive({ event: "wss.error", re: 1, data: { code: "unavailable" } });
+  await pass(0.09);
+  assert.deepEqual(ids(FakeSocket.last), [1]);
+  await pass(0.01);
+  assert.deepEqual(ids(FakeSocket.last), [1, 1]);
+});
+
 test("an event that rests is not sent over a connection that came since", async (t) => {
   const { client } = await started(t, { random: 0 });
   client.send("say").catch(() => {});
@@ -204,6 +214,34 @@ test("one that is out keeps its place until it is answered or its connection is 
   await pass(0.25);
   FakeSocket.last.welcome({ resumed: true, last: 2 });
   assert.deepEqual(ids(FakeSocket.last), [2]);
+});
+
+test("in a new session it is not sent either", async (t) => {
+  const { client } = await started(t);
+  const control = new AbortController();
+  FakeSocket.last.lose();
+  await pass(0.25);
+  FakeSocket.last.welcome({ resumed: true });
+  client.send("say", 1, { signal: control.signal, again: true }).catch(() => {});
+  client.reconnect();
+  control.abort();
+  await pass(0);
+  FakeSocket.last.welcome({ session: "s2" });
+  assert.deepEqual(FakeSocket.last.events, []);
+});
+
+test("a signal that outlives an event keeps nothing of it", async (t) => {
+  const { client } = await started(t);
+  const control = new AbortController();
+  let listening = 0;
+  const { signal } = control;
+  t.mock.method(signal, "addEventListener", () => (listening += 1));
+  t.mock.method(signal, "removeEventListener", () => (listening -= 1));
+  const answer = client.send("say", 1, { signal });
+  assert.equal(listening, 1);
+  FakeSocket.last.receive({ event: "ok", re: 1 });
+  await answer;
+  assert.equal(listening, 0);
 });
 
 test("one that is out when its connection is over is not sent again", async (t) => {
