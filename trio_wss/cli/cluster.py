@@ -15,7 +15,7 @@ from trio_websocket import (
     ConnectionRejected,
     HandshakeError,
     WebSocketConnection,
-    open_websocket_url,
+    wrap_client_stream,
 )
 
 from trio_wss.errors import SettingsError
@@ -24,7 +24,9 @@ GONE: Final = 3.5  # seconds of silence after which a node counts as gone
 FORGOTTEN: Final = 60.0
 ALL: Final = 1.5  # seconds in which every node that is there has spoken
 PATIENCE: Final = 10.0
+LONGEST: Final = 1 << 24  # bytes of a word
 
+Stream = trio.SocketStream | trio.SSLStream[trio.SocketStream]
 Load = Mapping[str, Any]
 """The JSON of a node's `Load`, see node/load.py."""
 
@@ -92,17 +94,48 @@ def parse_url(text: str) -> str:
 @asynccontextmanager
 async def watching(url: str) -> AsyncIterator[WebSocketConnection]:
     """A connection to an operations listener. Raises SettingsError if there is none."""
+    parts = urlsplit(parse_url(url))
+    assert parts.hostname is not None
+    failure = "does not answer"
+    stream: Stream | None = None
     try:
-        async with open_websocket_url(
-            parse_url(url), connect_timeout=PATIENCE, disconnect_timeout=1, max_message_size=1 << 24
-        ) as socket:
-            yield socket
-    except (HandshakeError, OSError) as error:
-        status = f"answered {error.status_code}" if isinstance(error, ConnectionRejected) else ""
+        with trio.move_on_after(PATIENCE):
+            stream = await _open(parts.scheme, parts.hostname, parts.port)
+        if stream is not None:
+            async with trio.open_nursery() as nursery:
+                try:
+                    with trio.fail_after(PATIENCE):
+                        socket = await wrap_client_stream(
+                            nursery, stream, parts.netloc, parts.path, max_message_size=LONGEST
+                        )
+                except ConnectionRejected as rejected:
+                    failure = f"answers {rejected.status_code}"
+                except (HandshakeError, trio.TooSlowError):
+                    pass
+                else:
+                    failure = ""
+                    yield socket
+                nursery.cancel_scope.cancel()
+    finally:
+        if stream is not None:
+            await trio.aclose_forcefully(stream)  # a failed handshake leaves it open
+    if failure:
         raise SettingsError(
-            f"{url} {status or 'does not answer'}: name the operations listener of a node, see"
-            " --ops-port of trio-wss run."
-        ) from None
+            f"{url} {failure}: name the operations listener of a node, see --ops-port of"
+            " trio-wss run."
+        )
+
+
+async def _open(scheme: str, host: str, port: int | None) -> Stream | None:
+    """A stream to a host; None: nobody is there."""
+    try:
+        if scheme == "ws":
+            return await trio.open_tcp_stream(host, port or 80)
+        stream = await trio.open_ssl_over_tcp_stream(host, port or 443, https_compatible=True)
+        await stream.do_handshake()
+    except (OSError, trio.BrokenResourceError):
+        return None
+    return stream
 
 
 async def hear(socket: WebSocketConnection, cluster: Cluster) -> None:

@@ -36,7 +36,7 @@ async def broadcast(settings: Settings, effect: Broadcast, history: tuple[int, f
         raise SettingsError(f"{error}.") from None
     address = parse_address(settings.redis)
     keys = Keys(settings.namespace, address.database)
-    link = Link(address, SCRIPTS, name="trio-wss emit")
+    link = Link(address, SCRIPTS, name="trio-wss-emit")
     name = f"emit-{secrets.token_hex(8)}"
     executor, sessions = Executor(link, keys, name), Sessions(link, keys, name)
     sent = done = False

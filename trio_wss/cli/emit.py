@@ -53,8 +53,10 @@ def emit(
     happened.
     """
     # Here, not above: `--help` starts twice as fast without Redis's client library.
+    from trio_wss.cli import log
     from trio_wss.cli.emission import broadcast
 
+    log.configure("text")
     try:
         data = orjson.loads(json) if json else None
     except orjson.JSONDecodeError as error:
