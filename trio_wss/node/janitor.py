@@ -59,13 +59,18 @@ async def _call_the_roll(node: Node, before: frozenset[str]) -> frozenset[str]:
     Only those that were so at the last roll call too: the others may be on their way in or out.
     """
     there = await node.sessions.owned()
-    here = {one.session.client.session: one.session for one in node.connections}
+    sessions = [one.session for one in node.connections]
+    here = {one.client.session: one for one in sessions}
+    for session in sessions:
+        if here[session.client.session] is not session:  # two connections of one session
+            session.check()
+            here[session.client.session].check()
     doubtful = (there ^ here.keys()) - node.unfinished.keys()
-    for session in doubtful & before & here.keys():
-        here[session].check()
+    for name in doubtful & before & here.keys():
+        here[name].check()
     lost = list(doubtful & before - here.keys() - node.arriving)[:MOST]
-    for session in await node.sessions.orphaned(lost, node.settings.grace):
-        log.warning("a session has no connection", session=session)
+    for name in await node.sessions.orphaned(lost, node.settings.grace):
+        log.warning("a session has no connection", session=name)
     return doubtful - before
 
 
