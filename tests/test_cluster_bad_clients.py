@@ -5,7 +5,7 @@ from __future__ import annotations
 import resource
 import socket
 import struct
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -30,9 +30,11 @@ from tests.members import (
     text,
 )
 from tests.processes import trio_wss
+from tests.servers import RedisServer
 from trio_wss import App, Broadcast, Effects, Identity, Join, Reply, Request, Store
 from trio_wss.node import Node
 from trio_wss.settings import Settings
+from trio_wss.store.embedded import find_server
 from trio_wss.testing import cluster
 
 BINARY, CONTINUATION, PING = 0x82, 0x80, 0x89
@@ -90,13 +92,21 @@ class Bystander:
         await self._client.until(lambda: self._answers >= wanted)
 
 
+@pytest.fixture(scope="module")
+def redis() -> Iterator[str]:
+    """The URL of one server for all tests here, of whichever engine: Redis is not in question."""
+    server = RedisServer(find_server())
+    yield server.url
+    server.close()
+
+
 @asynccontextmanager
 async def one_node(
-    settings: Settings = SETTINGS, the_app: App = app
+    redis: str, settings: Settings = SETTINGS, the_app: App = app
 ) -> AsyncIterator[tuple[Node, Bystander]]:
     with trio.fail_after(60):
         async with (
-            cluster(the_app, 1, settings=settings) as nodes,
+            cluster(the_app, 1, redis=redis, settings=settings) as nodes,
             member(nodes.nodes[0].url) as client,
             trio.open_nursery() as nursery,
         ):
@@ -133,9 +143,11 @@ INVALID = {
 
 
 @pytest.mark.parametrize("what", INVALID)
-async def test_what_is_no_event_is_told_to_be_invalid_and_the_connection_goes_on(what: str) -> None:
+async def test_what_is_no_event_is_told_to_be_invalid_and_the_connection_goes_on(
+    redis: str, what: str
+) -> None:
     payload, path = INVALID[what]
-    async with one_node() as (node, bystander), member(node.url) as client:
+    async with one_node(redis) as (node, bystander), member(node.url) as client:
         await client.raw(frame(TEXT, payload))
         [error] = await client.heard("wss.error")
         assert error["data"]["code"] == "invalid"
@@ -145,8 +157,8 @@ async def test_what_is_no_event_is_told_to_be_invalid_and_the_connection_goes_on
         await bystander.goes_on()
 
 
-async def test_a_binary_frame_is_invalid_and_the_connection_goes_on() -> None:
-    async with one_node() as (node, bystander), member(node.url) as client:
+async def test_a_binary_frame_is_invalid_and_the_connection_goes_on(redis: str) -> None:
+    async with one_node(redis) as (node, bystander), member(node.url) as client:
         await client.raw(frame(BINARY, event("ping")))
         [error] = await client.heard("wss.error")
         assert error["data"]["code"] == "invalid"
@@ -164,9 +176,9 @@ async def test_a_binary_frame_is_invalid_and_the_connection_goes_on() -> None:
     ],
 )
 async def test_an_event_that_nobody_can_handle_is_an_error_and_the_connection_goes_on(
-    name: str, data: Any, code: str
+    redis: str, name: str, data: Any, code: str
 ) -> None:
-    async with one_node() as (node, bystander), member(node.url) as client:
+    async with one_node(redis) as (node, bystander), member(node.url) as client:
         for _ in range(3):
             answer = await client.ask(name, data)
             assert answer["data"]["code"] == code
@@ -198,18 +210,18 @@ BROKEN = {
 
 @pytest.mark.parametrize("what", BROKEN)
 async def test_a_broken_protocol_closes_that_connection_with_the_code_of_the_rfc(
-    what: str,
+    redis: str, what: str
 ) -> None:
     payload, code = BROKEN[what]
-    async with one_node() as (node, bystander), member(node.url) as client:
+    async with one_node(redis) as (node, bystander), member(node.url) as client:
         await client.good("ping")
         await client.raw(payload)
         assert await client.closed() == code
         await bystander.goes_on()
 
 
-async def test_what_a_client_sends_behind_a_close_is_dropped() -> None:
-    async with one_node() as (node, bystander), member(node.url) as client:
+async def test_what_a_client_sends_behind_a_close_is_dropped(redis: str) -> None:
+    async with one_node(redis) as (node, bystander), member(node.url) as client:
         await client.raw(b"\x81\xff" + struct.pack("!Q", 100 * MIB) + bytes(4))
         with suppress(trio.BrokenResourceError, trio.ClosedResourceError):  # where it is cut off
             for _ in range(100):
@@ -218,8 +230,8 @@ async def test_what_a_client_sends_behind_a_close_is_dropped() -> None:
         assert await client.closed() == 1009
 
 
-async def test_bytes_that_are_no_http_end_that_connection() -> None:
-    async with one_node() as (node, bystander):
+async def test_bytes_that_are_no_http_end_that_connection(redis: str) -> None:
+    async with one_node(redis) as (node, bystander):
         for noise in (b"\0" * 1000 + b"\r\n\r\n", b"\x16\x03\x01\x02\x00\x01", b"\r\n" * 10_000):
             with pytest.raises(Rejected) as rejected:
                 async with await dial(node.url) as stream:
@@ -228,8 +240,8 @@ async def test_bytes_that_are_no_http_end_that_connection() -> None:
             await bystander.goes_on()
 
 
-async def test_a_head_that_is_too_long_is_refused() -> None:
-    async with one_node() as (node, bystander):
+async def test_a_head_that_is_too_long_is_refused(redis: str) -> None:
+    async with one_node(redis) as (node, bystander):
         head = request(node.url, headers={"X-Long": "x" * 20_000})
         with pytest.raises(Rejected) as rejected:
             async with await dial(node.url) as stream:
@@ -238,10 +250,10 @@ async def test_a_head_that_is_too_long_is_refused() -> None:
         await bystander.goes_on()
 
 
-async def test_an_endless_handshake_is_ended() -> None:
+async def test_an_endless_handshake_is_ended(redis: str) -> None:
     """It says something again and again, so that only a deadline on the whole can end it."""
     settings = attrs.evolve(SETTINGS, handshake_timeout=0.3)
-    async with one_node(settings) as (node, bystander), await dial(node.url) as stream:
+    async with one_node(redis, settings) as (node, bystander), await dial(node.url) as stream:
         head = request(node.url, headers={"X-Long": "x" * 10_000})
         answer = b""
         async with trio.open_nursery() as nursery:
@@ -262,7 +274,7 @@ async def test_an_endless_handshake_is_ended() -> None:
         assert answer == b"" or answer.startswith(b"HTTP/1.1 408 ")
 
 
-async def test_a_client_whose_authentication_hangs_is_asked_to_come_later() -> None:
+async def test_a_client_whose_authentication_hangs_is_asked_to_come_later(redis: str) -> None:
     settings = attrs.evolve(SETTINGS, handshake_timeout=0.3)
     careful = App()
     careful.on("ping")(ping)
@@ -273,7 +285,7 @@ async def test_a_client_whose_authentication_hangs_is_asked_to_come_later() -> N
             await trio.sleep_forever()
         return None
 
-    async with one_node(settings, careful) as (node, bystander):
+    async with one_node(redis, settings, careful) as (node, bystander):
         with pytest.raises(Rejected) as rejected:
             async with member(node.url, {"slow": "yes"}):
                 pass
@@ -291,9 +303,11 @@ async def test_a_client_whose_authentication_hangs_is_asked_to_come_later() -> N
         ("own", 101),
     ],
 )
-async def test_a_browser_page_of_a_foreign_origin_may_not_connect(origin: str, status: int) -> None:
+async def test_a_browser_page_of_a_foreign_origin_may_not_connect(
+    redis: str, origin: str, status: int
+) -> None:
     settings = attrs.evolve(SETTINGS, origins=["https://good.example"])
-    async with one_node(settings) as (node, bystander):
+    async with one_node(redis, settings) as (node, bystander):
         own = node.url.replace("ws:", "http:")
         try:
             async with member(node.url, headers={"Origin": own if origin == "own" else origin}):
@@ -303,11 +317,11 @@ async def test_a_browser_page_of_a_foreign_origin_may_not_connect(origin: str, s
         await bystander.goes_on()
 
 
-async def test_a_flood_of_events_is_limited_for_that_client_alone() -> None:
+async def test_a_flood_of_events_is_limited_for_that_client_alone(redis: str) -> None:
     settings = attrs.evolve(SETTINGS, rate=200, burst=50)
     with trio.fail_after(60):
         async with (
-            cluster(app, 1, settings=settings) as nodes,
+            cluster(app, 1, redis=redis, settings=settings) as nodes,
             member(nodes.nodes[0].url) as flooder,
             member(nodes.nodes[0].url) as bystander,
         ):
@@ -328,11 +342,11 @@ async def test_a_flood_of_events_is_limited_for_that_client_alone() -> None:
             assert flooder.answers[number]["event"] == "pong"  # it may go on when it is slower
 
 
-async def test_a_flood_of_nonsense_is_limited_too() -> None:
+async def test_a_flood_of_nonsense_is_limited_too(redis: str) -> None:
     settings = attrs.evolve(SETTINGS, rate=10, burst=50)
     with trio.fail_after(60):
         async with (
-            cluster(app, 1, settings=settings) as nodes,
+            cluster(app, 1, redis=redis, settings=settings) as nodes,
             member(nodes.nodes[0].url) as flooder,
         ):
             await flooder.raw(*(text("nonsense") for _ in range(1000)))
@@ -341,17 +355,17 @@ async def test_a_flood_of_nonsense_is_limited_too() -> None:
             assert codes.count("rate_limited") > 900
 
 
-async def test_a_client_that_vanished_without_a_word_is_found_and_let_go() -> None:
+async def test_a_client_that_vanished_without_a_word_is_found_and_let_go(redis: str) -> None:
     settings = attrs.evolve(SETTINGS, ping_interval=0.1, ping_timeout=0.2)
-    async with one_node(settings) as (node, bystander), await dial(node.url) as stream:
+    async with one_node(redis, settings) as (node, bystander), await dial(node.url) as stream:
         await shake_hands(stream, request(node.url))
         await eventually(lambda: len(node.connections) == 2)
         await eventually(lambda: len(node.connections) == 1)  # it answered no ping
         await bystander.goes_on()
 
 
-async def test_a_reset_connection_is_let_go() -> None:
-    async with one_node() as (node, bystander):
+async def test_a_reset_connection_is_let_go(redis: str) -> None:
+    async with one_node(redis) as (node, bystander):
         for _ in range(20):
             stream = await dial(node.url)
             await shake_hands(stream, request(node.url))
@@ -363,8 +377,8 @@ async def test_a_reset_connection_is_let_go() -> None:
         await bystander.goes_on()
 
 
-async def test_pongs_that_nobody_asked_for_do_no_harm() -> None:
-    async with one_node() as (node, bystander), member(node.url) as client:
+async def test_pongs_that_nobody_asked_for_do_no_harm(redis: str) -> None:
+    async with one_node(redis) as (node, bystander), member(node.url) as client:
         await client.raw(frame(PONG, b"hello") * 1000)
         await client.raw(frame(PING, b"hello") * 100)
         await client.until(lambda: client.pongs >= 1)
