@@ -10,6 +10,7 @@ import pytest
 import trio
 
 from tests.faults import report
+from tests.faults.crew import Hands
 from tests.faults.harm import FAULTS
 from tests.faults.judge import judge
 from tests.faults.run import Plan, run
@@ -17,7 +18,7 @@ from trio_wss.store.embedded import find_server
 
 PLAN = Plan(
     seed=7, engine="valkey", seconds=10.0, faults=tuple(FAULTS), gap=0.3,
-    workers=4, movers=2, visitors=2,
+    hands=Hands(workers=4),
 )  # fmt: skip
 
 

@@ -127,6 +127,10 @@ SPOILT: dict[str, tuple[str, str, Spoil]] = {
         "all is answered and heard in the end", "did not hear b.3",
         lambda h, w: h.remove(said(7.1, "b", 2, "b.3")),
     ),
+    "a member that waits for the next word to hear the last": (
+        "all is answered and heard in the end", "members of room:tea differ",
+        lambda h, w: find(h, k="level")["at"].update(c=["e", 1]),
+    ),
     "no answer": (
         "all is answered and heard in the end", "a.3 was not answered",
         lambda h, w: h.remove(find(h, k="done", op="a.3")),

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import math
 import random
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from typing import Any, Final, final
 
@@ -15,6 +15,7 @@ import trio
 from attrs import define, field
 
 from tests.faults.record import Recorder
+from tests.faults.stream import Wire
 from tests.members import Frame, Member, Rejected, dial, event, request, shake_hands
 
 PATIENCE: Final = 5.0  # seconds without an answer until a node is taken for dead
@@ -36,33 +37,6 @@ class Sent:
     how: str = ""
     answer: Any = None
     told: tuple[str, Any] | None = None  # the first answer, when it is sent again on purpose
-
-
-@final
-class Wire(trio.abc.Stream):
-    """A socket that several tasks may write to, and that can be read slowly."""
-
-    def __init__(self, stream: trio.SocketStream, rate: Callable[[], float]) -> None:
-        """`rate`: bytes a second."""
-        self._stream = stream
-        self._rate = rate
-        self._writing = trio.Lock()
-
-    async def send_all(self, data: bytes | bytearray | memoryview) -> None:
-        async with self._writing:
-            await self._stream.send_all(data)
-
-    async def wait_send_all_might_not_block(self) -> None:
-        await self._stream.wait_send_all_might_not_block()
-
-    async def receive_some(self, max_bytes: int | None = None) -> bytes:
-        rate = self._rate()
-        chunk = bytes(await self._stream.receive_some(max_bytes if rate == math.inf else 1024))
-        await trio.sleep(len(chunk) / rate)
-        return chunk
-
-    async def aclose(self) -> None:
-        await self._stream.aclose()
 
 
 @final
@@ -128,8 +102,20 @@ class Bare:
         await self._send(sent)
         await sent.settled.wait()
 
-    async def drop(self) -> None:
-        """Cut the connection, with no word. It comes back by itself."""
+    async def post(self, name: str, **data: Any) -> None:
+        """Send an operation that is not answered; nobody will know what became of it."""
+        self._ops += 1
+        op = f"{self.name}.{self._ops}"
+        what = {"op": op, **data}
+        self._recorder.note("call", c=self.name, op=op, event=name, data=what)
+        self._recorder.note("done", c=self.name, op=op, how="posted")
+        if self._member is not None and self.connected:
+            with suppress(trio.BrokenResourceError, trio.ClosedResourceError):
+                await self._member.send(name, what)
+
+    async def drop(self, away: float = 0) -> None:
+        """Cut the connection, with no word. It comes back by itself, after so many seconds."""
+        self._pause = max(self._pause, away)
         if self._member is not None:
             await self._member.vanish()
 

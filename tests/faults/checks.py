@@ -16,7 +16,7 @@ Timelines: TypeAlias = Sequence[Timeline]
 """The histories of Redis, one after the other: a new one begins where commits were lost."""
 
 WRITES: Final = frozenset({"add", "swap", "move", "say", "join", "leave"})
-UNKNOWN: Final = frozenset({None, "lost", "unavailable"})
+UNKNOWN: Final = frozenset({None, "lost", "posted", "unavailable"})
 COME_BACK: Final = frozenset({1000, 1001, 1006, 1012, 1013})
 EXPECTED: Final = frozenset({"ok", "differs", "poor", "on_purpose", "internal", "conflict"})
 
@@ -147,8 +147,11 @@ def check_settled(history: History, _: Timelines) -> str:
     """When nothing is wrong any more, everything is answered, and every client hears its topics."""
     for quiet in history.of("quiet"):
         for op in history.ops.values():
-            if op.called < quiet["t"] and (op.done is None or op.done > quiet["t"]):
+            if op.called < quiet["t"] < (op.done or math.inf):
                 raise Violation(f"at {quiet['t']} {op.name} was not answered: {op}")
+    for level in history.of("level"):
+        if len({tuple(at) for at in level["at"].values()}) > 1:
+            raise Violation(f"at {level['t']} members of {level['topic']} differ: {level['at']}")
     number = 0
     heard = {
         client: {record["op"]: record["t"] for record in records if record["k"] == "said"}

@@ -1,6 +1,6 @@
 """The clients of a run and what they do: workers that stay, movers that change nodes every second,
-visitors that come and go, one that reads slowly, listeners that never say a word. And a steward,
-who asks how things stand.
+returners that are away for about their grace, visitors that come and go, one that reads slowly,
+listeners that never say a word. And a steward, who asks how things stand.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, Final, Protocol, final
 
 import trio
+from attrs import frozen
 
 from tests.faults.app import ACCOUNTS
 from tests.faults.bare import Bare, Sent
@@ -37,8 +38,9 @@ class Actor(Protocol):
     async def begin(self, name: str, **data: Any) -> Sent: ...
     async def finish(self, sent: Sent) -> tuple[str, Any]: ...
     async def do(self, name: str, **data: Any) -> tuple[str, Any]: ...
+    async def post(self, name: str, **data: Any) -> None: ...
     async def repeat(self, sent: Sent) -> None: ...
-    async def drop(self) -> None: ...
+    async def drop(self, away: float = 0) -> None: ...
     async def leave(self) -> None: ...
     async def vanish(self) -> None: ...
     async def run(self) -> None: ...
@@ -64,8 +66,11 @@ class Worker:
         """So many operations, or bursts of them."""
         for _ in range(times):
             await self.rest(self._chance.expovariate(1 / PACE))
-            if self._chance.random() < 0.05:
+            luck = self._chance.random()
+            if luck < 0.05:
                 await self._burst()
+            elif luck < 0.08:
+                await self.actor.post("add", **self._data("add"))
             else:
                 await self._one()
 
@@ -127,6 +132,19 @@ class Worker:
                 self._seen[key] = answer or None
 
 
+@frozen
+class Hands:
+    """How many there are of each kind."""
+
+    workers: int = 8
+    movers: int = 2
+    returners: int = 2
+    visitors: int = 3
+    slow: int = 1
+    listeners: int = 2
+    grace: float = 2.0  # seconds
+
+
 @final
 class Crew:
     """All clients. `there` are the actors that have begun and not said goodbye."""
@@ -137,6 +155,7 @@ class Crew:
         self.there: Final[dict[str, Actor]] = {}
         self.workers: Final[list[Worker]] = []
         self.slow: Final[list[Bare]] = []
+        self._visits: set[trio.CancelScope] = set()
         self.gate: Final = Gate()
         self.urls: Final = list(urls)
         self._recorder = recorder
@@ -144,20 +163,23 @@ class Crew:
         self._nursery = nursery
         self.steward: Final[Actor] = self._enter(Bare, "steward", ROOMS)
 
-    def man(self, workers: int, movers: int, visitors: int, slow: int, listeners: int) -> None:
+    def man(self, hands: Hands) -> None:
         """Send them out. Half of each kind are bare, half are made of the client."""
         kinds: tuple[Callable[..., Actor], ...] = (Bare, Own)
-        for n in range(listeners):
+        for n in range(hands.listeners):
             self._enter(kinds[n % 2], f"listener-{n + 1}", ROOMS)
-        for n in range(workers):
+        for n in range(hands.returners):
+            actor = self._enter(kinds[n % 2], f"returner-{n + 1}", ROOMS[:1])
+            self._nursery.start_soon(self._come_back, self._mind(actor), hands.grace)
+        for n in range(hands.workers):
             actor = self._enter(kinds[n % 2], f"worker-{n + 1}", ROOMS)
             self._nursery.start_soon(self._mind(actor).run)
-        for n in range(movers):
+        for n in range(hands.movers):
             actor = self._enter(kinds[n % 2], f"mover-{n + 1}", ROOMS[:2])
             self._nursery.start_soon(self._move_about, self._mind(actor))
-        for n in range(visitors):
+        for n in range(hands.visitors):
             self._nursery.start_soon(self._visit, f"visitor-{n + 1}", kinds[n % 2])
-        for n in range(slow):
+        for n in range(hands.slow):
             self._nursery.start_soon(self._read_slowly, f"slow-{n + 1}")
 
     def chance(self, name: str) -> random.Random:
@@ -191,6 +213,19 @@ class Crew:
                 await self.gate.passed()
                 await worker.actor.drop()
 
+    async def _come_back(self, worker: Worker, grace: float) -> None:
+        """Be away for about as long as a session may be: just in time, or just too late."""
+        chance = self.chance(f"{worker.actor.name} away")
+        while True:
+            await worker.work(10)
+            await worker.rest(0)
+            await worker.actor.drop(grace * chance.uniform(0.8, 1.4))
+
+    def depart(self) -> None:
+        """All visitors that are here go now, with no word."""
+        for visit in self._visits:
+            visit.cancel()
+
     async def _visit(self, who: str, kind: Callable[..., Actor]) -> None:
         """Come, do a little, go: with a goodbye or without."""
         chance, number = self.chance(who), 0
@@ -198,11 +233,15 @@ class Crew:
             number += 1
             actor = self._enter(kind, f"{who}-{number}", chance.sample(ROOMS, 2))
             worker = self._mind(actor)
-            await worker.work(chance.randint(1, 30))
-            await worker.rest(0)
+            with trio.CancelScope() as visit:
+                self._visits.add(visit)
+                await worker.work(chance.randint(1, 30))
+                await worker.rest(0)
+            self._visits.remove(visit)
             self.workers.remove(worker)
             del self.there[actor.name]
-            await (actor.leave() if chance.random() < 0.5 else actor.vanish())
+            goodbye = chance.random() < 0.5 and not visit.cancelled_caught
+            await (actor.leave() if goodbye else actor.vanish())
             await trio.sleep(chance.uniform(0, 1))
             await self.gate.passed()
 

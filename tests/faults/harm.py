@@ -78,6 +78,24 @@ async def rolling_restart(stage: Stage, chance: random.Random) -> None:
                 await node.start()
 
 
+@fault("kill-together", "node")
+async def kill_together(stage: Stage, chance: random.Random) -> None:
+    """SIGKILL of a node and of clients that it has not yet missed: nobody has said that they went,
+    and only its lease can tell.
+    """
+    node = chance.choice(stage.nodes)
+    async with node.busy, node.front.busy:
+        with stage.fault("kill-together", node.name):
+            node.front.gate.shut()
+            stage.depart()
+            await trio.sleep(0.1)
+            await node.kill()
+            node.front.cut()
+            node.front.heal()
+            await trio.sleep(chance.uniform(0, LEASE * 1.5))
+            await node.start()
+
+
 # --- Redis
 
 

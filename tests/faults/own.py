@@ -52,6 +52,7 @@ class Own:
         self._over = False
         self._ticket: Ticket | None = None
         self._since = 0.0
+        self._away = 0.0
 
     def __repr__(self) -> str:
         return f"<Own {self.name} {self._client!r}>"
@@ -98,8 +99,20 @@ class Own:
     async def repeat(self, sent: Sent) -> None:
         """It never sends again what is answered."""
 
-    async def drop(self) -> None:
-        """Leave with no word, and go on with the session on another connection."""
+    async def post(self, name: str, **data: Any) -> None:
+        """Send an operation that is not answered; nobody will know what became of it."""
+        self._ops += 1
+        op = f"{self.name}.{self._ops}"
+        what = {"op": op, **data}
+        self._recorder.note("call", c=self.name, op=op, event=name, data=what)
+        self._recorder.note("done", c=self.name, op=op, how="posted")
+        if self._client is not None:
+            with suppress(ClientError):
+                await self._client.post(name, what)
+
+    async def drop(self, away: float = 0) -> None:
+        """Leave with no word; go on with the session elsewhere, after so many seconds."""
+        self._away = away
         client = self._client
         if client is not None and self.connected:
             self._client, self._there = None, trio.Event()
@@ -146,7 +159,8 @@ class Own:
             if self._client is not None:
                 self._client, self._there = None, trio.Event()
             if not self._over:
-                await trio.sleep(self._chance.uniform(0, FIRST))
+                await trio.sleep(self._away or self._chance.uniform(0, FIRST))
+                self._away = 0.0
         self._there.set()
         self._note("over")
 

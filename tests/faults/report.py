@@ -7,6 +7,7 @@ from pathlib import Path
 
 import orjson
 
+from tests.faults.crew import Hands
 from tests.faults.harm import FAULTS
 from tests.faults.judge import Verdict
 from tests.faults.picture import draw
@@ -79,4 +80,4 @@ def _events(history: History) -> list[str]:
 def load_plan(folder: Path) -> Plan:
     """The plan of a recorded run."""
     found = orjson.loads((folder / "plan.json").read_bytes())
-    return Plan(**{**found, "faults": tuple(found["faults"])})
+    return Plan(**{**found, "faults": tuple(found["faults"]), "hands": Hands(**found["hands"])})

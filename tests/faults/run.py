@@ -11,9 +11,9 @@ from typing import Any, Final
 
 import orjson
 import trio
-from attrs import asdict, frozen
+from attrs import asdict, field, frozen
 
-from tests.faults.crew import Crew, all_topics
+from tests.faults.crew import Crew, Hands, all_topics
 from tests.faults.fleet import fleet
 from tests.faults.harm import FAULTS, LEASE, mischief
 from tests.faults.record import Recorder
@@ -51,11 +51,7 @@ class Plan:
     faults: tuple[str, ...]
     round: float = 45.0
     gap: float = 1.0
-    workers: int = 8
-    movers: int = 2
-    visitors: int = 3
-    slow: int = 1
-    listeners: int = 2
+    hands: Hands = field(factory=lambda: Hands(grace=GRACE))
 
     @property
     def loses(self) -> bool:
@@ -104,7 +100,8 @@ async def _play(plan: Plan, stage: Stage) -> None:
             nursery.start_soon(node.watch)
         urls = [node.url for node in stage.nodes]
         crew = Crew(urls, stage.recorder, plan.seed, nursery)
-        crew.man(plan.workers, plan.movers, plan.visitors, plan.slow, plan.listeners)
+        crew.man(plan.hands)
+        stage.depart = crew.depart
         left = plan.seconds
         while left > 0:
             await mischief(stage, chance, faults, min(plan.round, left), plan.gap)
@@ -130,10 +127,23 @@ async def come_to_rest(stage: Stage, crew: Crew) -> None:
         await _until(lambda: crew.idle)
     stage.recorder.note("quiet", idle=crew.idle)
     for topic in all_topics():
+        await _find_level(stage, crew, topic)
+    for topic in all_topics():
         await _last_word(stage, crew, topic)
     for topic in all_topics()[:-1]:
         await _count_members(stage, crew, topic)
     stage.say("at rest")
+
+
+async def _find_level(stage: Stage, crew: Crew, topic: str) -> None:
+    """All members are at one place, before another word is said: so nobody waits for that."""
+
+    def places() -> dict[str, list[Any]]:
+        return {a.name: a.topics[topic] for a in crew.there.values() if topic in a.topics}
+
+    with trio.move_on_after(HEARD):
+        await _until(lambda: len({tuple(at) for at in places().values()}) < 2)
+    stage.recorder.note("level", topic=topic, at=places())
 
 
 async def _last_word(stage: Stage, crew: Crew, topic: str) -> None:

@@ -71,6 +71,7 @@ RECORDS: Lines = [
     {"t": 9.5, "k": "exit", "node": "node-1", "code": -9, "wanted": -9},
     {"t": 9.6, "k": "fault", "name": "kill", "where": "node-1", "begun": 9.5, "found": ["<&>"]},
     {"t": 10, "k": "quiet"},
+    {"t": 10.5, "k": "level", "topic": ROOM, "at": {"b": ["e", 2], "c": ["e", 2]}},
     {"t": 11, "k": "marker", "topic": ROOM, "op": "b.3", "clients": ["b"]},
     {"t": 12, "k": "members", "topic": ROOM, "seen": ["s2"], "there": ["s2"]},
     {"t": 13, "k": "end", "live": ["s2"]},

@@ -28,6 +28,7 @@ class Stage:
         self.nodes = nodes
         self.recorder = recorder
         self.done: Final[Counter[str]] = Counter()  # faults, by name
+        self.depart: Callable[[], None] = lambda: None  # visitors go, with no word
         self._say = say
 
     def say(self, text: str) -> None:
