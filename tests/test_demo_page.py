@@ -17,6 +17,8 @@ from trio_wss.demo import app
 from trio_wss.settings import Settings
 from trio_wss.testing import Cluster, cluster
 
+pytestmark = pytest.mark.slow
+
 READY = (
     "window.client?.state === 'connected' && document.querySelector('#board [aria-label]') !== null"
 )

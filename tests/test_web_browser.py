@@ -131,6 +131,8 @@ async def recover(tab: Page, harm: Callable[[], None], mend: Callable[[], None])
     await page_says(tab, "mine 7", "mine 8")
 
 
+pytestmark = pytest.mark.slow
+
 MINE = [f"mine {n}" for n in range(1, 9)]
 
 
