@@ -65,13 +65,16 @@ class Own:
         op = f"{self.name}.{self._ops}"
         sent = Sent(op, name, {"op": op, **data}, session=self.session)
         self._recorder.note("call", c=self.name, op=op, event=name, data=sent.data)
-        while self._client is None and not self._over:
-            await self._there.wait()
         try:
+            while self._client is None and not self._over:
+                await self._there.wait()
             assert self._client is not None
             sent.answer = await self._client.submit(name, sent.data)
         except (AssertionError, ConnectionLost):
             self._settle(sent, "lost", None)
+        except trio.Cancelled:
+            self._settle(sent, "lost", None)
+            raise
         return sent
 
     async def finish(self, sent: Sent) -> tuple[str, Any]:
@@ -87,6 +90,9 @@ class Own:
                 how, what = error.code, error.message
             except ClientError:
                 how = "lost"
+            except trio.Cancelled:
+                self._settle(sent, "lost", None)
+                raise
             if pending.tries:
                 self._recorder.note("again", c=self.name, op=sent.op)
             self._settle(sent, how, what)
