@@ -24,7 +24,8 @@ from trio_wss.store import embedded as module
 from trio_wss.store.embedded import embedded, find_server
 
 PARENT = """
-import sys, trio
+import signal, sys, trio
+signal.signal(signal.SIGHUP, signal.SIG_DFL)  # it may be ignored where the tests run (nohup)
 from pathlib import Path
 from trio_wss.store.embedded import embedded
 
@@ -93,8 +94,10 @@ def parent(binary: Path, *data_dir: Path) -> Iterator[tuple[subprocess.Popen[byt
     )
     with process:
         assert process.stdout is not None
-        yield process, process.stdout.readline().decode().strip()
-        process.kill()
+        try:
+            yield process, process.stdout.readline().decode().strip()
+        finally:
+            process.kill()
 
 
 async def test_it_serves_and_goes(redis_binary: Path) -> None:
