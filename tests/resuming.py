@@ -21,10 +21,12 @@ from trio_wss import (
     Increment,
     Join,
     Leave,
+    Members,
     Read,
     Reply,
     Request,
 )
+from trio_wss import Member as Present
 from trio_wss.settings import Settings
 
 ROOM = "room:a"
@@ -75,6 +77,11 @@ def say(to: To) -> Effects:
 @app.on("log")
 def log(entries: Annotated[list[str] | None, Read("log")]) -> Effects:
     return Reply("log", entries)
+
+
+@app.on("who")
+def who(to: To, members: Annotated[list[Present], Members("{event.topic}")]) -> Effects:
+    return Reply("who", sorted(member.session for member in members))
 
 
 @app.on("me")
