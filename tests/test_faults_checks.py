@@ -145,6 +145,10 @@ SPOILT: dict[str, tuple[str, str, Spoil]] = {
     "a hook that never ran": (
         "every disconnect hook once", "without their hook: ['s1']", lambda h, w: w.pop(),
     ),
+    "a hook of a session that was just resumed": (
+        "every disconnect hook once", "b had resumed",
+        lambda h, w: w.__setitem__(7, {"do": "out", "by": "s2"}),
+    ),
     "a hook of a live session": (
         "every disconnect hook once", "ended though live: ['s2']",
         lambda h, w: w.append({"do": "out", "by": "s2"}),

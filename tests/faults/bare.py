@@ -122,6 +122,7 @@ class Bare:
     async def leave(self) -> None:
         """Say goodbye, and do not come back."""
         self._over = True
+        self._note("leaving")
         if self._member is not None:
             with trio.move_on_after(PATIENCE):
                 await self._member.leave()

@@ -17,6 +17,7 @@ Timelines: TypeAlias = Sequence[Timeline]
 
 WRITES: Final = frozenset({"add", "swap", "move", "say", "join", "leave"})
 UNKNOWN: Final = frozenset({None, "lost", "posted", "unavailable"})
+GRACE: Final = 2.0  # seconds, of the sessions of a run
 COME_BACK: Final = frozenset({1000, 1001, 1006, 1012, 1013})
 EXPECTED: Final = frozenset({"ok", "differs", "poor", "on_purpose", "internal", "conflict"})
 
@@ -191,10 +192,30 @@ def check_hooks(history: History, timelines: Timelines) -> str:
             raise Violation(f"session {session} was welcomed at {welcomed} and never began")
     world = timelines[-1].world
     *_, end = ({"live": list(world.live)}, *history.of("end"))
+    _check_spared(history, timelines[-1])
     dead, lacking = world.live - set(end["live"]), set(end["live"]) - world.live
     if dead or lacking:
         raise Violation(f"without their hook: {sorted(dead)}; ended though live: {sorted(lacking)}")
     return f"{len(world.ended)} sessions ended, {len(world.live)} live"
+
+
+def _check_spared(history: History, timeline: Timeline) -> None:
+    """No hook runs within its grace after a session was resumed: who ended it came too late."""
+    ended = {line["by"]: n for n, line in enumerate(timeline.lines) if line["do"] == "out"}
+    answered = [
+        (place, op.done)
+        for name, place in timeline.places.items()
+        if (op := history.ops.get(name)) is not None and op.done is not None and op.how == "ok"
+    ]
+    for client, records in history.views.items():
+        if any(record["k"] == "leaving" for record in records):
+            continue
+        for record in records:
+            if record["k"] == "welcome" and record["resumed"] and record["session"] in ended:
+                place = ended[record["session"]]
+                latest = min((done for after, done in answered if after > place), default=math.inf)
+                if timeline.begins < record["since"] and latest < record["since"] + GRACE:
+                    raise Violation(f"{client} had resumed {dict(record)}, and it was ended")
 
 
 def check_protocol(history: History, timelines: Timelines) -> str:

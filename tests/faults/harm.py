@@ -261,10 +261,17 @@ async def cut_one(stage: Stage, chance: random.Random) -> None:
 
 
 async def mischief(
-    stage: Stage, chance: random.Random, faults: list[Fault], seconds: float, gap: float
+    stage: Stage,
+    chance: random.Random,
+    faults: list[Fault],
+    seconds: float,
+    gap: float,
+    hush: Callable[[], None],
 ) -> None:
     """Faults at random for so long, some at a time; but each of them once, however long that takes.
-    `gap` is the average time between two."""
+    `gap` is the average time between two. `hush`: the clients fall silent while the last ones are
+    still going on, so that nothing that is said later makes good for what they did.
+    """
     deck = chance.sample(faults, len(faults))
     limit = trio.Semaphore(AT_ONCE)
 
@@ -281,3 +288,4 @@ async def mischief(
             chosen = deck.pop() if deck else chance.choice(faults)
             nursery.start_soon(harm, chosen, chance.getrandbits(64))
             await trio.sleep(chance.uniform(0, 2 * gap))
+        hush()

@@ -127,6 +127,7 @@ class Own:
     async def leave(self) -> None:
         """Say goodbye, and do not come back."""
         self._over = True
+        self._note("leaving")
         if self._client is not None:
             await self._client.close()
 

@@ -13,6 +13,7 @@ import orjson
 import trio
 from attrs import asdict, field, frozen
 
+from tests.faults.checks import GRACE
 from tests.faults.crew import Crew, Hands, all_topics
 from tests.faults.fleet import fleet
 from tests.faults.harm import FAULTS, LEASE, mischief
@@ -21,7 +22,6 @@ from tests.faults.stage import Stage
 from tests.faults.stores import stores
 
 NODES: Final = 3
-GRACE: Final = 2.0
 SETTINGS: Final[Mapping[str, Any]] = {
     "lease": LEASE,
     "grace": GRACE,
@@ -104,7 +104,8 @@ async def _play(plan: Plan, stage: Stage) -> None:
         stage.depart = crew.depart
         left = plan.seconds
         while left > 0:
-            await mischief(stage, chance, faults, min(plan.round, left), plan.gap)
+            seconds = min(plan.round, left)
+            await mischief(stage, chance, faults, seconds, plan.gap, crew.gate.shut)
             left -= plan.round
             await come_to_rest(stage, crew)
             if left > 0:
@@ -120,7 +121,6 @@ async def come_to_rest(stage: Stage, crew: Crew) -> None:
     """Everything is answered, everybody is there and hears, and nobody is there who has gone. What
     does not come about in time is for the checks to find."""
     stage.say("quiet")
-    crew.gate.shut()
     for slow in crew.slow:
         slow.rate = float("inf")
     with trio.move_on_after(QUIET):
