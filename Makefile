@@ -42,9 +42,10 @@ gate: $(OLDEST)/.test $(TSC)
 	$(OLDEST)/bin/coverage combine --quiet
 	$(OLDEST)/bin/coverage report --fail-under=95
 
-# After the gate, not beside it: two cores, and tests with deadlines.
+# After the gate, not beside it: two cores, and tests with deadlines. Without what is slow and does
+# not depend on the Python: browsers, the Autobahn cases, faults.
 suite: gate $(NEWEST)/.test
-	$(if $(filter-out $(OLDEST),$(NEWEST)),$(NEWEST)/bin/python -m pytest)
+	$(if $(filter-out $(OLDEST),$(NEWEST)),$(NEWEST)/bin/python -m pytest -m 'not slow')
 
 .PHONY: bench bench-smoke
 SHAPES :=
