@@ -81,6 +81,29 @@ async def test_a_server_that_is_heard_may_answer_pings_late(
         assert 100 < trio.current_time() < 106
 
 
+async def test_a_long_message_on_a_slow_line_is_a_sign_of_life(
+    autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    text = b'{"event":"long","data":"' + b"x" * 60_000 + b'"}'
+
+    async def script(peer: Peer) -> None:
+        await trio.testing.wait_all_tasks_blocked()
+        frame = b"\x81\x7e" + len(text).to_bytes(2) + text
+        for at in range(0, len(frame), 1000):
+            await peer.socket._stream.send_all(frame[at : at + 1000])
+            await trio.sleep(1)
+        await nothing(peer)
+
+    async with one_house(monkeypatch, script, ping_interval=5, ping_timeout=2) as client:
+        for _ in range(4):  # what the server does not take keeps it from seeing pings
+            await client.post("say")
+        await client.receive()
+        event = await client.receive()
+        assert isinstance(event, Event)
+        assert len(event.data) == 60_000
+        assert 59 <= trio.current_time() <= 61
+
+
 async def test_closing_where_nobody_answers_has_a_deadline(
     autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -15,7 +15,6 @@ from typing import Any, Final, Self, final
 from urllib.parse import SplitResult
 
 import trio
-from trio_websocket import WebSocketConnection
 
 from trio_wss.client import frames
 from trio_wss.client.connection import VANISHED, Connection
@@ -26,6 +25,7 @@ from trio_wss.client.frames import Answer, Event, Welcome
 from trio_wss.client.inbox import Inbox
 from trio_wss.client.journey import Journey, Options
 from trio_wss.client.ledger import Ledger, Pending
+from trio_wss.client.line import Line
 from trio_wss.client.states import Connected, Disconnected, State, Ticket
 
 UNAVAILABLE: Final = (0.2, 5.0)
@@ -186,10 +186,11 @@ class Client:
         """The session to go on with: our own, or at first that of another client."""
         return self.ticket() if self._welcome else self._ticket
 
-    async def talk(self, socket: WebSocketConnection, welcome: Welcome) -> ConnectionLost:
+    async def talk(self, line: Line) -> ConnectionLost:
         """Live one connection to its end."""
+        welcome = line.welcome
         pings = self._options.ping_interval, self._options.ping_timeout
-        self._connection = Connection(socket, self._ledger, self._inbox, self._take, pings)
+        self._connection = Connection(line, self._ledger, self._inbox, self._take, pings)
         if welcome.resumed:
             self._ledger.resume(welcome.last)
         else:

@@ -6,12 +6,13 @@ from collections.abc import Awaitable, Callable
 from typing import Final, final
 
 import trio
-from trio_websocket import ConnectionClosed, WebSocketConnection
+from trio_websocket import ConnectionClosed
 
 from trio_wss.client.errors import ConnectionLost, FellBehind
 from trio_wss.client.frames import BadFrame
 from trio_wss.client.inbox import Inbox
 from trio_wss.client.ledger import Ledger
+from trio_wss.client.line import Line
 
 CLOSE_TIMEOUT: Final = 2.0
 """How long a closing handshake may take before the socket is just closed, in seconds."""
@@ -26,7 +27,7 @@ class Connection:
 
     def __init__(
         self,
-        socket: WebSocketConnection,
+        line: Line,
         ledger: Ledger,
         inbox: Inbox,
         take: Callable[[str | bytes], Awaitable[None]],
@@ -35,12 +36,12 @@ class Connection:
         """`take` is given every message; it may raise BadFrame and FellBehind. `pings` are the
         seconds from one to the next, and to its pong.
         """
-        self._socket = socket
+        self._socket = line.socket
+        self._ears = line.ears
         self._ledger = ledger
         self._inbox = inbox
         self._take = take
         self._pings = pings
-        self._heard = 0  # messages so far
         self._loss = ConnectionLost(VANISHED)
         self._closing: trio.Event | None = None
         self._nursery: trio.Nursery | None = None
@@ -78,7 +79,6 @@ class Connection:
         try:
             while True:
                 message = await self._socket.get_message()
-                self._heard += 1
                 await self._take(message)
         except ConnectionClosed as closed:
             if self._closing is not None:  # trio-websocket still reads, for the server's Close
@@ -111,10 +111,10 @@ class Connection:
             assert self._nursery is not None
             self._nursery.start_soon(self._ping, pong)
             while not pong.is_set():
-                heard = self._heard
+                heard = self._ears.heard
                 with trio.move_on_after(timeout):
                     await pong.wait()
-                if not pong.is_set() and heard == self._heard and not self._inbox.full:
+                if not pong.is_set() and heard == self._ears.heard and not self._inbox.full:
                     self._loss = ConnectionLost(VANISHED, "the server answers no ping")
                     self._nursery.cancel_scope.cancel()
                     return

@@ -6,7 +6,7 @@ Whatever goes wrong before the welcome is a ConnectError, and no socket is left 
 import inspect
 import ssl
 from collections.abc import Awaitable, Callable, Mapping
-from typing import Final, final
+from typing import Final
 from urllib.parse import SplitResult, urlencode, urlsplit
 
 import trio
@@ -23,37 +23,16 @@ from trio_wss.client import frames
 from trio_wss.client.connection import VANISHED
 from trio_wss.client.errors import ConnectError, ConnectionLost, EventError
 from trio_wss.client.frames import BadFrame, Welcome
+from trio_wss.client.line import Ears, Line
 from trio_wss.client.states import Ticket
 
 Pairs = Mapping[str, str]
 Credentials = Pairs | Callable[[], Pairs | Awaitable[Pairs]] | None
 """What goes along with each handshake: the same each time, or made anew by a function."""
 
-Talk = Callable[[WebSocketConnection, Welcome], Awaitable[ConnectionLost]]
+Talk = Callable[[Line], Awaitable[ConnectionLost]]
 
 RECEIVE_BUFFER: Final = 65_536
-
-
-@final
-@define(eq=False)
-class _Watched(trio.abc.ReceiveStream):
-    """Tells when the peer has gone: trio-websocket would wait on for the end of its handshake."""
-
-    stream: trio.abc.ReceiveStream
-    at_end: Callable[[], None] = field(default=lambda: None)
-
-    async def receive_some(self, max_bytes: int | None = None) -> bytes | bytearray:
-        try:
-            received = await self.stream.receive_some(max_bytes)
-        except (trio.BrokenResourceError, trio.ClosedResourceError):
-            self.at_end()
-            raise
-        if not received:
-            self.at_end()
-        return received
-
-    async def aclose(self) -> None:
-        await self.stream.aclose()
 
 
 @define(eq=False)
@@ -77,12 +56,14 @@ class Dial:
                     with trio.fail_after(self.timeout):
                         headers, query = await _made(self.headers), await _made(self.query)
                         stream = await self._stream(url)
-                        socket = await self._upgrade(nursery, stream, url, headers, query, ticket)
+                        target = _target(url, query, resumes=ticket is not None)
+                        ears = Ears(stream)
+                        socket = await self._upgrade(nursery, stream, ears, url, target, headers)
                         welcome = await _greet(socket, url, ticket)
                 except trio.TooSlowError:
                     message = f"{shown(url)} did not answer within {self.timeout:g} s"
                     raise ConnectError(message) from None
-                loss = await talk(socket, welcome)
+                loss = await talk(Line(socket, ears, welcome))
                 nursery.cancel_scope.cancel()
         except BaseExceptionGroup as group:
             # Only one part can fail: trio-websocket in the handshake, or what came after it.
@@ -126,21 +107,19 @@ class Dial:
         self,
         nursery: trio.Nursery,
         stream: trio.abc.Stream,
+        ears: Ears,
         url: SplitResult,
+        target: str,
         headers: Pairs,
-        query: Pairs,
-        ticket: Ticket | None,
     ) -> WebSocketConnection:
         """The WebSocket's handshake."""
-        parts = [url.query, urlencode(query), "" if ticket is None else "resume"]
-        whole = "&".join(part for part in parts if part)
         with trio.CancelScope() as scope:
+            ears.at_end = scope.cancel
             return await wrap_client_stream(
                 nursery,
-                # It takes any stream, but says SocketStream.
-                trio.StapledStream(stream, _Watched(stream, scope.cancel)),  # type: ignore[arg-type]
+                trio.StapledStream(stream, ears),  # type: ignore[arg-type] # any stream will do
                 url.netloc.rpartition("@")[2],
-                (url.path or "/") + (f"?{whole}" if whole else ""),
+                target,
                 extra_headers=[(name.encode(), value.encode()) for name, value in headers.items()],
                 max_message_size=self.max_message,
                 receive_buffer_size=RECEIVE_BUFFER,
@@ -163,6 +142,13 @@ def parse_url(url: str) -> SplitResult:
 def shown(url: SplitResult) -> str:
     """A URL as it may be told: the query and a password are nobody's business."""
     return f"{url.scheme}://{url.netloc.rpartition('@')[2]}{url.path}"
+
+
+def _target(url: SplitResult, query: Pairs, *, resumes: bool) -> str:
+    """What is asked for: the path, and the query with all that goes along."""
+    parts = [url.query, urlencode(query), "resume" if resumes else ""]
+    whole = "&".join(part for part in parts if part)
+    return (url.path or "/") + (f"?{whole}" if whole else "")
 
 
 async def _made(credentials: Credentials) -> Pairs:

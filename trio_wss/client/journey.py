@@ -7,12 +7,11 @@ from urllib.parse import SplitResult
 
 import trio
 from attrs import frozen
-from trio_websocket import WebSocketConnection
 
 from trio_wss.client.connection import VANISHED
 from trio_wss.client.dial import Dial
 from trio_wss.client.errors import ConnectError, ConnectionLost, GaveUp
-from trio_wss.client.frames import Welcome
+from trio_wss.client.line import Line
 from trio_wss.client.policy import COME_BACK, BackOff, is_final, read_reason
 from trio_wss.client.states import Disconnected, Ticket
 
@@ -35,7 +34,7 @@ class Traveller(Protocol):
     def to_resume(self) -> Ticket | None:
         """The session to go on with."""
 
-    async def talk(self, socket: WebSocketConnection, welcome: Welcome) -> ConnectionLost:
+    async def talk(self, line: Line) -> ConnectionLost:
         """Live one connection to its end."""
 
     async def tell(self, state: Disconnected) -> None:
@@ -107,11 +106,11 @@ class Journey:
     async def _visit(self, taken: Callable[[], None]) -> ConnectionLost:
         """One connection, to its end. Raises ConnectError if there is no welcome."""
 
-        async def talk(socket: WebSocketConnection, welcome: Welcome) -> ConnectionLost:
+        async def talk(line: Line) -> ConnectionLost:
             began = trio.current_time()
             taken()
             try:
-                return await self._traveller.talk(socket, welcome)
+                return await self._traveller.talk(line)
             finally:
                 self._back_off.connection_lasted(trio.current_time() - began)
 
