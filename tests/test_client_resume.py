@@ -1,176 +1,28 @@
-"""The client against real nodes and a real Redis, behind a proxy that does harm: each event is
-applied once, each broadcast is seen once and in order, and what cannot be had is told."""
-
-from __future__ import annotations
+"""The client against real nodes that go and come, and sockets that break under load: each event is
+applied once, each broadcast is seen once and in order."""
 
 import random
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager, suppress
-from functools import partial, wraps
-from typing import Annotated, Any, TypeAlias, final
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from functools import partial
 
 import pytest
 import trio
-from attrs import evolve, frozen
+from attrs import evolve
 
-from tests.faults.proxy import Proxy, proxied
-from tests.histories import check_exactly_once, check_gap_free, check_one_order, check_sent_order
-from tests.servers import RedisServer
-from trio_wss import App, Broadcast, Client, Effects, Increment, Join, Member, Members, Reply
-from trio_wss import client as clients
+from tests.faults.proxy import Proxy
+from tests.watchers import SETTINGS, Counts, add_many, app, bounded, check, fronts, watched
 from trio_wss.client import (
     Connected,
     ConnectionLost,
     Disconnected,
     Event,
     OutcomeUnknown,
-    State,
     connect,
 )
 from trio_wss.node import Node, serve
-from trio_wss.reads import Gap
 from trio_wss.settings import Settings
 from trio_wss.testing import cluster
-
-ROOM = "room:a"
-Counts: TypeAlias = dict[tuple[str, int], int]  # what was answered: sender and number, count
-DEADLINE = 120.0  # seconds for a test
-SETTINGS = Settings(drain=1.0, rate=0)
-app = App(history=5000)
-app.topic("short", history=3, ttl=60)
-
-
-@frozen
-class Item:
-    by: str
-    n: int
-    bulk: str = ""
-
-
-@app.on_connect
-def enter(client: Client) -> Effects:
-    return Join(client.query.get("in", ROOM))
-
-
-@app.on("add")
-def add(item: Item) -> Effects:
-    """What its answer says must be what was broadcast, however often it was sent."""
-    count = Increment("count")
-    return [
-        count,
-        Broadcast(ROOM, "added", {"by": item.by, "n": item.n, "count": count.result}),
-        Reply("added", count.result),
-    ]
-
-
-@app.on("say")
-def say(item: Item) -> Effects:
-    return Broadcast("short", "said", item.n)
-
-
-@app.on("who")
-def who(members: Annotated[list[Member], Members(ROOM)]) -> Effects:
-    return Reply("who", members)
-
-
-@app.on("fill")
-def fill(item: Item) -> Effects:
-    return Broadcast(ROOM, "filled", item)
-
-
-@app.on_gap
-def on_gap(gap: Gap) -> Effects:
-    return Reply("state", {"of": gap.topic})
-
-
-@final
-class Watcher:
-    """What one client saw, and the states that it went through."""
-
-    def __init__(self, client: clients.Client) -> None:
-        self.client = client
-        self.events: list[Event] = []
-        self.states: list[State] = []
-        self._news = trio.lowlevel.ParkingLot()
-
-    async def run(self) -> None:
-        with suppress(ConnectionLost):
-            async for item in self.client.events():
-                if isinstance(item, Event):
-                    self.events.append(item)
-                else:
-                    self.states.append(item)
-                self._news.unpark_all()
-
-    async def until(self, number: int, name: str = "added") -> None:
-        """Wait for so many broadcasts with a name."""
-        while len(self.named(name)) < number:
-            await self._news.park()
-
-    async def is_in(self, state: type[State], times: int = 1) -> None:
-        """Wait until it has been in a state so many times."""
-        while len([one for one in self.states if isinstance(one, state)]) < times:
-            await self._news.park()
-
-    def named(self, name: str) -> list[Event]:
-        return [event for event in self.events if event.event == name]
-
-    @property
-    def seen(self) -> list[dict[str, Any]]:
-        """Broadcasts of the room, for the checks."""
-        return [
-            {"epoch": event.epoch, "offset": event.offset, "data": event.data}
-            for event in self.events
-            if event.topic == ROOM
-        ]
-
-
-def bounded(test: Callable[..., Awaitable[None]]) -> Callable[..., Awaitable[None]]:
-    """A test that may not hang."""
-
-    @wraps(test)
-    async def within_deadline(**fixtures: Any) -> None:
-        with trio.fail_after(DEADLINE):
-            await test(**fixtures)
-
-    return within_deadline
-
-
-@asynccontextmanager
-async def watched(*urls: str, **options: Any) -> AsyncIterator[Watcher]:
-    options = {"back_off": (0.05, 0.2), **options}
-    async with connect(*urls, **options) as client, trio.open_nursery() as nursery:
-        watcher = Watcher(client)
-        nursery.start_soon(watcher.run)
-        yield watcher
-        nursery.cancel_scope.cancel()
-
-
-@asynccontextmanager
-async def fronts(nodes: Sequence[Node]) -> AsyncIterator[tuple[list[str], list[Proxy]]]:
-    """A proxy before each node: the URLs, and the proxies."""
-    async with AsyncExitStack() as stack:
-        found = [await stack.enter_async_context(proxied((node.host, node.port))) for node in nodes]
-        yield [f"ws://127.0.0.1:{proxy.port}" for proxy in found], found
-
-
-async def add_many(watcher: Watcher, by: str, count: int, counts: Counts) -> None:
-    """Send one after the other, and note the answers."""
-    for n in range(count):
-        answer = await watcher.client.send("add", {"by": by, "n": n}, timeout=60)
-        counts[by, n] = answer.data
-
-
-def check(watchers: Sequence[Watcher], counts: Counts) -> None:
-    """Each event was applied once, and each client has seen all of it, in one order."""
-    assert sorted(counts.values()) == list(range(1, len(counts) + 1))
-    check_one_order({one.client.session + str(n): one.seen for n, one in enumerate(watchers)})
-    for watcher in watchers:
-        check_gap_free(watcher.seen, first=1)
-        data = [one["data"] for one in watcher.seen]
-        check_exactly_once(counts, [(one["by"], one["n"]) for one in data])
-        check_sent_order([(one["by"], one["n"]) for one in data])
-        assert {(one["by"], one["n"]): one["count"] for one in data} == counts
 
 
 @pytest.mark.parametrize("way", ["cut", "half_close"])
@@ -321,140 +173,3 @@ async def test_of_two_clients_with_one_token_the_first_stops(redis_url: str) -> 
             answer = await two.send("add", {"by": "two", "n": 1})
             assert answer.data == 1  # what the first one sent was not applied
             assert len(one.states) == 1  # it has not come back
-
-
-@bounded
-async def test_history_that_is_too_short_is_told_and_the_app_says_what_then(
-    redis_url: str,
-) -> None:
-    async with (
-        cluster(app, 2, redis=redis_url, settings=SETTINGS) as nodes,
-        connect(nodes.nodes[1].url) as other,
-        connect(nodes.nodes[0].url, query={"in": "short"}) as client,
-    ):
-        while plain(await client.receive()) != Event("wss.joined", "short"):
-            pass
-        ticket = await client.abandon()
-        for n in range(10):
-            await other.send("say", {"by": "other", "n": n})
-        async with watched(nodes.nodes[1].url, resume=ticket) as back:
-            await back.until(1, "state")
-            await back.until(3, "wss.joined")
-            [state] = back.named("state")
-            assert state.data == {"of": "short"}
-            joins = {one.data["topic"]: one.data for one in back.named("wss.joined")}
-            assert joins["short"]["recovered"] is False
-            assert joins["short"]["offset"] == 10
-            assert joins["all"]["recovered"] is True
-            await other.send("say", {"by": "other", "n": 10})
-            await back.until(1, "said")
-            [said] = back.named("said")
-            assert (said.data, said.offset) == (10, 11)
-            assert back.states == [Connected(True, client.session, nodes.nodes[1].id)]
-
-
-@bounded
-async def test_what_history_still_has_comes_and_nothing_else(redis_url: str) -> None:
-    async with (
-        cluster(app, 2, redis=redis_url, settings=SETTINGS) as nodes,
-        connect(nodes.nodes[1].url) as other,
-        connect(nodes.nodes[0].url, query={"in": "short"}) as client,
-    ):
-        await other.send("say", {"by": "other", "n": 0})
-        while Event("said", 0) != plain(await client.receive()):
-            pass
-        ticket = await client.abandon()
-        for n in (1, 2):
-            await other.send("say", {"by": "other", "n": n})
-        async with watched(nodes.nodes[1].url, resume=ticket) as back:
-            await back.until(2, "said")
-            await back.until(3, "wss.joined")
-            assert [one.data for one in back.named("said")] == [1, 2]
-            assert [one.data["recovered"] for one in back.named("wss.joined")] == [True] * 3
-            assert back.named("state") == []
-
-
-def plain(item: Event | State) -> Event | State:
-    """A broadcast without its place; of a join, only where."""
-    match item:
-        case Event("wss.joined", {"topic": topic}):
-            return Event("wss.joined", topic)
-        case Event(name, data):
-            return Event(name, data)
-    return item
-
-
-@bounded
-async def test_a_slow_consumer_is_closed_with_1013_and_loses_nothing(redis_url: str) -> None:
-    settings = evolve(SETTINGS, outbox=65536)
-    count, bulk = 300, "x" * 5000
-    seen: list[int] = []
-    codes: set[int] = set()
-    async with (
-        cluster(app, 2, redis=redis_url, settings=settings) as nodes,
-        fronts(nodes.nodes) as (urls, _),
-        connect(nodes.nodes[1].url, buffer=0) as other,
-        connect(*urls, buffer=8, back_off=(0.01, 0.1)) as client,
-    ):
-        while len(seen) < count:
-            if len(seen) % 100 == 0:  # it takes nothing while all this comes
-                for n in range(len(seen), len(seen) + 100):
-                    await other.send("fill", {"by": "other", "n": n, "bulk": bulk})
-            while True:
-                match await client.receive():
-                    case Event("filled", {"n": n}):
-                        seen.append(n)
-                        break
-                    case Disconnected(code):
-                        codes.add(code)
-    assert seen == list(range(count))
-    assert codes & {1013, 1006}
-
-
-@bounded
-async def test_a_session_that_is_over_is_told_and_a_new_one_goes_on(redis_url: str) -> None:
-    settings = evolve(SETTINGS, grace=0.0, janitor_round=0.05)
-    async with (
-        cluster(app, 2, redis=redis_url, settings=settings) as nodes,
-        fronts(nodes.nodes) as (urls, proxies),
-        watched(*urls) as watcher,
-    ):
-        first = watcher.client.session
-        proxies[0].swallows = True
-        proxies[1].refuses = True
-        pending = await watcher.client.submit("add", {"by": "me", "n": 1})
-        again = await watcher.client.submit("add", {"by": "me", "n": 2}, again=True)
-        async with connect(nodes.nodes[1].url) as other:  # it waits until both are applied
-            while (await other.send("add", {"by": "other", "n": 0})).data < 3:
-                pass
-            proxies[0].cut()
-            proxies[0].heal()
-            while first in {member["session"] for member in (await other.send("who")).data}:
-                pass
-        proxies[1].refuses = False
-        with pytest.raises(OutcomeUnknown):
-            await pending.answer()
-        assert (await again.answer()).data > 3  # applied twice, as it was allowed to be
-        assert watcher.client.session != first
-        assert Connected(False, watcher.client.session, "") in [
-            evolve(one, node="") for one in watcher.states if isinstance(one, Connected)
-        ]
-
-
-@bounded
-async def test_an_event_that_redis_did_not_answer_is_applied_once(own_redis: RedisServer) -> None:
-    """The node says `unavailable`, more than once; the client asks until it is told."""
-    settings = evolve(SETTINGS, link_deadline=0.2, redis_patience=0.3)
-    counts: Counts = {}
-    async with (
-        cluster(app, 1, redis=own_redis.url, settings=settings) as nodes,
-        watched(nodes.nodes[0].url) as watcher,
-    ):
-        own_redis.pause()
-        async with trio.open_nursery() as nursery:
-            for sender in range(10):
-                nursery.start_soon(add_many, watcher, str(sender), 3, counts)
-            await trio.sleep(1.5)  # long enough for several `unavailable`
-            own_redis.resume()
-        await watcher.until(30)
-    check([watcher], counts)
