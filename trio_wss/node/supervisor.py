@@ -94,13 +94,14 @@ async def send_away(node: Node, seconds: float, why: str) -> None:
     """
     connections = list(node.connections)
     random.shuffle(connections)
-    give_up = trio.current_time() + 1.75 * seconds  # after the last batch, which may come late
+    give_up = trio.current_time() + seconds
     batches = [connections[at : at + BATCH] for at in range(0, len(connections), BATCH)]
     spread = len(connections) / RETURNS
     async with trio.open_nursery() as nursery:
         for number, batch in enumerate(batches):
             if number:
                 await trio.sleep(random.uniform(0.5, 1.5) * seconds / len(batches))
+                give_up = max(give_up, trio.current_time() + seconds / 4)
             for connection in batch:
                 reason = codec.restart_reason(why, random.uniform(0, spread))
                 nursery.start_soon(connection.retire, RESTART, reason, give_up)
