@@ -62,6 +62,7 @@ class Client:
         self.state: State = Disconnected(VANISHED, "", 0.0)
         """Whether there is a connection. Disconnected with no `wait`: there will be none."""
         self.closing = False
+        self._abandoned = False  # whoever then leaves the block of `connect` says no goodbye
         self._options = options
         self._ticket = ticket
         self._journey = Journey(self, dial, urls, options)
@@ -141,14 +142,14 @@ class Client:
         """Say goodbye, which ends the session; `send` raises ConnectionLost from then on."""
         self.closing = True
         self._finish(ConnectionLost(code, reason))
-        if self._connection is not None:
+        if self._connection is not None and not self._abandoned:
             await self._connection.close(code, reason)
         self._life.cancel()
         await self._over.wait()
 
     async def abandon(self) -> Ticket:
         """Leave with no word, so that the session keeps its grace; returns what resumes it."""
-        self.closing = True
+        self.closing = self._abandoned = True
         self._finish(ConnectionLost(VANISHED, "abandoned"))
         self._life.cancel()
         await self._over.wait()
