@@ -26,7 +26,7 @@ from trio_wss.node import Node, janitor, serve
 from trio_wss.settings import Settings
 from trio_wss.testing import Cluster, cluster
 
-GRACE = 0.3
+GRACE = 1.0
 SHORT = evolve(SETTINGS, grace=GRACE)
 
 
@@ -112,15 +112,16 @@ async def test_a_resumed_session_does_not_end(redis_url: str) -> None:
 
 
 async def test_each_lost_connection_has_a_grace_of_its_own(redis_url: str) -> None:
+    grace = 2.0
     with trio.fail_after(DEADLINE):
         async with (
-            cluster(app, 2, redis=redis_url, settings=SHORT) as nodes,
+            cluster(app, 2, redis=redis_url, settings=evolve(SETTINGS, grace=grace)) as nodes,
             member(nodes.nodes[1].url, {"in": "went"}) as watcher,
             member(nodes.nodes[0].url) as client,
         ):
             await client.vanish()
-            for number in range(4):
-                await trio.sleep(GRACE * 0.6)
+            for number in range(3):
+                await trio.sleep(grace * 0.5)
                 url = nodes.nodes[number % 2].url
                 async with returning(url, ask_back(token(client))) as back:
                     assert welcome(back)["resumed"], f"at {number}"
@@ -160,7 +161,7 @@ async def test_a_roll_call_leaves_sessions_alone_that_are_about_to_be_resumed(
 
 async def test_a_client_of_a_node_that_stops_has_not_left(redis_url: str) -> None:
     """It was told to go; its Close answers the node's, and is no goodbye."""
-    settings = evolve(SHORT, redis=redis_url, grace=1.0)
+    settings = evolve(SHORT, redis=redis_url)
     with trio.fail_after(DEADLINE):
         async with (
             cluster(app, 1, redis=redis_url, settings=settings) as nodes,
