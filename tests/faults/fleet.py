@@ -22,6 +22,7 @@ from tests.faults.stores import NAMESPACE
 
 START: Final = 60.0  # seconds until a node must listen; it waits 5 s for Redis
 STOP: Final = 30.0  # seconds from SIGTERM to the end: ten times its drain, on a busy machine
+NOWHERE: Final = ("127.0.0.1", 1)  # a port at which nobody listens
 REFUSALS: Final = ("LOADING", "READONLY", "NOSCRIPT", "Redis is loading", "You can't write")
 ROOT: Final = Path(__file__).parents[2]
 
@@ -98,6 +99,7 @@ class NodeProcess:
         code: int | None = None
         with trio.move_on_after(STOP):
             code = await process.wait()
+        self.front.target = NOWHERE  # its port may be anybody's now
         await _reap(process)
         self._recorder.note("exit", node=self.name, code=code, wanted=wanted)
 
@@ -110,6 +112,7 @@ class NodeProcess:
                 wanted = "no end"
                 code = process.returncode
                 self._recorder.note("exit", node=self.name, code=code, wanted=wanted)
+                self.front.target = NOWHERE
                 await self.close()
                 await self.start()
 
@@ -157,8 +160,8 @@ async def fleet(
     async with AsyncExitStack() as stack:
         nodes: list[NodeProcess] = []
         for n in range(1, number + 1):
-            front = await stack.enter_async_context(proxied(("127.0.0.1", 1)))
-            link = await stack.enter_async_context(proxied(("127.0.0.1", 1)))
+            front = await stack.enter_async_context(proxied(NOWHERE))
+            link = await stack.enter_async_context(proxied(NOWHERE))
             node = NodeProcess(f"node-{n}", recorder, folder, settings, front, link)
             stack.push_async_callback(node.close)
             nodes.append(node)
