@@ -15,7 +15,7 @@ from attrs import asdict, field, frozen
 
 from tests.faults.checks import GRACE
 from tests.faults.crew import Crew, Hands, all_topics
-from tests.faults.fleet import fleet
+from tests.faults.fleet import NodeProcess, fleet
 from tests.faults.harm import FAULTS, LEASE, mischief
 from tests.faults.record import Recorder
 from tests.faults.stage import Stage
@@ -37,6 +37,7 @@ SETTINGS: Final[Mapping[str, Any]] = {
     "outbox": 65536,
 }
 QUIET: Final = 20.0  # seconds until everything is answered and everybody is back
+DEAF: Final = 0.3  # seconds that a node is cut off from Redis at last
 HEARD: Final = 10.0  # seconds until everybody has heard the last word
 BURIED: Final = LEASE + GRACE + 15.0  # seconds until no ghost is left: a janitor may have died
 
@@ -123,6 +124,8 @@ async def come_to_rest(stage: Stage, crew: Crew) -> None:
     stage.say("quiet")
     for slow in crew.slow:
         slow.rate = float("inf")
+    for node in stage.nodes:
+        await _speak_behind_its_back(node, crew)
     with trio.move_on_after(QUIET):
         await _until(lambda: crew.idle)
     stage.recorder.note("quiet", idle=crew.idle)
@@ -133,6 +136,17 @@ async def come_to_rest(stage: Stage, crew: Crew) -> None:
     for topic in all_topics()[:-1]:
         await _count_members(stage, crew, topic)
     stage.say("at rest")
+
+
+async def _speak_behind_its_back(node: NodeProcess, crew: Crew) -> None:
+    """A word in every topic while a node is cut off from Redis: it must find out by itself."""
+    async with node.link.busy:
+        node.link.refuses = True
+        node.link.cut()
+        for topic in all_topics():
+            await crew.steward.begin("say", topic=topic)
+        await trio.sleep(DEAF)
+        node.link.heal()
 
 
 async def _find_level(stage: Stage, crew: Crew, topic: str) -> None:
