@@ -23,6 +23,8 @@ from trio_wss.settings import Settings
 from trio_wss.testing import cluster
 
 ROOM = "room:a"
+# Each write is in the kernel's hands before it is answered: `everysec` may put it off.
+DURABLE = {"appendonly": "yes", "appendfsync": "no"}
 QUICK = Settings(drain=1.0, link_deadline=0.2, redis_patience=0.5)
 PATIENT = attrs.evolve(QUICK, redis_patience=20.0)
 app = App(history=10_000)
@@ -111,7 +113,7 @@ async def answered(everyone: Sequence[Member], numbers: range) -> list[list[int]
 async def test_while_redis_is_away_sockets_stay_and_events_are_answered_as_unavailable(
     make_redis: MakeRedis, harm: Harm, mend: Harm
 ) -> None:
-    redis = make_redis(appendonly="yes")
+    redis = make_redis(**DURABLE)
     first, second, third = range(1, 11), range(11, 21), range(21, 31)
     with trio.fail_after(60):
         async with four_members(redis, QUICK) as (nodes, everyone):
@@ -156,7 +158,7 @@ async def told_the_truth(
 async def test_events_sent_while_redis_is_away_succeed_if_it_is_back_in_time(
     make_redis: MakeRedis, harm: Harm, mend: Harm
 ) -> None:
-    redis = make_redis(appendonly="yes")
+    redis = make_redis(**DURABLE)
     first, second = range(1, 11), range(11, 31)
     with trio.fail_after(60):
         async with four_members(redis, PATIENT) as (nodes, everyone):
@@ -337,7 +339,7 @@ async def test_ten_seconds_without_redis_with_the_settings_that_a_node_has_by_it
     make_redis: MakeRedis,
 ) -> None:
     async def one_way(harm: Harm, mend: Harm) -> None:
-        redis = make_redis(appendonly="yes")
+        redis = make_redis(**DURABLE)
         numbers = range(1, 11)
         async with four_members(redis, Settings(drain=1.0)) as (nodes, everyone):
             harm(redis)
