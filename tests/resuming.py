@@ -3,8 +3,11 @@ back."""
 
 from __future__ import annotations
 
+import os
+import signal
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
+from itertools import count
 from typing import Annotated, Any
 
 import trio
@@ -32,7 +35,9 @@ from trio_wss.settings import Settings
 ROOM = "room:a"
 SETTINGS = Settings(drain=1.0, rate=0, janitor_round=0.1)
 DEADLINE = 60.0
+DIES_AT = "TEST_DIES_AT_FAREWELL"  # in a node's environment: how many farewells it lives to see
 app = App(history=1000)
+farewells = count(1)
 app.topic("short", history=2, ttl=60)
 
 
@@ -54,6 +59,9 @@ def enter(client: Client) -> Effects:
 
 @app.on_disconnect
 def leave(client: Client) -> Effects:
+    """No handler may do this: it lets a node die in the middle of its work."""
+    if next(farewells) == int(os.environ.get(DIES_AT, 0)):
+        os.kill(os.getpid(), signal.SIGKILL)
     return [Append("log", f"went {client.session}"), Broadcast("went", "went", client.session)]
 
 

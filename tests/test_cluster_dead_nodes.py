@@ -16,7 +16,7 @@ import trio.lowlevel
 
 from tests.members import Member, event, http, member
 from tests.processes import Running, trio_wss
-from tests.resuming import ROOM, ask_back, places, returning, token, welcome
+from tests.resuming import DIES_AT, ROOM, ask_back, places, returning, token, welcome
 
 ROOT: Final = Path(__file__).parents[1]
 LEASE, GRACE = 2.0, 0.5
@@ -30,13 +30,15 @@ DEADLINE: Final = 90.0
 
 
 @asynccontextmanager
-async def node(redis_url: str, folder: Path, **settings: float) -> AsyncIterator[Running]:
+async def node(
+    redis_url: str, folder: Path, *, dies_at: int = 0, **settings: float
+) -> AsyncIterator[Running]:
     """A node in a process of its own, with the app of tests/resuming.py."""
     pairs = [f"{name}={value}" for name, value in (SETTINGS | settings).items()]
     options = [word for pair in pairs for word in ("--set", pair)]
     async with trio_wss(
         "run", "tests.resuming:app", "--redis", redis_url, "--drain", "1", *options,
-        cwd=folder, env={"PYTHONPATH": str(ROOT)}, module=True,
+        cwd=folder, env={"PYTHONPATH": str(ROOT), DIES_AT: str(dies_at)}, module=True,
     ) as running:  # fmt: skip
         yield await running.listening()
 
@@ -198,12 +200,9 @@ async def test_a_janitor_that_dies_in_the_middle_only_delays(
             clients = await clients_of(stack, one.url, count)
             sessions = [client.session for client in clients]
             kill(one)
-            janitor = await stack.enter_async_context(node(redis_url, tmp_path))
-            while not went(store):
-                await trio.lowlevel.checkpoint()
-            kill(janitor)
-            done = len(went(store))
-            assert 0 < done < count
+            janitor = await stack.enter_async_context(node(redis_url, tmp_path, dies_at=150))
+            assert await janitor.ended() == -signal.SIGKILL
+            assert len(went(store)) < 150
             await stack.enter_async_context(node(redis_url, tmp_path))
             await until_ended(store, sessions)
             assert not store.exists("{wss}:m:" + ROOM)
