@@ -92,6 +92,7 @@ async def trio_wss(
     environment: dict[str, str | None] = {
         **os.environ,
         "REDIS_SERVER": None,
+        "REDIS_SERVER_FILE": None,
         "SERVER_PORT": None,
         "PYTHONUNBUFFERED": None,  # it would hide a missing flush
         "PYTHONDONTWRITEBYTECODE": None,  # and this a stale .pyc

@@ -34,6 +34,7 @@ def test_what_does() -> None:
 
 def test_a_child_gets_every_setting_that_a_flag_can_set(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SERVER_PORT", "1")
+    monkeypatch.setenv("REDIS_SERVER_FILE", "/secret")
     monkeypatch.setenv("OTHER", "kept")
     monkeypatch.delenv("PYTHONDONTWRITEBYTECODE", raising=False)
     settings = Settings(host="::1", namespace="n", origins=("http://a", "http://b"), drain=3)
@@ -46,11 +47,13 @@ def test_a_child_gets_every_setting_that_a_flag_can_set(monkeypatch: pytest.Monk
     assert environment["REDIS_SERVER"] == "redis://:hush@db"
     assert environment["OTHER"] == "kept"
     assert "SERVER_PORT" not in environment
+    assert "REDIS_SERVER_FILE" not in environment
     assert "PYTHONDONTWRITEBYTECODE" not in environment
 
 
 def test_no_flag_is_forgotten_on_the_way_to_a_child() -> None:
-    ours = {"--data", "--workers", "--reload", "--redis"}  # the parent's own; Redis's by a variable
+    # The parent's own; Redis's URL goes by a variable.
+    ours = {"--data", "--workers", "--reload", "--redis", "--redis-file"}
     flags = {option for each in run.params for option in each.opts if option.startswith("--")}
     settings = Settings(origins=("http://a",), rate=0, max_topics=7, ops_port=9100)
     arguments, _ = Launch("mine:app", settings).child(4000, "redis://db")

@@ -148,6 +148,23 @@ async def test_redis_is_the_flag_else_the_environment(tmp_path: Path) -> None:
         assert "temporary" not in node.out.text
 
 
+@pytest.mark.parametrize("more", [(), ("--workers", "2")])
+async def test_redis_may_be_named_by_a_file(more: tuple[str, ...], tmp_path: Path) -> None:
+    async with trio_wss("run", cwd=tmp_path) as first:
+        await first.listening()
+        [unix] = (tmp_path / "tmp").glob("*/*.sock")
+        (tmp_path / "secret").write_text(f"unix://{unix}\n")
+        env = {"REDIS_SERVER_FILE": "secret", "REDIS_SERVER": ""}
+        for n in (1, 2):
+            async with trio_wss("run", *more, cwd=tmp_path, env=env) as node:
+                await node.listening()
+                async with connect(node.url) as client:
+                    answer = await client.send("say", {"room": "lobby", "text": "hi"})
+                assert answer.data == {"n": n}
+                node.process.terminate()
+                assert await node.ended() == 0
+
+
 async def test_data_is_kept_in_its_folder(tmp_path: Path) -> None:
     for n in (1, 2):
         async with trio_wss("run", "--data", "kept", cwd=tmp_path) as node:
@@ -189,6 +206,8 @@ async def test_json_logs_are_one_line_even_for_a_traceback(tmp_path: Path) -> No
         (["--redis", "http://db"], {}, "redis must be a URL such as"),
         ([], {"REDIS_SERVER": "redis://db:port"}, "REDIS_SERVER is not"),
         (["--redis", "redis://db", "--data", "here"], {}, "--data is the embedded server's"),
+        (["--redis", "redis://db"], {"REDIS_SERVER_FILE": "url"}, "are both set: leave one"),
+        (["--redis-file", "nowhere"], {}, "nowhere, which cannot be read .No such file"),
         (["--namespace", "{a}"], {}, "namespace must be 1 to 64 letters"),
         (["--origin", "example.org"], {}, "origins must be like"),
         (["--host", "not an address"], {}, "host must be an address"),
@@ -215,7 +234,7 @@ def test_a_wrong_call_is_one_sentence_and_exit_code_2(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(sys, "path", list(sys.path))
-    for name in ("REDIS_SERVER", "SERVER_PORT"):
+    for name in ("REDIS_SERVER", "REDIS_SERVER_FILE", "SERVER_PORT"):
         monkeypatch.delenv(name, raising=False)
     for name, value in env.items():
         monkeypatch.setenv(name, value)

@@ -6,6 +6,7 @@ import click
 import orjson
 import trio
 
+from trio_wss.cli.redis_url import find_redis_url, redis_file
 from trio_wss.effects import Broadcast
 from trio_wss.errors import SettingsError, WssError
 from trio_wss.settings import Settings
@@ -23,9 +24,9 @@ NOT_KNOWN = 1
     metavar="URL",
     envvar="REDIS_SERVER",
     show_envvar=True,
-    required=True,
     help="The Redis of the nodes.",
 )
+@redis_file
 @click.option(
     "--namespace", default=Settings().namespace, show_default=True, help="That of the nodes."
 )
@@ -44,9 +45,7 @@ NOT_KNOWN = 1
     show_default=True,
     help="Seconds that it keeps them: as the app says.",
 )
-def emit(
-    topic: str, event: str, json: str | None, redis: str, namespace: str, **options: Any
-) -> int:
+def emit(topic: str, event: str, json: str | None, namespace: str, **options: Any) -> int:
     """Broadcast EVENT with the data JSON to everyone in TOPIC, whichever node they are on.
 
     As in: trio-wss emit room:lobby said '{"text":"hi"}'. Exit code 1: it is not known whether it
@@ -62,6 +61,9 @@ def emit(
     except orjson.JSONDecodeError as error:
         raise SettingsError(f"{json!r} is not JSON: {error}.") from None
     effect = Broadcast(topic, event, data, volatile=options["volatile"])
+    redis = find_redis_url(options["redis"], options["redis_file"])
+    if redis is None:
+        raise SettingsError("Redis is not named: use --redis, REDIS_SERVER or REDIS_SERVER_FILE.")
     settings = Settings(redis=redis, namespace=namespace)
     try:
         trio.run(broadcast, settings, effect, (options["history"], options["ttl"]))

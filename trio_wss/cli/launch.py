@@ -77,7 +77,8 @@ class Launch:
             self.target,
         ]
         environment = os.environ | {"REDIS_SERVER": redis}
-        environment.pop("SERVER_PORT", None)
+        for parents in ("SERVER_PORT", "REDIS_SERVER_FILE"):
+            environment.pop(parents, None)
         if self.reload:
             # A .pyc is matched by whole seconds and size: two quick edits may look the same.
             environment["PYTHONDONTWRITEBYTECODE"] = "1"

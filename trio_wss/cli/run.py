@@ -7,6 +7,7 @@ import click
 import trio
 
 from trio_wss.cli import log
+from trio_wss.cli.redis_url import find_redis_url, redis_file
 from trio_wss.errors import SettingsError
 from trio_wss.settings import Settings, parse_settings
 
@@ -43,6 +44,7 @@ FLAGS = {"port", "drain"}  # numbers that have a flag of their own
     show_envvar=True,
     help="redis://, rediss:// or unix:// URL; without one a private server is started.",
 )
+@redis_file
 @click.option(
     "--data",
     type=click.Path(file_okay=False, path_type=Path),
@@ -110,7 +112,7 @@ def run(app: str | None, channel: int | None, **options: Any) -> int:
             port=options["port"],
             ops_host=options["ops_host"],
             ops_port=options["ops_port"],
-            redis=options["redis"],
+            redis=find_redis_url(options["redis"], options["redis_file"]),
             namespace=options["namespace"],
             origins=options["origins"],
             drain=options["drain"],
