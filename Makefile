@@ -66,6 +66,17 @@ faults: $(OLDEST)/.test ## Harm a cluster at random and check what clients saw; 
 	$(OLDEST)/bin/python -m tests.faults $(if $(SEED),--seed $(SEED)) --seconds $(SECONDS) \
 	  --engine $(or $(ENGINE),valkey) $(if $(FAULTS),--faults $(FAULTS)) $(if $(WITHOUT),--without $(WITHOUT))
 
+.PHONY: lock
+LOCK := .cache/lock/bin/uv pip compile --quiet --upgrade --generate-hashes --no-annotate --no-emit-index-url \
+  --python-version 3.13 --python-platform linux --custom-compile-command 'make lock'
+
+lock: ## Pin what goes into the image, with hashes: the newest of everything
+	$(patsubst $(call version,$(lastword $(PYTHONS)))=%,%,$(lastword $(PYTHONS))) -m venv .cache/lock
+	.cache/lock/bin/python -m pip install --quiet uv
+	$(LOCK) pyproject.toml --output-file requirements.lock
+	.cache/lock/bin/python -c 'import tomllib; print(*tomllib.load(open("pyproject.toml", "rb"))["build-system"]["requires"], sep="\n")' \
+	  | $(LOCK) - --output-file requirements-build.lock
+
 fmt: $(OLDEST)/.test ## Format the code and mend what ruff can.
 	$(OLDEST)/bin/ruff format .
 	$(OLDEST)/bin/ruff check --fix .
