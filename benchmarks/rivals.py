@@ -26,6 +26,8 @@ class Peer:
     dialect: str = "plain"
     packages: tuple[str, ...] = ()
     """What its figures depend on; the report tells their versions."""
+    count: str = "count:{room}"
+    """The key in Redis that holds how many events a room had."""
 
     def missing(self) -> str | None:
         """What this machine lacks for it, or None."""
@@ -54,12 +56,44 @@ PEERS: Final = {
             command=_python("ours"),
             dialect="trio-wss",
             packages=("trio-wss", "trio", "hiredis"),
+            count="{{wss}}:k:count:{room}",
         ),
         Peer(
             name="ws",
             title="Node: ws + ioredis",
             command=_node("ws"),
             packages=("ws", "ioredis"),
+        ),
+        Peer(
+            name="socketio",
+            title="Socket.IO + Redis adapter",
+            command=_node("socketio"),
+            dialect="socket.io",
+            packages=("socket.io", "@socket.io/redis-adapter", "ioredis"),
+        ),
+        Peer(
+            name="picows",
+            title="picows + redis.asyncio",
+            command=_python("asyncio_picows"),
+            packages=("picows", "redis", "uvloop"),
+        ),
+        Peer(
+            name="websockets",
+            title="websockets + redis.asyncio",
+            command=_python("asyncio_websockets"),
+            packages=("websockets", "redis", "uvloop"),
+        ),
+        Peer(
+            name="channels",
+            title="Django Channels on uvicorn",
+            command=_python("django_channels"),
+            packages=("django", "channels", "channels_redis", "uvicorn", "uvloop"),
+        ),
+        Peer(
+            name="coredis",
+            title="trio-websocket + coredis",
+            command=_python("trio_coredis"),
+            packages=("trio-websocket", "coredis", "trio"),
         ),
     )
 }
