@@ -62,7 +62,7 @@ class Running:
 
     async def listening(self) -> Self:
         """Wait until it says where it listens."""
-        self.url = (await self.out.until(r"^listening on (ws://\S+)$"))[1]
+        self.url = (await self.out.until(r"\blistening on (ws://[^\s\"]+)"))[1]
         return self
 
     @property

@@ -1,5 +1,6 @@
 """trio_wss/cli/greeting.py: one line for machines, then what a person may do next."""
 
+import json
 import sys
 from pathlib import Path
 
@@ -45,6 +46,17 @@ def test_it_says_where_operations_are(capsys: pytest.CaptureFixture[str]) -> Non
     assert capsys.readouterr().out.splitlines()[1:] == [
         "operations on http://127.0.0.1:9100/",
         "operations on http://127.0.0.1:9101/",
+    ]
+
+
+def test_among_json_logs_it_is_json_and_nothing_for_people(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    launch = Launch(DEMO, Settings(), log_format="json")
+    greeting.greet(launch, "127.0.0.1", 4000, [9100])
+    assert [json.loads(line) for line in capsys.readouterr().out.splitlines()] == [
+        {"event": "listening on ws://127.0.0.1:4000"},
+        {"event": "operations on http://127.0.0.1:9100/"},
     ]
 
 

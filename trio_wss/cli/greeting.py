@@ -1,5 +1,6 @@
 """What a start prints on stdout: one line for machines, then what a person may do next."""
 
+import json
 import os
 import shutil
 import sys
@@ -13,9 +14,12 @@ _ANY = {"0.0.0.0": "127.0.0.1", "::": "::1"}
 
 
 def greet(launch: Launch, host: str, port: int, ops_ports: Sequence[int] = ()) -> None:
-    """Say where the node listens, that temporary data is temporary, and what to type."""
+    """Say where the node listens; to people, that temporary data is temporary, and what to type."""
     lines = [f"listening on {url(host, port)}"]
     lines += [f"operations on {page(launch.settings.ops_host, one)}" for one in ops_ports]
+    if launch.log_format == "json":  # for a collector, which may take this for a part of the log
+        print("\n".join(json.dumps({"event": line}) for line in lines), flush=True)
+        return
     if launch.settings.redis is None and launch.data is None:
         lines.append("The data is temporary: it goes when this stops. Keep it with --data DIR.")
     if launch.demo or sys.stdout.isatty():
