@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+import time
 from collections.abc import Iterable, Iterator, Sequence
 from importlib import import_module
 from pkgutil import iter_modules
@@ -20,12 +21,12 @@ from benchmarks.figures import Figures
 from benchmarks.rivals import ENVIRONMENT, PEERS, Peer
 from benchmarks.shapes.case import Case
 
-ORDER: Final = ("events", "fanout", "rooms", "paced", "rmw", "idle", "connect")
-SLACK: Final = 180.0  # seconds that a load may take beyond its time
-
-
-class Failure(Exception):
-    """A load did not end, or ended with an error of its own."""
+ORDER: Final = (
+    *("events", "fanout", "rooms", "paced", "rmw", "large", "slow"),
+    *("idle", "connect", "growth"),
+)
+SLACK: Final = 120.0  # seconds that a load may take beyond its time
+USUAL: Final = 2.5  # seconds of a turn beside its time to measure
 
 
 @frozen(kw_only=True)
@@ -40,6 +41,24 @@ class Plan:
     warm: float = 1.0
     smoke: bool = False
 
+    def turns(self, case: Case) -> int:
+        """How often each peer has its turn at a case."""
+        return min(self.rounds, case.rounds or self.rounds)
+
+    def time_of(self, case: Case) -> float:
+        """Seconds to measure in one turn at a case."""
+        return self.seconds if self.smoke else (case.seconds or self.seconds)
+
+    def estimate(self) -> float:
+        """About how many seconds all turns take."""
+        return sum(
+            self.turns(case)
+            * (self.time_of(case) + self.warm + USUAL + (0 if self.smoke else case.extra))
+            for _, case in self.cases
+            for peer in self.peers
+            if peer.name in case.peers
+        )
+
 
 @frozen
 class Turn:
@@ -50,6 +69,8 @@ class Turn:
     round: int
     figures: Figures = field(factory=dict)
     failed: str | None = None
+    seconds: float = 0.0
+    """How long the turn took."""
 
 
 def all_cases() -> list[tuple[str, Case]]:
@@ -72,44 +93,58 @@ def run(plan: Plan) -> Iterator[Turn]:
     with processes.redis() as (url, redis):
         for number in range(plan.rounds):
             for shape, case in plan.cases:
+                if number >= plan.turns(case):
+                    continue
                 # Not always the same one first.
                 shift = number % max(1, len(plan.peers))
                 for peer in (*plan.peers[shift:], *plan.peers[:shift]):
                     if peer.name in case.peers:
-                        figures = _take_turn(plan, shape, case, peer, url, redis)
-                        yield evolve(figures, round=number)
+                        began = time.monotonic()
+                        figures, failed = _take_turn(plan, shape, case, peer, url, redis)
+                        took = time.monotonic() - began
+                        yield Turn(case.name, peer.name, number, figures, failed, took)
 
 
-def _take_turn(plan: Plan, shape: str, case: Case, peer: Peer, url: str, redis: int) -> Turn:
+def _take_turn(
+    plan: Plan, shape: str, case: Case, peer: Peer, url: str, redis: int
+) -> tuple[Figures, str | None]:
+    """The figures, and what failed: a peer that fails must not end the others' run."""
     processes.empty(url)
-    with processes.servers((*peer.command, url), case.nodes, ENVIRONMENT) as (ports, pids):
-        seconds = plan.seconds if plan.smoke else (case.seconds or plan.seconds)
-        task = {
-            "shape": shape,
-            "options": {**case.options, **(case.smoke if plan.smoke else {})},
-            "load": {
-                "dialect_name": peer.dialect,
-                "ports": ports,
-                "pids": pids,
-                "redis": redis,
-                "seconds": seconds,
-                "warm": plan.warm,
-                "thorough": plan.smoke,
-            },
-        }
-        with processes.on_core(processes.LOAD):
-            load = subprocess.run(
-                [sys.executable, "-m", "benchmarks.load_process", json.dumps(task)],
-                stdout=subprocess.PIPE,
-                cwd=processes.ROOT,
-                timeout=seconds + plan.warm + SLACK,
-                check=False,
-            )
+    try:
+        with processes.servers((*peer.command, url), case.nodes, ENVIRONMENT) as (ports, pids):
+            seconds = plan.time_of(case)
+            task = {
+                "shape": shape,
+                "options": {**case.options, **(case.smoke if plan.smoke else {})},
+                "load": {
+                    "dialect_name": peer.dialect,
+                    "ports": ports,
+                    "pids": pids,
+                    "redis": redis,
+                    "redis_port": processes.port_of(url),
+                    "count": peer.count,
+                    "seconds": seconds,
+                    "warm": plan.warm,
+                    "thorough": plan.smoke,
+                },
+            }
+            with processes.on_core(processes.LOAD):
+                load = subprocess.run(
+                    [sys.executable, "-m", "benchmarks.load_process", json.dumps(task)],
+                    stdout=subprocess.PIPE,
+                    cwd=processes.ROOT,
+                    timeout=seconds + plan.warm + SLACK,
+                    check=False,
+                )
+    except subprocess.TimeoutExpired:
+        return {}, "the load did not end"
+    except RuntimeError as error:
+        return {}, str(error)
     if load.returncode:
-        raise Failure(f"the load of {case.name} against {peer.name} ended with {load.returncode}")
+        return {}, f"the load ended with {load.returncode}"
     figures = json.loads(load.stdout)
     failed = figures.pop("failed", None)
-    return Turn(case.name, peer.name, 0, figures, failed)
+    return figures, failed
 
 
 def known_peers(names: Sequence[str]) -> list[Peer]:

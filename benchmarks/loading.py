@@ -7,14 +7,14 @@ from __future__ import annotations
 import asyncio
 import gc
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from attrs import field, frozen
 
 from benchmarks.crowd import Crowd, Failed, M, Member, Numbers
 from benchmarks.dialects import DIALECTS, Plain
 from benchmarks.figures import Figures
-from benchmarks.processes import cpu_seconds, memory_bytes
+from benchmarks.processes import cpu_seconds, memory_bytes, values
 
 TEXT = "hello, everybody here!"
 
@@ -28,6 +28,9 @@ class Load:
     pids: Sequence[int]
     redis: int
     """The pid of the Redis."""
+    redis_port: int
+    count: str
+    """The key that holds how many events a room had, but for the room's name."""
     seconds: float
     """How long to measure."""
     warm: float
@@ -85,7 +88,15 @@ class Load:
                     f"{member.answered} answers to {member.sent} events,"
                     f" {member.heard} broadcasts of {sent[member.room]}"
                 )
+        self._check_counts(sent)
         return {"disorder": self._check_numbers(sent, crowd.members)}
+
+    def _check_counts(self, sent: Mapping[str, int]) -> None:
+        """Redis has counted as many events of each room as were sent."""
+        counts = values(self.redis_port, [self.count.format(room=room) for room in sent])
+        for (room, events), value in zip(sent.items(), counts, strict=True):
+            if int(value or 0) != events:
+                raise Failed(f"Redis has counted {value!r} of {events} events in {room}")
 
     @staticmethod
     def _check_numbers(sent: dict[str, int], members: Iterable[Member]) -> int:

@@ -77,9 +77,29 @@ def redis() -> Iterator[tuple[str, int]]:
             stop([server])
 
 
+def port_of(url: str) -> int:
+    return int(url.rpartition(":")[2].partition("/")[0])
+
+
+def values(port: int, keys: Sequence[str]) -> list[bytes | None]:
+    """What the Redis at `port` holds at each of these keys."""
+    words = [b"MGET", *(key.encode() for key in keys)]
+    command = b"*%d\r\n" % len(words)
+    command += b"".join(b"$%d\r\n%b\r\n" % (len(word), word) for word in words)
+    with (
+        socket.create_connection(("127.0.0.1", port), START) as connection,
+        connection.makefile("rb") as answer,
+    ):
+        connection.sendall(command)
+        if answer.readline() != b"*%d\r\n" % len(keys):
+            raise RuntimeError("Redis did not give the values of some keys")
+        sizes = (int(answer.readline()[1:]) for _ in keys)
+        return [None if size < 0 else answer.read(size + 2)[:-2] for size in sizes]
+
+
 def empty(url: str) -> None:
     """Remove everything from the Redis at `url`, scripts too."""
-    port = int(url.rpartition(":")[2].partition("/")[0])
+    port = port_of(url)
     with socket.create_connection(("127.0.0.1", port), START) as connection:
         connection.sendall(b"FLUSHALL SYNC\r\nSCRIPT FLUSH SYNC\r\n")
         answer = b""
@@ -109,12 +129,12 @@ def servers(
                     env={**os.environ, **environment},
                 )
             started.append(server)
-        yield [_port_of(server) for server in started], [server.pid for server in started]
+        yield [_announced_port(server) for server in started], [server.pid for server in started]
     finally:
         stop(started)
 
 
-def _port_of(server: subprocess.Popen[str]) -> int:
+def _announced_port(server: subprocess.Popen[str]) -> int:
     assert server.stdout is not None
     line = server.stdout.readline()
     if not line.strip().isdecimal():

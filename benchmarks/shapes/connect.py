@@ -11,7 +11,7 @@ from benchmarks.callers import Caller, Switchboard
 from benchmarks.crowd import Failed
 from benchmarks.figures import Figures, latencies
 from benchmarks.loading import TEXT, Load, Meter
-from benchmarks.shapes.case import Case
+from benchmarks.shapes.case import THROUGHPUT, Case
 
 CASES: Final = [
     Case(
@@ -20,6 +20,9 @@ CASES: Final = [
         unit="handshake",
         options={"clients": 5000, "rooms": 100, "again": False},
         smoke={"clients": 100, "rooms": 5},
+        rounds=2,
+        columns=THROUGHPUT,
+        extra=8.0,
     ),
     Case(
         name="reconnect",
@@ -27,6 +30,9 @@ CASES: Final = [
         unit="return",
         options={"clients": 5000, "rooms": 100, "again": True},
         smoke={"clients": 100, "rooms": 5},
+        rounds=2,
+        columns=("cpu_us", "per_s", "p50_ms", "p99_ms", "all_s", "redis_us", "caught_up"),
+        extra=16.0,
     ),
 ]
 

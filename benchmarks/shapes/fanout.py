@@ -10,7 +10,7 @@ from typing import Final
 from benchmarks.crowd import Crowd, Member
 from benchmarks.figures import Figures, latencies
 from benchmarks.loading import TEXT, Load
-from benchmarks.shapes.case import Case
+from benchmarks.shapes.case import THROUGHPUT, Case
 
 CASES: Final = [
     Case(
@@ -19,6 +19,7 @@ CASES: Final = [
         unit="delivery",
         options={"members": 500, "in_flight": 80},
         smoke={"members": 50},
+        columns=THROUGHPUT,
     ),
     Case(
         name="fanout-5000",
@@ -26,6 +27,8 @@ CASES: Final = [
         unit="delivery",
         options={"members": 5000, "in_flight": 80},
         smoke={"members": 100},
+        columns=THROUGHPUT,
+        extra=6.0,
     ),
     Case(
         name="fanout-single",
@@ -33,6 +36,7 @@ CASES: Final = [
         unit="delivery",
         options={"members": 500, "in_flight": 1},
         smoke={"members": 50},
+        columns=THROUGHPUT,
     ),
 ]
 

@@ -19,6 +19,9 @@ CASES: Final = [
         options={"clients": 10_000, "rooms": 1000, "settle": 3.0},
         smoke={"clients": 200, "rooms": 20, "settle": 0.1},
         seconds=20,
+        rounds=1,
+        columns=("memory_kb", "busy_percent", "cpu_us"),
+        extra=12.0,
     )
 ]
 
