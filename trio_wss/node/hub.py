@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 RECENT: Final = 16  # broadcasts that a topic remembers while somebody joins
 LARGE: Final = 16 * 1024  # bytes of a broadcast that it does not remember
 PATIENCE: Final = 2.0  # seconds that commits wait for gaps to be filled
+UNKNOWN: Final = ()  # no text begins with one of these
 SLICE: Final = 200  # sockets written before other tasks get their turn: about a millisecond
 
 
@@ -58,7 +59,8 @@ class Topic:
         self.channel: Final = channel
         self._epoch = ""
         self._offset = -1  # nothing of it has been seen yet
-        self._next = b"\0"  # how the text begins that follows: the usual push is told by it alone
+        # How the text begins that follows: the usual push is told by it alone.
+        self._next: bytes | tuple[()] = UNKNOWN
         self._recent: deque[tuple[Cursor, bytes]] | None = None  # each behind its cursor
         self.members: Final[dict[Outbox, Member]] = {}
         self.holds = 0  # joins in flight and members catching up: reasons to stay subscribed
@@ -77,7 +79,7 @@ class Topic:
     @cursor.setter
     def cursor(self, cursor: Cursor) -> None:
         self._epoch, self._offset = cursor.epoch, cursor.offset
-        self._next = text_head(self._epoch, self._offset + 1)
+        self._next = text_head(cursor.epoch, cursor.offset + 1) if cursor.epoch else UNKNOWN
 
     def follow(self, payload: bytes) -> bool:
         """Take a push if it is the next one, of the same epoch."""

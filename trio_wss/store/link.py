@@ -11,6 +11,7 @@ from contextlib import AsyncExitStack
 from functools import partial
 from typing import Any, Final, NoReturn, final
 
+import structlog
 import trio
 from outcome import Value
 from redis.exceptions import NoScriptError, ReadOnlyError, RedisError
@@ -19,10 +20,14 @@ from trio_wss.errors import Unavailable
 from trio_wss.store.address import Address
 from trio_wss.store.backlog import Answered, Backlog, Slot
 from trio_wss.store.hello import Asker, say_hello
+from trio_wss.store.outcome import Foreign
 from trio_wss.store.resp import LOSSES, NOTHING, LinkLost, is_push, lost_by, new_reader, pack
 
 __all__ = ["Link", "LinkLost"]
 
+log = structlog.get_logger(__name__)
+
+FOREIGN_EVERY: Final = 60.0  # seconds between two words about what others publish on our channels
 _READ: Final = 1 << 16  # bytes of one read
 _CHUNK: Final = 1000  # channels in one SUBSCRIBE of the hello
 _PING: Final = pack("PING")
@@ -84,6 +89,7 @@ class Link:
         self._held_until = -math.inf
         self._last_sent = 0.0
         self._suspect: Slot | None = None
+        self._told_foreign = -math.inf
 
     def __repr__(self) -> str:
         state = "up" if self.up else "down"
@@ -317,7 +323,10 @@ class Link:
     def _take_push(self, item: list[Any]) -> None:
         kind = item[0]
         if kind == b"message":
-            self.on_push(item[1], item[2])
+            try:
+                self.on_push(item[1], item[2])
+            except Foreign:
+                self._tell_foreign(item[1], item[2])
         elif kind in (b"subscribe", b"unsubscribe"):
             sent = self._backlog.sent
             if not sent or not sent[0].confirmations:
@@ -325,6 +334,17 @@ class Link:
             sent[0].confirmations -= 1
             if not sent[0].confirmations:
                 self._backlog.answer_first(None)
+
+    def _tell_foreign(self, channel: bytes, payload: bytes) -> None:
+        """Somebody else has published on a channel of ours: nothing is lost by that."""
+        now = trio.current_time()
+        if now - self._told_foreign >= FOREIGN_EVERY:
+            self._told_foreign = now
+            log.warning(
+                "somebody else publishes on a channel of ours; it is ignored",
+                channel=channel.decode(errors="replace")[:80],
+                payload=f"{payload[:80]!r}",
+            )
 
     # ---- the timer
 

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import re
+from typing import Final
+
 from attrs import define, frozen
 
+from trio_wss.errors import WssError
 from trio_wss.store.entries import Entry
 
 
@@ -84,16 +88,37 @@ def text_head(epoch: str, offset: int) -> bytes:
     return b"%b %d\n" % (epoch.encode(), offset)
 
 
+class Foreign(WssError):
+    """A text on one of our channels that the commit script cannot have made."""
+
+
+_TEXT: Final = re.compile(  # visible ASCII, as the script makes epochs; an offset is below 2^53
+    rb'(?:([!-~]{1,64}) ([0-9]{1,16})(?: ([!-~]{0,64}))?)?\n(\{"event":.*\})', re.DOTALL
+)
+
+
 def parse_text(text: bytes) -> tuple[Cursor | None, str, bytes]:
     """Take apart what the commit script publishes and keeps of a broadcast.
 
     Returns its cursor (None: volatile), the epoch of the entry before it, and the frame's JSON.
+    Raises Foreign for what is none: anybody may publish, by hand, say.
     """
-    head, _, frame = text.partition(b"\n")
-    if not head:
+    found = _TEXT.fullmatch(text)
+    if found is None:
+        raise Foreign("this is no broadcast")
+    epoch, offset, before, frame = found.groups()
+    if not frame.isascii():
+        try:
+            frame.decode()
+        except UnicodeDecodeError:
+            raise Foreign("this is no UTF-8") from None
+    if epoch is None:
         return None, "", frame
-    epoch, offset, *before = head.decode().split(" ")
-    return Cursor(epoch, int(offset)), before[0] if before else epoch, frame
+    return (
+        Cursor(epoch.decode(), int(offset)),
+        (epoch if before is None else before).decode(),
+        frame,
+    )
 
 
 Outcome = Done | Failed | Changed | Stale | Fenced | Gone | Unknown
