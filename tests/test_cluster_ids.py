@@ -10,7 +10,19 @@ from attrs import frozen
 
 from tests.histories import check_gap_free
 from tests.members import event, member, text
-from trio_wss import App, Broadcast, Client, Effects, Increment, Join, Leave, Read, Refused, Reply
+from trio_wss import (
+    App,
+    Broadcast,
+    Client,
+    Close,
+    Effects,
+    Increment,
+    Join,
+    Leave,
+    Read,
+    Refused,
+    Reply,
+)
 from trio_wss.settings import Settings
 from trio_wss.testing import cluster
 
@@ -69,6 +81,11 @@ def join(event: Text) -> Effects:
 @app.on("leave")
 def leave(event: Text) -> Effects:
     return Leave(event.text)
+
+
+@app.on("close_later")
+def close_later(n: Annotated[int | None, Read("later")]) -> Effects:
+    return [Increment("later"), Reply("later", n), *([Close(4002, "later")] if n else [])]
 
 
 @app.on("tell")
@@ -224,3 +241,15 @@ async def test_a_leave_sent_again_after_joining_does_not_leave(redis_url: str) -
             await client.good("tell", room)
             seen = await client.received("room:b", 3)
             assert [one["event"] for one in seen] == ["hello", "hello", "told"]
+
+
+async def test_an_event_that_did_not_close_does_not_when_it_is_sent_again(redis_url: str) -> None:
+    with trio.fail_after(30):
+        async with (
+            cluster(app, 1, redis=redis_url, settings=SETTINGS) as nodes,
+            member(nodes.nodes[0].url) as client,
+        ):
+            first = await client.ask("close_later")
+            assert await client.again("close_later", None, 1) == first
+            assert await client.good("count") == 1
+            assert client.code is None

@@ -33,6 +33,11 @@ async def nodes(redis_url: str) -> AsyncIterator[Cluster]:
         yield started
 
 
+async def _who(client: Member, number: int, data: dict[str, str]) -> Any:
+    await client.send("who", data, number)
+    return (await client.answer(number))["data"]
+
+
 # --- going on
 
 
@@ -70,6 +75,28 @@ async def test_a_session_goes_on_elsewhere_with_its_topics_and_what_it_missed(
                 entries = await other.good("log")
     assert entries.count(f"came {session}") == 1
     assert f"went {session}" not in entries
+
+
+async def test_a_join_sent_again_after_a_resume_does_not_undo_a_later_leave(
+    nodes: Cluster,
+) -> None:
+    """Its answer was recorded on a node that is gone; what holds now, only Redis knows."""
+    one, two, three = (node.url for node in nodes.nodes)
+    second = {"topic": "second"}
+    with trio.fail_after(DEADLINE):
+        async with member(three) as other, member(one) as client:
+            await client.good("join", second)
+            await client.good("leave", second)
+            await client.vanish()
+            async with returning(two, ask_back(token(client))) as back:
+                await back.send("join", second, 1)
+                assert (await back.answer(1))["event"] == "wss.ok"
+                await other.good("say", second)
+                assert not await _who(back, 3, second)
+                await other.good("say", {"topic": ROOM})
+                await back.received(ROOM, 1)
+                assert back.of("second") == []
+                assert "second" not in await joins(back, 3)
 
 
 async def test_topics_that_the_client_does_not_name_go_on_from_now(nodes: Cluster) -> None:

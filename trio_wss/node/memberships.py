@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING
 import trio
 from attrs import define
 
-from trio_wss.store.keys import RING
 from trio_wss.store.outcome import Cursor, Joined, Left
 from trio_wss.wire import codec, text_frame
 
@@ -43,7 +42,6 @@ class Memberships:
         self._catch_up = catch_up
         self._told = told
         self._topics: dict[str, Membership] = {}
-        self._changes: dict[int, int] = {}  # events that changed topics here, by place in the ring
         self._nursery: trio.Nursery | None = None
 
     def __repr__(self) -> str:
@@ -65,15 +63,8 @@ class Memberships:
         self._push_joined(topic, cursor, recovered=recovered)
         self._told(topic, recovered)
 
-    def change(self, changes: Sequence[Joined | Left], number: int | None) -> None:
-        """Do what a commit did to the memberships, once: the event may have been sent again, and
-        others may have changed them since.
-        """
-        if number is not None:
-            before = self._changes.get(number % RING)
-            self._changes[number % RING] = number
-            if before == number:
-                return
+    def change(self, changes: Sequence[Joined | Left]) -> None:
+        """Do what a commit did to the memberships."""
         for change in changes:
             if isinstance(change, Left):
                 self._leave(change.topic)

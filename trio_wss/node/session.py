@@ -261,15 +261,14 @@ class Session:
     def _apply(self, decision: Decision, outcome: Outcome) -> None:
         """Do what an outcome says: the one place where outcomes are told apart."""
         match outcome:
-            case Done(answer, membership):
+            case Done(answer, membership, close):
                 if self.generation == NEW:
                     self.generation = FIRST
                     self._welcome(resumed=False)
                 if membership:
-                    self.memberships.change(membership, decision.number)
+                    self.memberships.change(membership)
                 if answer:
                     self.push(answer)
-                close = decision.plan.close
                 if close is not None:
                     self._over = True
                     self._close(close.code, close.reason)

@@ -2,34 +2,23 @@
 -- rolls a script back. executor.py lays the arguments out; reads.lua stands before this text.
 --
 -- KEYS[1] the owner's hash (its ring), KEYS[2] the session's hash, KEYS[3] the master_replid that
--- each hello writes, then whatever is touched.
+-- each hello writes, then what is read, then what each operation touches, in their order.
 -- ARGV: slot, number, generation ('' no session, '+' a new one), answer, keep ('1': record it
 --       though nothing is written), most topics a session may be in, channel prefix, number of
---       requests, the requests (reads.lua), the operations (WRITE).
--- Returns {'done' | 'seen', record}, {'changed', entries}, {'stale'}, {'fenced'} or {'gone'}.
--- A record is 'membership\nanswer' (membership: JSON, [topic,epoch,offset] for each topic joined
--- and [topic] for each left), or '!fault' when a check failed, or '~' when a node's own
--- commit met changed reads: that number is spent, a late copy of it must not run.
-local find, sub, gsub, format = string.find, string.sub, string.gsub, string.format
-local OWNER, SESSION = KEYS[1], KEYS[2]
-local SLOT, NUMBER, GENERATION, ANSWER = ARGV[1], ARGV[2], ARGV[3], ARGV[4]
-local KEEP, MOST_TOPICS, CHANNEL, REQUESTS = ARGV[5], ARGV[6], ARGV[7], tonumber(ARGV[8])
-local FIRST, LAST = 9 + REQUESTS * 4, #ARGV
-local COMMIT = OWNER .. ':' .. NUMBER
-local HASH_MARK = {m = MAP, s = SET}
+--       requests, the requests (reads.lua), the operations (section 4).
+-- Returns {'done', record}, {'seen', record, topics the session is in, if it tells of any},
+-- {'changed', entries}, {'stale'}, {'fenced'} or {'gone'}.
+-- A record is 'changes\nanswer' (changes: JSON, [topic,epoch,offset] for each topic joined,
+-- [topic] for each left, [code,reason] for a Close), or '!fault' when a check failed, or '~' when
+-- a node's own commit met changed reads: that number is spent, a late copy of it must not run.
+local find, sub, format = string.find, string.sub, string.format
+local OWNER, SESSION, NUMBER = KEYS[1], KEYS[2], ARGV[2]
+local REQUESTS = tonumber(ARGV[8])
+local FIRST, LAST = 9 + REQUESTS * 3, #ARGV
 local DAY = 86400000
 local LIMIT = 9007199254740992   -- 2^53: beyond it a Lua number is not exact
 
--- How many arguments each operation has, itself included.
-local SIZE = {
-  S = 4, D = 2, I = 5, A = 6, P = 7, R = 5, J = 7, L = 5, C = 3, B = 8, V = 4, N = 6, E = 5,
-}
-
-local function key(at) return KEYS[tonumber(ARGV[at])] end
-
-local function record(text)
-  call('HSET', OWNER, SLOT, NUMBER .. ' ' .. text)
-end
+local function record(text) call('HSET', OWNER, ARGV[1], NUMBER .. ' ' .. text) end
 
 local function fail(fault)
   record('!' .. fault)
@@ -37,118 +26,85 @@ local function fail(fault)
 end
 
 -- 1. Seen before?
-local owner = call('HMGET', OWNER, SLOT, 'gen')
+local owner = call('HMGET', OWNER, ARGV[1], 'gen')
 if owner[1] then
   local space = find(owner[1], ' ', 1, true)
   local taken = sub(owner[1], 1, space - 1)
-  if taken == NUMBER then return {'seen', sub(owner[1], space + 1)} end
+  if taken == NUMBER then
+    local text = sub(owner[1], space + 1)
+    -- Later commits may have changed the memberships again.
+    return {'seen', text, sub(text, 1, 1) == '[' and call('HKEYS', SESSION) or nil}
+  end
   if tonumber(taken) > tonumber(NUMBER) then return {'stale'} end
 end
 
 -- 2. Still ours?
+local generation = ARGV[3]
 if not owner[2] then return {'gone'} end
-if GENERATION == '+' then
+if generation == '+' then
   if call('EXISTS', SESSION) == 1 then return {'fenced'} end
-elseif GENERATION ~= '' then
-  local generation = owner[2]
-  if SESSION ~= OWNER then generation = call('HGET', SESSION, 'gen') end
-  if not generation then return {'gone'} end
-  if generation ~= GENERATION then
+elseif generation ~= '' then
+  local now = owner[2]
+  if SESSION ~= OWNER then now = call('HGET', SESSION, 'gen') end
+  if not now then return {'gone'} end
+  if now ~= generation then
     -- An older one: ours came from a resume that a failover has lost.
     local function number(text) return tonumber(string.match(text, '^%d+')) end
-    return {number(generation) < number(GENERATION) and 'gone' or 'fenced'}
+    return {number(now) < number(generation) and 'gone' or 'fenced'}
   end
 end
 
 -- 3. Anything read since changed?
-for i = 0, REQUESTS - 1 do
-  local at = 9 + i * 4
-  if version_of(ARGV[at], key(at + 1), ARGV[at + 2]) ~= ARGV[at + 3] then
-    if SESSION ~= OWNER then record('~') end
-    return {'changed', read_all(9, REQUESTS)}
+if REQUESTS > 0 then
+  local _, version_of = readers()
+  for i = 0, REQUESTS - 1 do
+    local at = 9 + i * 3
+    if version_of(ARGV[at], KEYS[4 + i], ARGV[at + 1]) ~= ARGV[at + 2] then
+      if SESSION ~= OWNER then record('~') end
+      return {'changed', read_all(9, 4, REQUESTS)}
+    end
   end
 end
 
--- 4. Can every write succeed?
+-- 4. The operations, twice: can every write succeed? Then write. Each is a letter and its
+-- arguments, and takes the next keys.
 local counters = {}   -- key -> what the increments so far will have made of it
 local joined = 0      -- topics the session will newly be in
+local results = {}    -- placeholder number -> outcome
+local changes = ''    -- of the memberships, and a Close, as JSON
 
-local function check_counter(at)
-  local name = key(at + 1)
-  local value = counters[name]
+local function check_counter(key, by)
+  local value = counters[key]
   if not value then
-    local stored = try('GET', name)
-    if type(stored) == 'table' then return 'wrong_type' end
-    if stored and not find(stored, '^-?%d+$') then return 'wrong_type' end
-    value = tonumber(stored or '0')
-    if value >= LIMIT or value <= -LIMIT then return 'overflow' end
+    value = try('GET', key) or '0'
+    if type(value) == 'table' or not find(value, '^-?%d+$') then return 'wrong_type ' .. key end
+    value = tonumber(value)
+    if value >= LIMIT or value <= -LIMIT then return 'overflow ' .. key end
   end
-  value = value + tonumber(ARGV[at + 2])
-  if value >= LIMIT or value <= -LIMIT then return 'overflow' end
-  counters[name] = value
+  value = value + by
+  if value >= LIMIT or value <= -LIMIT then return 'overflow ' .. key end
+  counters[key] = value
 end
 
-local function check_list(at)
-  if type(try('LLEN', key(at + 1))) == 'table' then return 'wrong_type' end
+local function check_hash(key, kind)
+  local mark = try('HGET', key, '\255' .. kind)
+  if type(mark) == 'table' or (not mark and call('EXISTS', key) == 1) then
+    return 'wrong_type ' .. key
+  end
 end
-
-local function check_hash(at)
-  local mark = try('HGET', key(at + 1), HASH_MARK[ARGV[at + 2]])
-  if type(mark) == 'table' then return 'wrong_type' end
-  if not mark and call('EXISTS', key(at + 1)) == 1 then return 'wrong_type' end
-end
-
-local function check_join(at)
-  if call('HEXISTS', SESSION, 't:' .. ARGV[at + 3]) == 0 then joined = joined + 1 end
-end
-
-local CHECK = {I = check_counter, A = check_list, P = check_hash, R = check_hash, J = check_join}
-
-local at = FIRST
-while at <= LAST do
-  local check = CHECK[ARGV[at]]
-  local fault = check and check(at)
-  if fault then return fail(fault .. ' ' .. key(at + 1)) end
-  at = at + SIZE[ARGV[at]]
-end
-if joined > 0 and joined + tonumber(call('HGET', SESSION, 'topics') or '0') > tonumber(MOST_TOPICS) then
-  return fail('topics')
-end
-
--- 5. Write.
-local results = {}   -- placeholder number -> outcome
-local membership = {}   -- what changed in it, as JSON
 
 local function splice(text)
-  if find(text, '\255', 1, true) then return (gsub(text, '\255(%d+)\255', results)) end
+  if find(text, '\255', 1, true) then return (string.gsub(text, '\255(%d+)\255', results)) end
   return text
 end
 
-local function expire(name, ttl)
-  if ttl ~= '' then call('PEXPIRE', name, ttl) end
-end
-
 -- A hash that holds nothing but its reserved field is gone.
-local function touch(name, mark)
-  if call('HLEN', name) == 1 then call('DEL', name) else call('HSET', name, mark, COMMIT) end
-end
-
--- A topic's meta is one string, 'epoch master offset'; a topic without one is at ('', 0).
-local function topic_state(meta)
-  local text = call('GET', meta)
-  if not text then return '', '', 0 end
-  local epoch, master, offset = string.match(text, '^(%S+) (%S+) (%d+)$')
-  return epoch, master, tonumber(offset)
-end
-
-local function new_epoch(master)
-  local now = call('TIME')
-  return format('%x', tonumber(now[1]) * 1000000 + tonumber(now[2])) .. sub(master, 1, 4)
-end
-
-local function joined_at(topic, meta)
-  local epoch, _, offset = topic_state(meta)
-  membership[#membership + 1] = '[' .. topic .. ',"' .. epoch .. '",' .. format('%.0f', offset) .. ']'
+local function touch(key, mark)
+  if call('HLEN', key) == 1 then
+    call('DEL', key)
+  else
+    call('HSET', key, mark, OWNER .. ':' .. NUMBER)
+  end
 end
 
 local function leave(members, topic, session)
@@ -156,130 +112,154 @@ local function leave(members, topic, session)
   if call('HDEL', members, session) == 1 then touch(members, MEMBERS) end
 end
 
-local WRITE = {}
+local function tell(change) changes = changes == '' and change or changes .. ',' .. change end
 
--- S key value ttl
-function WRITE.S(at)
-  if ARGV[at + 3] == '' then
-    call('SET', key(at + 1), ARGV[at + 2])
-  else
-    call('SET', key(at + 1), ARGV[at + 2], 'PX', ARGV[at + 3])
-  end
+-- A topic's meta is one string, 'epoch master offset'; a topic without one is at ('', 0).
+local function tell_cursor(topic, meta)
+  local epoch, offset = string.match(call('GET', meta) or ' - 0', '^(%S*) %S+ (%d+)$')
+  tell('[' .. topic .. ',"' .. epoch .. '",' .. offset .. ']')
 end
 
--- D key
-function WRITE.D(at) call('DEL', key(at + 1)) end
-
--- I key by ttl result: the ttl counts from the key's creation
-function WRITE.I(at)
-  local name, ttl = key(at + 1), ARGV[at + 3]
-  local fresh = ttl ~= '' and call('EXISTS', name) == 0
-  results[ARGV[at + 4]] = format('%.0f', call('INCRBY', name, ARGV[at + 2]))
-  if fresh then call('PEXPIRE', name, ttl) end
-end
-
--- A key value limit ttl result
-function WRITE.A(at)
-  local name, limit = key(at + 1), tonumber(ARGV[at + 3])
-  local length = call('RPUSH', name, ARGV[at + 2])
-  if length > limit then
-    call('LTRIM', name, -limit, -1)
-    length = limit
-  end
-  results[ARGV[at + 5]] = format('%.0f', length)
-  expire(name, ARGV[at + 4])
-end
-
--- P key mark field value ttl result
-function WRITE.P(at)
-  local name = key(at + 1)
-  results[ARGV[at + 6]] = format('%.0f', call('HSET', name, ARGV[at + 3], ARGV[at + 4]))
-  call('HSET', name, HASH_MARK[ARGV[at + 2]], COMMIT)
-  expire(name, ARGV[at + 5])
-end
-
--- R key mark field result
-function WRITE.R(at)
-  local name = key(at + 1)
-  local removed = call('HDEL', name, ARGV[at + 3])
-  if removed == 1 then touch(name, HASH_MARK[ARGV[at + 2]]) end
-  results[ARGV[at + 4]] = format('%.0f', removed)
-end
-
--- N own session node client token: the session begins, at generation 1
-function WRITE.N(at)
-  call('HSET', SESSION, 'gen', '1', 'node', ARGV[at + 3], 'client', ARGV[at + 4],
-    'token', ARGV[at + 5])
-  call('SADD', key(at + 1), ARGV[at + 2])
-end
-
--- E due session members-prefix sets-prefix: the session ends and leaves every topic it is in,
--- which only its hash knows. Those keys are not declared; they carry the hash tag of the others.
-function WRITE.E(at)
-  local session = ARGV[at + 2]
-  for _, field in ipairs(call('HKEYS', SESSION)) do
-    if sub(field, 1, 2) == 't:' then
-      leave(ARGV[at + 3] .. sub(field, 3), sub(field, 3), session)
-    end
-  end
-  call('SREM', ARGV[at + 4] .. call('HGET', SESSION, 'node'), session)
-  call('ZREM', key(at + 1), session)
-  call('DEL', SESSION)
-end
-
--- J members meta topic session info quoted
-function WRITE.J(at)
-  if call('HSET', SESSION, 't:' .. ARGV[at + 3], '1') == 1 then
-    call('HINCRBY', SESSION, 'topics', 1)
-  end
-  call('HSET', key(at + 1), ARGV[at + 4], ARGV[at + 5], MEMBERS, COMMIT)
-  joined_at(ARGV[at + 6], key(at + 2))
-end
-
--- L members topic session quoted
-function WRITE.L(at)
-  leave(key(at + 1), ARGV[at + 2], ARGV[at + 3])
-  membership[#membership + 1] = '[' .. ARGV[at + 4] .. ']'
-end
-
--- C meta quoted: where a topic is that the connection is in by itself
-function WRITE.C(at) joined_at(ARGV[at + 2], key(at + 1)) end
-
--- V topic head data: a volatile broadcast has neither epoch nor offset
-function WRITE.V(at)
-  call('PUBLISH', CHANNEL .. ARGV[at + 1], '\n' .. ARGV[at + 2] .. ',"data":' .. splice(ARGV[at + 3]) .. '}')
-end
-
--- B meta stream topic head data length ttl. What is published and kept is one text: a line
--- 'epoch offset', with the epoch before it where the epoch is new, and the frame's JSON.
-function WRITE.B(at)
-  local meta, stream, ttl = key(at + 1), key(at + 2), tonumber(ARGV[at + 7])
-  local epoch, written_by, offset = topic_state(meta)
-  local master = call('GET', KEYS[3]) or '-'
+-- What is published and kept is one text: a line 'epoch offset', with the epoch before it where
+-- the epoch is new, and the frame's JSON.
+local function broadcast(meta, stream, topic, head, data, length, ttl)
+  local state = call('MGET', meta, KEYS[3])
+  local master = state[2] or '-'
+  local epoch, written_by, offset = string.match(state[1] or ' - 0', '^(%S*) (%S+) (%d+)$')
   local after = ''
-  if written_by ~= master then
+  if not state[1] or written_by ~= master then
+    local now = call('TIME')
     after = ' ' .. epoch
-    epoch = new_epoch(master)
+    epoch = format('%x', tonumber(now[1]) * 1000000 + tonumber(now[2])) .. sub(master, 1, 4)
   end
   offset = format('%.0f', offset + 1)
-  local text = epoch .. ' ' .. offset .. after .. '\n' .. ARGV[at + 4] .. ',"epoch":"' .. epoch
-    .. '","offset":' .. offset .. ',"data":' .. splice(ARGV[at + 5]) .. '}'
+  local text = epoch .. ' ' .. offset .. after .. '\n' .. head .. ',"epoch":"' .. epoch
+    .. '","offset":' .. offset .. ',"data":' .. splice(data) .. '}'
   call('SET', meta, epoch .. ' ' .. master .. ' ' .. offset, 'PX', ttl + DAY)
   local id = offset .. '-0'
-  if type(try('XADD', stream, 'MAXLEN', ARGV[at + 6], id, '', text)) == 'table' then
+  if type(try('XADD', stream, 'MAXLEN', length, id, '', text)) == 'table' then
     call('DEL', stream)   -- its top is beyond the topic's offset: it is of another history
     call('XADD', stream, id, '', text)
   end
   call('PEXPIRE', stream, ttl)
-  call('PUBLISH', CHANNEL .. ARGV[at + 3], text)
+  call('PUBLISH', ARGV[7] .. topic, text)
 end
 
-at = FIRST
-while at <= LAST do
-  WRITE[ARGV[at]](at)
-  at = at + SIZE[ARGV[at]]
+for pass = 1, 2 do
+  local checking = pass == 1
+  local at, k = FIRST, 4 + REQUESTS
+  while at <= LAST do
+    local op, key = ARGV[at], KEYS[k]
+    local a, b, c, d = ARGV[at + 1], ARGV[at + 2], ARGV[at + 3], ARGV[at + 4]
+    local fault
+    if op == 'B' then   -- meta, stream: topic head data length ttl
+      if not checking then broadcast(key, KEYS[k + 1], a, b, c, d, ARGV[at + 5]) end
+      at, k = at + 6, k + 2
+    elseif op == 'I' then   -- key: by ttl result; the ttl counts from the key's creation
+      if checking then
+        fault = check_counter(key, a)
+      else
+        local fresh = b ~= '' and call('EXISTS', key) == 0
+        results[c] = format('%.0f', call('INCRBY', key, a))
+        if fresh then call('PEXPIRE', key, b) end
+      end
+      at, k = at + 4, k + 1
+    elseif op == 'S' then   -- key: value ttl
+      if checking then
+        -- nothing can be in its way
+      elseif b == '' then
+        call('SET', key, a)
+      else
+        call('SET', key, a, 'PX', b)
+      end
+      at, k = at + 3, k + 1
+    elseif op == 'P' then   -- key: kind field value ttl result
+      if checking then
+        fault = check_hash(key, a)
+      else
+        results[ARGV[at + 5]] = format('%.0f', call('HSET', key, b, c))
+        call('HSET', key, '\255' .. a, OWNER .. ':' .. NUMBER)
+        if d ~= '' then call('PEXPIRE', key, d) end
+      end
+      at, k = at + 6, k + 1
+    elseif op == 'A' then   -- key: value limit ttl result
+      if checking then
+        if type(try('LLEN', key)) == 'table' then fault = 'wrong_type ' .. key end
+      else
+        local length, limit = call('RPUSH', key, a), tonumber(b)
+        if length > limit then
+          call('LTRIM', key, -limit, -1)
+          length = limit
+        end
+        results[d] = format('%.0f', length)
+        if c ~= '' then call('PEXPIRE', key, c) end
+      end
+      at, k = at + 5, k + 1
+    elseif op == 'V' then   -- topic head data: a volatile broadcast has neither epoch nor offset
+      if not checking then
+        call('PUBLISH', ARGV[7] .. a, '\n' .. b .. ',"data":' .. splice(c) .. '}')
+      end
+      at = at + 4
+    elseif op == 'D' then   -- key
+      if not checking then call('DEL', key) end
+      at, k = at + 1, k + 1
+    elseif op == 'R' then   -- key: kind field result
+      if checking then
+        fault = check_hash(key, a)
+      else
+        local removed = call('HDEL', key, b)
+        if removed == 1 then touch(key, '\255' .. a) end
+        results[c] = format('%.0f', removed)
+      end
+      at, k = at + 4, k + 1
+    elseif op == 'J' then   -- members, meta: topic session info quoted
+      if checking then
+        joined = joined + 1 - call('HEXISTS', SESSION, 't:' .. a)
+      else
+        if call('HSET', SESSION, 't:' .. a, '1') == 1 then call('HINCRBY', SESSION, 'topics', 1) end
+        call('HSET', key, b, c, MEMBERS, OWNER .. ':' .. NUMBER)
+        tell_cursor(d, KEYS[k + 1])
+      end
+      at, k = at + 5, k + 2
+    elseif op == 'L' then   -- members: topic session quoted
+      if not checking then
+        leave(key, a, b)
+        tell('[' .. c .. ']')
+      end
+      at, k = at + 4, k + 1
+    elseif op == 'C' then   -- meta: quoted; where a topic is that the connection is in by itself
+      if not checking then tell_cursor(a, key) end
+      at, k = at + 2, k + 1
+    elseif op == 'N' then   -- own: session node client token; it begins, at generation 1
+      if not checking then
+        call('HSET', SESSION, 'gen', '1', 'node', b, 'client', c, 'token', d)
+        call('SADD', key, a)
+      end
+      at, k = at + 5, k + 1
+    elseif op == 'K' then   -- change: the connection is closed
+      if not checking then tell(a) end
+      at = at + 2
+    elseif op == 'E' then   -- due: session members-prefix sets-prefix; it ends, and leaves every
+      if not checking then   -- topic, which only its hash knows: their keys are not declared
+        for _, field in ipairs(call('HKEYS', SESSION)) do
+          if sub(field, 1, 2) == 't:' then leave(b .. sub(field, 3), sub(field, 3), a) end
+        end
+        call('SREM', c .. call('HGET', SESSION, 'node'), a)
+        call('ZREM', key, a)
+        call('DEL', SESSION)
+      end
+      at, k = at + 4, k + 1
+    else
+      return redis.error_reply('ERR there is no operation ' .. op)
+    end
+    if fault then return fail(fault) end
+  end
+  if checking and joined > 0
+    and joined + tonumber(call('HGET', SESSION, 'topics') or '0') > tonumber(ARGV[6]) then
+    return fail('topics')
+  end
 end
 
-local text = table.concat(membership, ',') .. '\n' .. splice(ANSWER)
-if FIRST <= LAST or KEEP == '1' then record(text) end
+local text = changes .. '\n' .. splice(ARGV[4])
+if FIRST <= LAST or ARGV[5] == '1' then record(text) end
 return {'done', text}

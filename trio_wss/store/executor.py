@@ -5,7 +5,7 @@ It does not wait for one commit before it sends the next; answers come in the or
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from itertools import count
 from typing import Any, Final
 
@@ -14,9 +14,11 @@ import structlog
 import trio
 from attrs import define
 
+from trio_wss.effects import Close
+from trio_wss.encoding import encode
 from trio_wss.errors import Unavailable
 from trio_wss.plan import Op, Plan
-from trio_wss.reads import ReadRequest
+from trio_wss.reads import ReadRequest, is_implied
 from trio_wss.store.entries import Entry, WrongType, parse_entries
 from trio_wss.store.keys import NODE_RING, RING, Keys
 from trio_wss.store.link import Link
@@ -40,7 +42,6 @@ log = structlog.get_logger(__name__)
 
 
 NEW: Final = "+"  # the generation of a session that is yet to begin
-_INDEX: Final = [str(n) for n in range(4096)]  # key numbers, as the script wants them
 
 
 @define(eq=False)
@@ -135,7 +136,7 @@ class Executor:
             place = "m:" if request.kind == "members" else "k:"
             keys.append(f"{self._keys.prefix}{place}{request.key}")
             version = entries[number].version if entries else b""
-            arguments += (request.kind, _INDEX[len(keys)], request.field or "", version)
+            arguments += (request.kind, request.field or "", version)
         return arguments
 
     def _pack(self, commit: Commit) -> bytes:
@@ -159,8 +160,9 @@ class Executor:
             arguments.append(letter)
             for place, name in places:
                 keys.append(f"{prefix}{place}:{name}")
-                arguments.append(_INDEX[len(keys)])
             arguments += rest
+        if plan.close is not None:
+            arguments += ("K", encode((plan.close.code, plan.close.reason)))
         script = "free" if plan.frees and commit.generation != NEW else "commit"
         return command(script, keys, arguments)
 
@@ -172,8 +174,10 @@ def parse_outcome(reply: Any) -> Outcome:
             log.error("commit not applied", error=str(reply))
         return Unknown(str(reply))
     status = reply[0]
-    if status in (b"done", b"seen"):
+    if status == b"done":
         return _parse_record(reply[1])
+    if status == b"seen":
+        return _parse_record(reply[1], now=reply[2] if len(reply) > 2 else ())
     if status == b"changed":
         try:
             return Changed(parse_entries(reply[1]))
@@ -196,18 +200,33 @@ def _parse_page(reply: Any) -> Page | None:
     return Page(whole == b"whole", Cursor(epoch.decode(), int(offset)), texts)
 
 
-def _parse_record(record: bytes) -> Outcome:
-    membership, newline, answer = record.partition(b"\n")
+def _parse_record(record: bytes, now: Iterable[bytes] | None = None) -> Outcome:
+    """`now`: the fields of the session's hash, if it is an earlier copy of the commit that left
+    this record: what later ones did to the same memberships holds.
+    """
+    changes, newline, answer = record.partition(b"\n")
     if newline:
-        return Done(answer, _parse_membership(membership)) if membership else Done(answer)
+        return _parse_done(changes, answer, now) if changes else Done(answer)
     if record == b"~":
         return Changed(())
     return Failed(record[1:].decode(errors="replace"))
 
 
-def _parse_membership(text: bytes) -> tuple[Joined | Left, ...]:
-    changes = orjson.loads(b"[%b]" % text)
-    return tuple(
-        Joined(change[0], Cursor(change[1], change[2])) if len(change) > 1 else Left(change[0])
-        for change in changes
-    )
+def _parse_done(changes: bytes, answer: bytes, now: Iterable[bytes] | None) -> Done:
+    membership: list[Joined | Left] = []
+    close = None
+    for what, *place in orjson.loads(b"[%b]" % changes):
+        if type(what) is int:
+            close = Close(what, *place)
+        elif place:
+            membership.append(Joined(what, Cursor(*place)))
+        else:
+            membership.append(Left(what))
+    if now is not None:
+        there = {field[2:].decode() for field in now if field.startswith(b"t:")}
+        membership = [
+            change
+            for change in membership
+            if isinstance(change, Joined) == (change.topic in there or is_implied(change.topic))
+        ]
+    return Done(answer, tuple(membership), close)

@@ -7,6 +7,7 @@ from typing import Final
 
 from attrs import define, frozen
 
+from trio_wss.effects import Close
 from trio_wss.errors import WssError
 from trio_wss.store.entries import Entry
 
@@ -40,6 +41,7 @@ class Done:
 
     answer: bytes
     membership: tuple[Joined | Left, ...] = ()
+    close: Close | None = None
 
 
 @frozen

@@ -1,69 +1,76 @@
 -- How declared reads are taken, and how a commit tells whether one has changed. read.lua and
 -- commit.lua both begin with this text, so that a version means the same in both.
--- A request is four arguments: what ('value', 'field' or 'members'), key index, field, version.
+-- A request is three arguments: what ('value', 'field' or 'members'), field, version; and one key.
 -- An entry is {version, kind, payload...}; an absent thing has version ''.
 local call, try = redis.call, redis.pcall
 local MAP, SET, MEMBERS = '\255m', '\255s', '\255p'   -- reserved fields; valid UTF-8 has no 0xFF
 
--- The content of a list, each element behind its length, so that no two lists look alike.
-local function list_version(items)
-  local parts = {}
-  for i, item in ipairs(items) do parts[i] = #item .. ':' .. item end
-  return redis.sha1hex(table.concat(parts))
-end
-
-local function read_value(key)
-  local value = try('GET', key)
-  if value == false then return {'', 'none'} end
-  if type(value) == 'string' then return {redis.sha1hex(value), 'value', value} end
-  local kind = call('TYPE', key).ok
-  if kind == 'list' then
-    local items = call('LRANGE', key, 0, -1)
-    return {list_version(items), 'list', items}
+-- In a function of its own: commits that read nothing need not make all these.
+local function readers()
+  -- The content of a list, each element behind its length, so that no two lists look alike.
+  local function list_version(items)
+    local parts = {}
+    for i, item in ipairs(items) do parts[i] = #item .. ':' .. item end
+    return redis.sha1hex(table.concat(parts))
   end
-  if kind == 'hash' then
-    local mark = call('HMGET', key, MAP, SET)
-    return {mark[1] or mark[2] or '', mark[1] and 'map' or 'set', call('HGETALL', key)}
+
+  local function read_value(key)
+    local value = try('GET', key)
+    if value == false then return {'', 'none'} end
+    if type(value) == 'string' then return {redis.sha1hex(value), 'value', value} end
+    local kind = call('TYPE', key).ok
+    if kind == 'list' then
+      local items = call('LRANGE', key, 0, -1)
+      return {list_version(items), 'list', items}
+    end
+    if kind == 'hash' then
+      local mark = call('HMGET', key, MAP, SET)
+      return {mark[1] or mark[2] or '', mark[1] and 'map' or 'set', call('HGETALL', key)}
+    end
+    return {'', 'wrong'}
   end
-  return {'', 'wrong'}
+
+  local function read_field(key, field)
+    local value = try('HGET', key, field)
+    if value == false then return {'', 'none'} end
+    if type(value) == 'string' then return {redis.sha1hex(value), 'value', value} end
+    return {'', 'wrong'}
+  end
+
+  local function read_members(key)
+    local version = call('HGET', key, MEMBERS)
+    if not version then return {'', 'none'} end
+    return {version, 'members', call('HGETALL', key)}
+  end
+
+  local function read_one(what, key, field)
+    if what == 'value' then return read_value(key) end
+    if what == 'field' then return read_field(key, field) end
+    return read_members(key)
+  end
+
+  -- The version alone: a map or a membership is not fetched for it.
+  local function version_of(what, key, field)
+    if what == 'members' then return call('HGET', key, MEMBERS) or '' end
+    if what == 'field' then return read_field(key, field)[1] end
+    local value = try('GET', key)
+    if value == false then return '' end
+    if type(value) == 'string' then return redis.sha1hex(value) end
+    local mark = try('HMGET', key, MAP, SET)
+    if not mark.err then return mark[1] or mark[2] or '' end
+    return read_value(key)[1]
+  end
+
+  return read_one, version_of
 end
 
-local function read_field(key, field)
-  local value = try('HGET', key, field)
-  if value == false then return {'', 'none'} end
-  if type(value) == 'string' then return {redis.sha1hex(value), 'value', value} end
-  return {'', 'wrong'}
-end
-
-local function read_members(key)
-  local version = call('HGET', key, MEMBERS)
-  if not version then return {'', 'none'} end
-  return {version, 'members', call('HGETALL', key)}
-end
-
-local function read_one(what, key, field)
-  if what == 'value' then return read_value(key) end
-  if what == 'field' then return read_field(key, field) end
-  return read_members(key)
-end
-
--- The version alone: a map or a membership is not fetched for it.
-local function version_of(what, key, field)
-  if what == 'members' then return call('HGET', key, MEMBERS) or '' end
-  if what == 'field' then return read_field(key, field)[1] end
-  local value = try('GET', key)
-  if value == false then return '' end
-  if type(value) == 'string' then return redis.sha1hex(value) end
-  local mark = try('HMGET', key, MAP, SET)
-  if not mark.err then return mark[1] or mark[2] or '' end
-  return read_value(key)[1]
-end
-
-local function read_all(first, count)
+-- Take `count` reads, whose arguments and keys begin at these places.
+local function read_all(first, first_key, count)
+  local read_one = readers()
   local entries = {}
   for i = 0, count - 1 do
-    local at = first + i * 4
-    entries[i + 1] = read_one(ARGV[at], KEYS[tonumber(ARGV[at + 1])], ARGV[at + 2])
+    local at = first + i * 3
+    entries[i + 1] = read_one(ARGV[at], KEYS[first_key + i], ARGV[at + 1])
   end
   return entries
 end
