@@ -3,7 +3,7 @@ the redis-server of the PATH."""
 
 import os
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import pytest
@@ -57,8 +57,8 @@ def make_redis(redis_binary: Path) -> Iterator[MakeRedis]:
     """`make_redis(appendonly="yes")`: servers of the test's own, to pause, kill and restart."""
     servers: list[RedisServer] = []
 
-    def make(**options: str) -> RedisServer:
-        servers.append(RedisServer(redis_binary, under=None, **options))
+    def make(*, sentinel: Sequence[str] = (), **options: str) -> RedisServer:
+        servers.append(RedisServer(redis_binary, under=None, sentinel=sentinel, **options))
         return servers[-1]
 
     yield make

@@ -4,9 +4,11 @@ restart its own one. A server ends with the test run, however that ends."""
 import os
 import shutil
 import signal
+import socket
 import subprocess
 import tempfile
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,14 +21,36 @@ from trio_wss.store.embedded import GUARD
 START = 10.0  # seconds until a server must answer
 
 
+def free_port() -> int:
+    """A port of the loopback that nobody has at the moment."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port: int = listener.getsockname()[1]
+        return port
+
+
 class RedisServer:
     """One server on a Unix socket. `options` are its configuration, as in `appendonly="yes"`:
-    then a restart keeps the data, else it comes back empty. `under`: where its folder shall be."""
+    then a restart keeps the data, else it comes back empty. `under`: where its folder shall be.
+    `sentinel`: it is a Sentinel with these lines, such as `monitor db 127.0.0.1 6379 2`."""
 
-    def __init__(self, binary: Path, *, under: Path | None = None, **options: str) -> None:
+    def __init__(
+        self,
+        binary: Path,
+        *,
+        under: Path | None = None,
+        sentinel: Sequence[str] = (),
+        **options: str,
+    ) -> None:
         self.binary = binary
-        self.options = {"port": "0", "save": "", "loglevel": "warning"} | options
+        self.options = {"port": "0", "loglevel": "warning"} | options
         self.folder = Path(tempfile.mkdtemp(prefix="wss-", dir=under))
+        self._mode: list[str] = []
+        if sentinel:
+            file = self.folder / "sentinel.conf"  # its own: it keeps there what it learns
+            file.write_text("".join(f"sentinel {line}\n" for line in sentinel))
+            self._mode = [str(file), "--sentinel"]
+        else:
+            self.options.setdefault("save", "")
         self.socket = self.folder / "redis.sock"
         self.url = f"unix://{self.socket}"
         self._guard: subprocess.Popen[bytes] | None = None
@@ -37,7 +61,7 @@ class RedisServer:
         """Start it and wait until it answers PING."""
         assert self._guard is None, "it is running"
         scratch = tempfile.mkdtemp(prefix="wss-")  # the guard's: it goes with the server
-        command = [str(self.binary), "--unixsocket", str(self.socket)]
+        command = [str(self.binary), *self._mode, "--unixsocket", str(self.socket)]
         for name, value in self.options.items():
             command += [f"--{name.replace('_', '-')}", value]
         self._guard = subprocess.Popen(

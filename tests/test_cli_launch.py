@@ -17,6 +17,7 @@ from trio_wss.settings import Settings
         (Launch("a:b", Settings(redis="redis://db"), data=Path("d")), "--data is the embedded"),
         (Launch("a:b", Settings(), workers=2, reload=True), "--reload works on one process"),
         (Launch("a:b", Settings(redis="redis://db:x")), "REDIS_SERVER"),
+        (Launch("a:b", Settings(redis="redis+sentinel://a,b")), "REDIS_SERVER names no service"),
         (Launch("a:b", Settings(ops_port=0), workers=2), "not 0, with --workers"),
         (Launch("a:b", Settings(ops_port=0), reload=True), "not 0, with --workers or --reload"),
         (Launch("a:b", Settings(ops_port=65535), workers=2), "--ops-port 65535 leaves no port"),

@@ -31,6 +31,8 @@ def test_settings_do_not_change() -> None:
         {"redis": "redis://:secret@db:6379/2"},
         {"redis": "rediss://db"},
         {"redis": "unix:///run/redis.sock?db=1"},
+        {"redis": "redis+sentinel://a:26379,[::1]:26379/service/1"},
+        {"redis": "rediss+sentinel://a/service"},
         {"namespace": "a"},
         {"namespace": "shop.eu-1_x" + "y" * 53},
         {"origins": ["https://example.org", "http://[::1]:8000"]},

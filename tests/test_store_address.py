@@ -10,6 +10,7 @@ import trio
 
 from tests.conftest import MakeRedis
 from tests.links import running
+from tests.servers import free_port
 from trio_wss.errors import SettingsError
 from trio_wss.store.address import Address, parse_address
 from trio_wss.store.link import Link
@@ -97,12 +98,6 @@ def test_tls_options() -> None:
 
 
 # ---- real connections
-
-
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        port: int = listener.getsockname()[1]
-        return port
 
 
 async def ping(url: str, *, hello_deadline: float = 5) -> str:

@@ -17,6 +17,7 @@ from trio_wss.errors import SettingsError
 _NAMESPACE = re.compile(r"[A-Za-z0-9_.-]{1,64}")
 _ORIGIN = re.compile(r"https?://[^/?#\s@]+")
 _REDIS_SCHEMES = ("redis", "rediss", "unix")
+_SENTINEL = ("redis+sentinel://", "rediss+sentinel://")  # then a list, which is no host to urlsplit
 
 _MIB = 1 << 20
 
@@ -48,7 +49,7 @@ def _check_host(_: Any, attribute: "Attribute[str]", value: Any) -> None:
 
 def _check_redis(_: Any, attribute: "Attribute[str | None]", value: Any) -> None:
     """Only the scheme, and never the value in the message: it may hold a password."""
-    if value is None:
+    if value is None or str(value).startswith(_SENTINEL):
         return
     try:
         scheme = urlsplit(str(value)).scheme
@@ -56,8 +57,8 @@ def _check_redis(_: Any, attribute: "Attribute[str | None]", value: Any) -> None
         scheme = ""
     if scheme not in _REDIS_SCHEMES:
         raise SettingsError(
-            'redis must be a URL such as "redis://host:6379/0", "rediss://…" or "unix:///path"'
-            f"{f', not {scheme}://' if scheme else ''}."
+            'redis must be a URL such as "redis://host:6379/0", "rediss://…", "unix:///path" or'
+            f' "redis+sentinel://host:26379/service"{f", not {scheme}://" if scheme else ""}.'
         )
 
 

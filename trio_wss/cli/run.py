@@ -42,7 +42,8 @@ FLAGS = {"port", "drain"}  # numbers that have a flag of their own
     metavar="URL",
     envvar="REDIS_SERVER",
     show_envvar=True,
-    help="redis://, rediss:// or unix:// URL; without one a private server is started.",
+    help="redis://, rediss://, unix:// or redis+sentinel:// URL; without one a private server is"
+    " started.",
 )
 @redis_file
 @click.option(

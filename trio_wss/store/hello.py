@@ -69,7 +69,7 @@ async def say_hello(ask: Ask, address: Address, scripts: Iterable[str], name: st
         await ask("CLIENT", "SETNAME", name)
         replication = _fields(await ask("INFO", "replication"))
         if replication.get(b"role") != b"master":
-            raise LinkLost(f"{address} is a replica: REDIS_SERVER must name the primary")
+            raise LinkLost(f"{address} is a replica: {_why_no_primary(address)}")
         for source in scripts:
             await ask("SCRIPT", "LOAD", source)
         policy = await _maxmemory_policy(ask)
@@ -80,6 +80,12 @@ async def say_hello(ask: Ask, address: Address, scripts: Iterable[str], name: st
         text = str(error).replace(address.password or "\0", "…")
         raise LinkLost(f"{address} refused the hello ({text})") from None
     return Server(replication.get(b"master_replid", b""), policy)
+
+
+def _why_no_primary(address: Address) -> str:
+    if address.sentinels is None:
+        return "REDIS_SERVER must name the primary"
+    return "its Sentinels do not know yet who is the primary"
 
 
 def _check_version(greeting: Any, address: Address) -> None:
