@@ -10,6 +10,7 @@ import trio
 from attrs import frozen
 
 from trio_wss import App, Broadcast, Client, Effects, Increment, Join, Read, Reply, Store
+from trio_wss.cli.single import calm_collector
 from trio_wss.node import serve
 from trio_wss.settings import Settings
 
@@ -79,4 +80,5 @@ if __name__ == "__main__":
         wrapper_class=structlog.make_filtering_bound_logger(30),  # warnings and worse
         logger_factory=structlog.PrintLoggerFactory(sys.stderr),
     )
+    calm_collector()  # as `trio-wss run` does
     trio.run(main, sys.argv[1])
