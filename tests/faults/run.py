@@ -13,6 +13,7 @@ import orjson
 import trio
 from attrs import asdict, field, frozen
 
+from tests.faults.bare import Sent
 from tests.faults.checks import GRACE
 from tests.faults.crew import Crew, Hands, all_topics
 from tests.faults.fleet import NodeProcess, fleet
@@ -124,66 +125,70 @@ async def come_to_rest(stage: Stage, crew: Crew) -> None:
     stage.say("quiet")
     for slow in crew.slow:
         slow.rate = float("inf")
-    for node in stage.nodes:
-        await _speak_behind_its_back(node, crew)
+    words = [word for node in stage.nodes for word in await _speak_behind_its_back(node, crew)]
     with trio.move_on_after(QUIET):
-        await _until(lambda: crew.idle)
+        for word in words:
+            await crew.steward.finish(word)
+        await until(lambda: crew.idle)
     stage.recorder.note("quiet", idle=crew.idle)
     for topic in all_topics():
-        await _find_level(stage, crew, topic)
+        await find_level(stage.recorder, crew, topic)
     for topic in all_topics():
-        await _last_word(stage, crew, topic)
+        await last_word(stage.recorder, crew, topic)
     for topic in all_topics()[:-1]:
-        await _count_members(stage, crew, topic)
+        await count_members(stage.recorder, crew, topic, BURIED)
     stage.say("at rest")
 
 
-async def _speak_behind_its_back(node: NodeProcess, crew: Crew) -> None:
+async def _speak_behind_its_back(node: NodeProcess, crew: Crew) -> list[Sent]:
     """A word in every topic while a node is cut off from Redis: it must find out by itself."""
     async with node.link.busy:
         node.link.refuses = True
         node.link.cut()
-        for topic in all_topics():
-            await crew.steward.begin("say", topic=topic)
+        words = [await crew.steward.begin("say", topic=topic) for topic in all_topics()]
         await trio.sleep(DEAF)
         node.link.heal()
+    return words
 
 
-async def _find_level(stage: Stage, crew: Crew, topic: str) -> None:
+async def find_level(recorder: Recorder, crew: Crew, topic: str) -> None:
     """All members are at one place, before another word is said: so nobody waits for that."""
 
     def places() -> dict[str, list[Any]]:
         return {a.name: a.topics[topic] for a in crew.there.values() if topic in a.topics}
 
     with trio.move_on_after(HEARD):
-        await _until(lambda: len({tuple(at) for at in places().values()}) < 2)
-    stage.recorder.note("level", topic=topic, at=places())
+        await until(lambda: len({tuple(at) for at in places().values()}) < 2)
+    recorder.note("level", topic=topic, at=places())
 
 
-async def _last_word(stage: Stage, crew: Crew, topic: str) -> None:
+async def last_word(recorder: Recorder, crew: Crew, topic: str) -> None:
+    """One more broadcast, which everybody who is there must hear."""
     sent = await crew.steward.begin("say", topic=topic)
     there = [actor for actor in crew.there.values() if topic in actor.topics or topic == "all"]
     with trio.move_on_after(HEARD):
         how, n = await crew.steward.finish(sent)
         if how == "ok":
-            await _until(lambda: all(actor.topics.get(topic, ["", 0])[1] >= n for actor in there))
+            await until(lambda: all(actor.topics.get(topic, ["", 0])[1] >= n for actor in there))
     clients = [actor.name for actor in there]
-    stage.recorder.note("marker", topic=topic, op=sent.op, clients=clients)
+    recorder.note("marker", topic=topic, op=sent.op, clients=clients)
 
 
-async def _count_members(stage: Stage, crew: Crew, topic: str) -> None:
+async def count_members(recorder: Recorder, crew: Crew, topic: str, patience: float) -> None:
+    """Who is in a topic, once that is who is there; or after so many seconds."""
     seen: list[str] = []
     there: list[str] = []
-    with trio.move_on_after(BURIED):
+    with trio.move_on_after(patience):
         while True:
             _, seen = await crew.steward.do("who", topic=topic)
             there = sorted(str(a.session) for a in crew.there.values() if topic in a.topics)
             if seen == there:
                 break
             await trio.sleep(0.2)
-    stage.recorder.note("members", topic=topic, seen=seen, there=there)
+    recorder.note("members", topic=topic, seen=seen, there=there)
 
 
-async def _until(condition: Callable[[], bool]) -> None:
+async def until(condition: Callable[[], bool]) -> None:
+    """Wait for something that nobody tells of."""
     while not condition():  # noqa: ASYNC110 - there is no event to wait for
         await trio.sleep(0.02)
