@@ -14,10 +14,11 @@ from importlib import import_module
 from pkgutil import iter_modules
 from typing import Final
 
-from attrs import evolve, field, frozen
+from attrs import evolve, frozen
 
 from benchmarks import processes, shapes
 from benchmarks.figures import Figures
+from benchmarks.results import Turn
 from benchmarks.rivals import ENVIRONMENT, PEERS, Peer
 from benchmarks.shapes.case import Case
 
@@ -58,19 +59,6 @@ class Plan:
             for peer in self.peers
             if peer.name in case.peers
         )
-
-
-@frozen
-class Turn:
-    """What came of one peer's turn at one case."""
-
-    case: str
-    peer: str
-    round: int
-    figures: Figures = field(factory=dict)
-    failed: str | None = None
-    seconds: float = 0.0
-    """How long the turn took."""
 
 
 def all_cases() -> list[tuple[str, Case]]:

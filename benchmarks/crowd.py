@@ -135,7 +135,10 @@ class Crowd:
                     f"ws://127.0.0.1:{port}{self.dialect.path(room)}",
                     websocket_handshake_timeout=PATIENCE,
                 )
-                await asyncio.wait_for(member.joined, PATIENCE)
+                try:
+                    await asyncio.wait_for(member.joined, PATIENCE)
+                except TimeoutError:
+                    raise Failed(f"a client did not get in within {PATIENCE:g} s") from None
                 return member
 
         members = await asyncio.gather(*(enter(n, room) for n, room in enumerate(rooms)))

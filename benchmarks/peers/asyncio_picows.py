@@ -5,6 +5,7 @@ Prints its port and runs until it is terminated.
 from __future__ import annotations
 
 import asyncio
+import logging
 import signal
 import sys
 from collections.abc import Coroutine
@@ -100,4 +101,5 @@ async def main(url: str) -> None:
 
 
 if __name__ == "__main__":
+    logging.getLogger("picows").setLevel(logging.ERROR)  # it tells of every client that is slow
     uvloop.run(main(sys.argv[1]))

@@ -123,7 +123,11 @@ def _json(text: str) -> str:
 
 async def main(url: str) -> None:
     redis = coredis.Redis.from_url(url, decode_responses=True)
-    async with redis, redis.pubsub(channels=["all"]) as pubsub, trio.open_nursery() as nursery:
+    async with (
+        redis,
+        redis.pubsub(channels=["all"], subscription_timeout=10) as pubsub,
+        trio.open_nursery() as nursery,
+    ):
         rooms = Rooms(redis, pubsub)
         nursery.start_soon(rooms.listen)
         serve = partial(

@@ -34,6 +34,8 @@ class Case:
     peers: tuple[str, ...] = EVERYONE
     absent: Mapping[str, str] = Factory(dict)
     """Why a peer is not among `peers`, by its name."""
+    headline: str = "cpu_us"
+    """The figure that counts most."""
     columns: tuple[str, ...] = COST
     """The figures that the report shows."""
     seconds: float | None = None

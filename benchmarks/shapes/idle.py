@@ -20,6 +20,7 @@ CASES: Final = [
         smoke={"clients": 200, "rooms": 20, "settle": 0.1},
         seconds=20,
         rounds=1,
+        headline="memory_kb",
         columns=("memory_kb", "busy_percent", "cpu_us"),
         extra=12.0,
     )

@@ -21,6 +21,7 @@ CASES: Final = [
         unit="event",
         options={"members": 10, "rate": 500},
         seconds=8,
+        headline="p99_ms",
         columns=(
             "p50_ms",
             "p99_ms",

@@ -22,6 +22,7 @@ CASES: Final = [
         options={"members": 27, "slow": 3, "rate": 200, "size": 8192},
         smoke={"members": 9, "slow": 1},
         seconds=12,
+        headline="p99_ms",
         rounds=2,
         columns=("alone_p99_ms", "p50_ms", "p99_ms", "p999_ms", "cpu_us", "memory_mb", "closed"),
     )
