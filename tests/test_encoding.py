@@ -98,7 +98,6 @@ CYCLE.append(CYCLE)
         (CYCLE, "nested too deep"),
         (2j, "no hook in trio_wss.converter for a complex"),
     ],
-    ids=repr,
 )
 def test_what_json_cannot_hold_is_refused(value: Any, why: str) -> None:
     with pytest.raises(PlanError, match=why):
