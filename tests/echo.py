@@ -6,7 +6,7 @@ from functools import partial
 
 import trio
 
-from trio_wss.wire import Head, Outbox, Response, WireLimits, accept
+from trio_wss.wire import Head, KeepAlive, Outbox, Response, WireLimits, accept
 from trio_wss.wire.frames import binary_frame, text_frame
 
 
@@ -21,7 +21,12 @@ async def echo(
 ) -> None:
     """Send every message back, a batch at a time, until the client is gone."""
     async with accept(
-        stream, limits=limits, plain=lambda head: None, admit=admit_all, on_dirty=on_dirty
+        stream,
+        limits=limits,
+        plain=lambda head: None,
+        admit=admit_all,
+        on_dirty=on_dirty,
+        keep_alive=KeepAlive(limits),
     ) as socket:
         while socket is not None:
             for message in await socket.receive():

@@ -10,7 +10,7 @@ from trio.testing import MockClock, memory_stream_pair, wait_all_tasks_blocked
 from tests.echo import admit_all
 from tests.frames import HEAD, close
 from tests.wires import Client, tcp_pair
-from trio_wss.wire import Head, Response, WebSocket, WireLimits, accept
+from trio_wss.wire import Head, KeepAlive, Response, WebSocket, WireLimits, accept
 from trio_wss.wire.head import origin_allowed, remote_address
 
 LIMITS = WireLimits()
@@ -46,7 +46,13 @@ async def opened(
     async with trio.open_nursery() as nursery:
         nursery.start_soon(talk)
         async with accept(
-            far, limits=LIMITS, origins=origins, plain=plain, admit=admit, on_dirty=lambda _: None
+            far,
+            limits=LIMITS,
+            origins=origins,
+            plain=plain,
+            admit=admit,
+            on_dirty=lambda _: None,
+            keep_alive=KeepAlive(LIMITS),
         ) as socket:
             request = socket.request if isinstance(socket, WebSocket) else None
             if socket is not None:
@@ -209,7 +215,12 @@ async def test_an_endless_handshake_is_ended(autojump_clock: MockClock) -> None:
 
         start = trio.current_time()
         async with accept(
-            far, limits=LIMITS, plain=plain, admit=admit_all, on_dirty=lambda _: None
+            far,
+            limits=LIMITS,
+            plain=plain,
+            admit=admit_all,
+            on_dirty=lambda _: None,
+            keep_alive=KeepAlive(LIMITS),
         ) as socket:
             assert socket is None
         assert trio.current_time() - start == pytest.approx(11)  # and a second for the answer
@@ -223,7 +234,12 @@ async def test_half_open_handshakes_are_ended_and_hold_nobody_up(autojump_clock:
         near, far = memory_stream_pair()
         await near.send_all(segment)
         async with accept(
-            far, limits=LIMITS, plain=plain, admit=admit_all, on_dirty=lambda _: None
+            far,
+            limits=LIMITS,
+            plain=plain,
+            admit=admit_all,
+            on_dirty=lambda _: None,
+            keep_alive=KeepAlive(LIMITS),
         ) as socket:
             assert socket is None
         ends.append(trio.current_time())
@@ -248,7 +264,12 @@ async def test_a_client_that_leaves_in_the_handshake_is_no_error(segment: bytes)
             await near.send_all(segment)
             await near.aclose()
             async with accept(
-                far, limits=LIMITS, plain=plain, admit=admit_all, on_dirty=lambda _: None
+                far,
+                limits=LIMITS,
+                plain=plain,
+                admit=admit_all,
+                on_dirty=lambda _: None,
+                keep_alive=KeepAlive(LIMITS),
             ) as socket:
                 assert socket is None or segment == HEAD
         assert far.socket.fileno() < 0
@@ -271,7 +292,12 @@ async def test_an_answer_is_not_lost_on_a_client_that_still_sends() -> None:
             @nursery.start_soon
             async def server() -> None:
                 async with accept(
-                    far, limits=LIMITS, plain=plain, admit=admit_all, on_dirty=lambda _: None
+                    far,
+                    limits=LIMITS,
+                    plain=plain,
+                    admit=admit_all,
+                    on_dirty=lambda _: None,
+                    keep_alive=KeepAlive(LIMITS),
                 ) as socket:
                     assert socket is None
 

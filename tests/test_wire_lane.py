@@ -13,7 +13,7 @@ from wsproto.utilities import LocalProtocolError
 
 from tests.echo import admit_all
 from tests.frames import HEAD, MASK, client_frame, close, closes, server_frames, text
-from trio_wss.wire import Closed, WireLimits, accept
+from trio_wss.wire import Closed, KeepAlive, WireLimits, accept
 
 LIMIT = 300
 
@@ -37,6 +37,7 @@ async def serve_lane(stream: trio.abc.Stream, messages: list[str | bytes]) -> in
         plain=lambda head: None,
         admit=admit_all,
         on_dirty=lambda outbox: None,
+        keep_alive=KeepAlive(WireLimits()),
     ) as socket:
         assert socket is not None
         try:

@@ -3,7 +3,6 @@
 import os
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from math import inf
 
 import pytest
 import trio
@@ -21,17 +20,19 @@ FRAME = text_frame(b"x" * 998)  # 1002 bytes
 async def outbox_over(
     pair: tuple[trio.abc.Stream, trio.abc.Stream], limits: WireLimits | None = None
 ) -> AsyncIterator[tuple[Outbox, Client]]:
-    """An outbox with its writer task running; the socket is closed when that has returned."""
+    """An outbox with a writer task when it needs one; the socket is closed when that fails."""
     near, far = pair
-    outbox = Outbox(far, limits or WireLimits(), lambda outbox: None)
 
     async def run() -> None:
-        await outbox.run(lambda: inf)
-        outbox.detach()
-        await trio.aclose_forcefully(far)
+        await outbox.run()
+        if outbox.failed:
+            outbox.detach()
+            await trio.aclose_forcefully(far)
 
     async with near, far, trio.open_nursery() as nursery:
-        nursery.start_soon(run)
+        outbox = Outbox(
+            far, limits or WireLimits(), lambda outbox: None, lambda: nursery.start_soon(run)
+        )
         yield outbox, Client(near)
         outbox.detach()
 
@@ -47,7 +48,7 @@ async def test_push_is_memory_only_and_says_once_that_it_is_dirty() -> None:
     dirty: list[Outbox] = []
     near, far = await tcp_pair()
     async with near, far:
-        outbox = Outbox(far, WireLimits(), dirty.append)
+        outbox = Outbox(far, WireLimits(), dirty.append, lambda: None)
         outbox.push(b"\x81\x01a")
         outbox.push(b"\x81\x01b")
         assert (dirty, outbox.dirty, outbox.size) == ([outbox], True, 6)

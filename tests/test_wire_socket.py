@@ -11,6 +11,7 @@ from trio.testing import (
 from tests.frames import PING, PONG, client_frame, close, closes, text
 from tests.wires import FAST, SLOW, Client, both, closed, tcp_pair, wire
 from trio_wss.wire import WireLimits
+from trio_wss.wire.frames import text_frame
 
 
 async def test_several_frames_of_one_read_come_as_one_batch() -> None:
@@ -204,3 +205,22 @@ async def test_a_ping_behind_what_is_too_long_does_no_harm(autojump_clock: MockC
     async with wire(WireLimits(message_bytes=10)) as (client, socket):
         await client.send(client_frame(0x01, b"x" * 11), PING, close(1009))
         assert (await closed(socket)).code == 1009
+
+
+# --- what a connection is made of
+
+
+async def test_a_connection_that_exchanges_messages_is_one_task() -> None:
+    async with wire() as (client, socket):
+        nursery = trio.lowlevel.current_task().child_nurseries[-1]
+        socket.outbox.push(text_frame(b"a"))
+        socket.outbox.flush()
+        assert await client.text() == "a"
+        await client.send(client_frame(0x8A), text("b"))
+        assert await socket.receive() == ["b"]
+        await wait_all_tasks_blocked()
+        assert not nursery.child_tasks
+        await client.send(PING, text("c"))  # from here trio-websocket answers
+        assert await socket.receive() == ["c"]
+        assert await client.frame() == PONG
+        assert len(nursery.child_tasks) == 1

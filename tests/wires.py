@@ -10,7 +10,7 @@ from trio.testing import memory_stream_pair
 
 from tests.echo import admit_all
 from tests.frames import HEAD, client_frame, text
-from trio_wss.wire import Closed, Outbox, WebSocket, WireLimits, accept
+from trio_wss.wire import Closed, KeepAlive, Outbox, WebSocket, WireLimits, accept
 
 FAST = text("ok")
 SLOW = client_frame(0x01, b"o") + client_frame(0x80, b"k")
@@ -96,6 +96,8 @@ async def wire(
     """
     near, far = pair or memory_stream_pair()
     client = Client(near)
+    limits = limits or WireLimits()
+    keep_alive = KeepAlive(limits)
     options = {"plain": lambda head: None, "admit": admit_all, **options}
     welcome = trio.Event()
 
@@ -106,8 +108,9 @@ async def wire(
 
     async with trio.open_nursery() as nursery:
         nursery.start_soon(knock)
+        nursery.start_soon(keep_alive.run)
         async with accept(
-            far, limits=limits or WireLimits(), on_dirty=on_dirty, **options
+            far, limits=limits, on_dirty=on_dirty, keep_alive=keep_alive, **options
         ) as socket:
             assert socket is not None
             await welcome.wait()
@@ -116,6 +119,7 @@ async def wire(
             except Closed as error:  # accept() would take it for a normal end
                 raise AssertionError("closed too soon") from error
             await near.aclose()
+        nursery.cancel_scope.cancel()
 
 
 async def closed(socket: WebSocket) -> Closed:

@@ -53,6 +53,7 @@ async def handle(node: Node, stream: trio.abc.Stream) -> None:
             plain=lambda head: _plain(node, head),
             admit=admit,
             on_dirty=node.hub.mark_dirty,
+            keep_alive=node.keep_alive,
         ) as socket:
             if socket is not None:
                 resumes = "resume" in socket.request.query

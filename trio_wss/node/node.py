@@ -24,7 +24,7 @@ from trio_wss.store.keys import Keys
 from trio_wss.store.link import Link
 from trio_wss.store.scripts import SCRIPTS
 from trio_wss.store.sessions import Sessions
-from trio_wss.wire import BEHIND, WireLimits
+from trio_wss.wire import BEHIND, KeepAlive, WireLimits
 from trio_wss.wire.codec import Message
 
 
@@ -78,6 +78,7 @@ class Node:
             ping_seconds=settings.ping_interval,
             pong_seconds=settings.ping_timeout,
         )
+        self.keep_alive: Final = KeepAlive(self.wire_limits)
         self.hub.wrote = self.statistics.delivery.observe
         self.link.on_push = self.hub.push
         self.link.on_batch_begin = self.hub.begin_batch

@@ -103,6 +103,7 @@ class Operations:
             plain=self._answer,
             admit=_admit,
             on_dirty=self._node.hub.mark_dirty,
+            keep_alive=self._node.keep_alive,
         ) as socket:
             if socket is not None:
                 watcher = Watcher(self._node, socket)

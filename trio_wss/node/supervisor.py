@@ -64,6 +64,7 @@ async def serve(
         services.start_soon(janitor.run, node)
         services.start_soon(node.statistics.measure_lag)
         services.start_soon(node.pulse.run)
+        services.start_soon(node.keep_alive.run)
         with trio.move_on_after(FIRST_LINK):
             await registered.wait()  # so that who reads "listening" is not turned away
         listeners = listeners or await _listen(settings.host, settings.port)

@@ -2,6 +2,7 @@
 
 from trio_wss.wire.frames import text_frame
 from trio_wss.wire.head import Head, Response
+from trio_wss.wire.keep_alive import KeepAlive
 from trio_wss.wire.limits import WireLimits
 from trio_wss.wire.outbox import BEHIND, Outbox
 from trio_wss.wire.socket import Closed, WebSocket, accept
@@ -10,6 +11,7 @@ __all__ = [
     "BEHIND",
     "Closed",
     "Head",
+    "KeepAlive",
     "Outbox",
     "Response",
     "WebSocket",

@@ -125,7 +125,7 @@ class Parser:
         """A Close came; what was behind it is dropped."""
 
     def feed(self, data: bytes) -> tuple[list[str | bytes], bytes]:
-        """Sort `data`: the messages in order, and the control frames in order, joined."""
+        """Sort `data`: the messages in order, and the Pings and Closes in order, joined."""
         if self.rest:
             self.rest += data
             if len(self.rest) < self._need:
@@ -167,12 +167,12 @@ class Parser:
                     break
             elif first == BINARY:
                 messages.append(unmask(data, start, end))
-            elif first in _FAST:
+            elif first in (PING, CLOSE):
                 controls.append(data[position:end])
                 if first == CLOSE:
                     self.closed = True
                     return end
-            else:
+            elif first != PONG:  # whom a Pong is for has seen that something came
                 break
             position = end
         else:

@@ -3,6 +3,7 @@ it is plain HTTP or may not become a WebSocket (RFC 6455 §4.2)."""
 
 import base64
 import binascii
+import hashlib
 from collections.abc import Callable, Mapping
 from http import HTTPStatus
 from typing import Final, final
@@ -107,10 +108,10 @@ def _parse(event: h11.Request, remote: str | None) -> Head:
     )
 
 
-def upgrade_head(
+def accept_key(
     opening: Opening, origins: tuple[str, ...], plain: Callable[[Head], Response | None]
-) -> bytes:
-    """The head to hand to trio-websocket: what it looks at, and nothing else of the request.
+) -> str:
+    """The Sec-WebSocket-Accept of a request to become a WebSocket (RFC 6455 §4.2.2).
 
     Raises BadHead with the answer to plain HTTP, and to what may not be upgraded.
     """
@@ -136,14 +137,25 @@ def upgrade_head(
         raise BadHead(Response(400, b"Not a WebSocket handshake (RFC 6455).\n"))
     if not origin_allowed(headers.get("origin"), headers["host"], origins):
         raise BadHead(Response(403, b"This origin may not connect.\n"))
-    return _HEAD.format(key).encode("ascii")
+    return base64.b64encode(hashlib.sha1(key.encode() + _GUID).digest()).decode()
+
+
+def upgraded(accept: str) -> bytes:
+    """The answer that makes a WebSocket of the connection."""
+    return _UPGRADED % accept.encode()
 
 
 _WANTED = b"This is a WebSocket server (RFC 6455, version 13).\n"
-_HEAD = (
-    "GET / HTTP/1.1\r\nHost: _\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"
-    "Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: {}\r\n\r\n"
+_GUID: Final = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
+_UPGRADED: Final = (
+    b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+    b"Sec-WebSocket-Accept: %b\r\n\r\n"
 )
+ANY_UPGRADE: Final = (
+    b"GET / HTTP/1.1\r\nHost: _\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"
+    b"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: MDEyMzQ1Njc4OWFiY2RlZg==\r\n\r\n"
+)
+"""A request that trio-websocket accepts, for a connection that has shaken hands already."""
 
 
 def origin_allowed(origin: str | None, host: str, origins: tuple[str, ...]) -> bool:

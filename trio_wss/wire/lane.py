@@ -1,8 +1,9 @@
 """The stream between one socket and trio-websocket: messages that are plain go past it.
 
-Control frames go through trio-websocket, which answers them. The first data that is not plain
-makes the connection slow for good: from there every byte goes through trio-websocket. The socket
-is read only when somebody asks, a chunk at a time; `aclose` is the only place that closes it.
+Pings and Closes go through trio-websocket, which answers them, and is not made before the first of
+them. The first data that is not plain makes the connection slow for good: from there every byte
+goes through trio-websocket. The socket is read only when somebody asks, a chunk at a time; `aclose`
+is the only place that closes it.
 """
 
 from collections.abc import Callable
@@ -10,9 +11,10 @@ from contextlib import suppress
 from typing import Final, final
 
 import trio
-from trio_websocket import WebSocketConnection
+from trio_websocket import WebSocketConnection, wrap_server_stream
 
 from trio_wss.wire.frames import CLOSE, Parser, Walker
+from trio_wss.wire.head import ANY_UPGRADE
 from trio_wss.wire.limits import WireLimits
 from trio_wss.wire.outbox import Outbox
 
@@ -35,7 +37,9 @@ class Lane(trio.abc.Stream):
         "_eof",
         "_feed",
         "_free",
+        "_head",
         "_limits",
+        "_nursery",
         "_parser",
         "_stream",
         "_wake",
@@ -55,19 +59,26 @@ class Lane(trio.abc.Stream):
     )
 
     def __init__(
-        self, stream: trio.abc.Stream, outbox: Outbox, limits: WireLimits, head: bytes, rest: bytes
+        self,
+        stream: trio.abc.Stream,
+        nursery: trio.Nursery,
+        outbox: Outbox,
+        limits: WireLimits,
+        early: bytes,
     ) -> None:
-        """`head` is for trio-websocket; `rest` came behind it and is frames."""
+        """`early` came with the request head and is frames; trio-websocket runs in `nursery`."""
         self._stream = stream
+        self._nursery = nursery
         self.outbox = outbox
         self._limits = limits
         self._parser = Parser(limits.message_bytes)
         self._walker: Walker | None = None  # once slow or sealed: where a frame ends
-        self._feed = head  # for trio-websocket, from `_at` on
+        self._head = b""  # for trio-websocket, which is being made
+        self._feed = b""  # for trio-websocket, from `_at` on
         self._at = 0
-        self._early = rest  # read before its time
+        self._early = early
         self._eof = False
-        self._wake = trio.Event()  # something for trio-websocket
+        self._wake: trio.Event | None = None  # something for trio-websocket
         self._calm: trio.Event | None = None
         self._free: trio.Event | None = None
         self.before_close: Callable[[], None] = _nothing
@@ -75,8 +86,8 @@ class Lane(trio.abc.Stream):
         self.when_hungry: Callable[[], None] = _nothing
         """Called when trio-websocket asks for bytes and there are none."""
         self.websocket: WebSocketConnection | None = None
-        """Set once the handshake is over."""
-        self.hungry = False
+        """Set once there was something for it to do."""
+        self.hungry = True
         """trio-websocket has used up what it was given."""
         self.slow = False
         self.reading = False
@@ -94,9 +105,13 @@ class Lane(trio.abc.Stream):
     async def settled(self) -> None:
         """Wait until trio-websocket has done all it can with what it was given."""
         while not (self.hungry or self.over):
-            if self._calm is None:
-                self._calm = trio.Event()
-            await self._calm.wait()
+            await self._until_calm()
+
+    async def made(self) -> WebSocketConnection | None:
+        """trio-websocket's connection, once there is one; None if it came to an end first."""
+        while self.websocket is None and not (self.hungry or self.over):
+            await self._until_calm()
+        return self.websocket
 
     async def read(self) -> list[str | bytes]:
         """Read the socket once; the plain messages that came, in order, maybe none.
@@ -109,22 +124,29 @@ class Lane(trio.abc.Stream):
         """For trio-websocket: control frames; once slow, at most one frame at a time: it fails on
         a ping that comes in one piece with what made it say Close."""
         await trio.lowlevel.checkpoint()
+        if self._head:
+            head, self._head = self._head, b""
+            return head
         while not self.closed:
-            if self._feed:
+            if self._feed and self.websocket is not None:
                 return self._next_piece()
-            if self._eof:
-                break
+            if not self._feed:
+                if self._eof:
+                    break
+                self.hungry = True
+                self._calm_down()
+                self.when_hungry()
             self._wake = trio.Event()
-            self.hungry = True
-            self._calm_down()
-            self.when_hungry()
             await self._wake.wait()
         return b""
 
     async def send_all(self, data: bytes | bytearray | memoryview) -> None:
         """For trio-websocket: queue `data`, whole frames, and wait until it is out."""
+        if self.websocket is None:
+            await trio.lowlevel.checkpoint()
+            return  # its answer to the handshake: the client has had ours
         frames = bytes(data)
-        if self.websocket is not None and frames[:1] == _CLOSE:
+        if frames[:1] == _CLOSE:
             self.clean = self.peer_closed
             self.outbox.seal_with(frames)
         else:
@@ -141,9 +163,7 @@ class Lane(trio.abc.Stream):
         deadline. Cancelled, it leaves the socket open: that is for `aclose`."""
         self.over = True
         self._calm_down()
-        if self.websocket is None:
-            return
-        fault = self.websocket.closed
+        fault = None if self.websocket is None else self.websocket.closed
         if self._eof and (fault is None or fault.code == 1006):
             return  # nobody to say it to
         if fault is not None:  # trio-websocket sends no Close for a broken protocol
@@ -175,7 +195,7 @@ class Lane(trio.abc.Stream):
         self.before_close()
         self.outbox.detach()
         self.hungry = False
-        self._wake.set()
+        self._wake_up()
         with trio.move_on_after(self._limits.close_seconds):
             await self._stream.aclose()
 
@@ -205,6 +225,9 @@ class Lane(trio.abc.Stream):
         """Part what came into messages, returned, and what trio-websocket must see."""
         if not chunk:
             self._eof = True
+            if self.websocket is None and not self._parser.rest:  # nobody to tell
+                self.over = True
+                return []
         if self.outbox.sealed:
             self._skip(chunk)
             return []
@@ -240,7 +263,24 @@ class Lane(trio.abc.Stream):
         self._feed = feed
         self._at = 0
         self.hungry = False
-        self._wake.set()
+        if self.websocket is None:
+            self._nursery.start_soon(self._make)
+        else:
+            self._wake_up()
+
+    async def _make(self) -> None:
+        """Make trio-websocket's connection: it shakes hands with nobody, and goes on from there."""
+        self._head = ANY_UPGRADE
+        request = await wrap_server_stream(
+            self._nursery,
+            self,
+            message_queue_size=0,  # so that it asks for more only when every message was taken
+            max_message_size=self._limits.message_bytes,
+            receive_buffer_size=None,
+        )
+        self.websocket = await request.accept()
+        self._calm_down()
+        self._wake_up()
 
     def _next_piece(self) -> bytes:
         feed, start = self._feed, self._at
@@ -254,6 +294,16 @@ class Lane(trio.abc.Stream):
         if end == len(feed):
             self._feed = b""
         return feed[start:end]
+
+    def _wake_up(self) -> None:
+        if self._wake is not None:
+            self._wake.set()
+            self._wake = None
+
+    async def _until_calm(self) -> None:
+        if self._calm is None:
+            self._calm = trio.Event()
+        await self._calm.wait()
 
     def _calm_down(self) -> None:
         if self._calm is not None:

@@ -12,7 +12,7 @@ class WireLimits:
     """The longest request head."""
 
     handshake_seconds: float = field(default=10.0, validator=gt(0))
-    """For the request head; then again for admitting the client; then again for the upgrade."""
+    """For the request head and for admitting the client."""
 
     message_bytes: int = field(default=1024 * 1024, validator=gt(0))
     """The longest message from a client; a longer one closes with 1009."""

@@ -1,11 +1,13 @@
 """The only writer of one socket: a bounded queue of whole frames, memory only until flush().
 
-A Close seals it: nothing follows, and the socket has `close_seconds` left. Whoever lets it grow
-over its bound falls behind: all but the frame begun is dropped, then Close 1013.
+What flush() cannot write at once is left to a task that there is only while it is needed. A Close
+seals it: nothing follows, and the socket has `close_seconds` left. Whoever lets it grow over its
+bound falls behind: all but the frame begun is dropped, then Close 1013.
 """
 
 import os
 from collections.abc import Callable
+from math import inf
 from typing import Final, final
 
 import trio
@@ -27,6 +29,7 @@ class Outbox:
     __slots__ = (
         "_begun",
         "_bound",
+        "_close_at",
         "_fd",
         "_flying",
         "_life",
@@ -35,11 +38,13 @@ class Outbox:
         "_out",
         "_progress",
         "_queue",
+        "_start_writer",
         "_stream",
-        "_work",
+        "_writing",
         "code",
         "detached",
         "dirty",
+        "failed",
         "limit",
         "reason",
         "sealed",
@@ -51,20 +56,24 @@ class Outbox:
         stream: trio.abc.SendStream,
         limits: WireLimits,
         on_dirty: Callable[["Outbox"], None],
+        start_writer: Callable[[], None],
     ) -> None:
+        """`start_writer` starts a task that calls `run`, and closes the socket where it failed."""
         self._stream = stream
         self._fd = stream.socket.fileno() if isinstance(stream, trio.SocketStream) else -1
         self._limits = limits
         self._on_dirty = on_dirty
+        self._start_writer = start_writer
         # A list, not a deque: an empty deque keeps 700 bytes, and there is one per connection.
         self._queue: list[bytes] = []
         self._begun = False  # the first item is the rest of a frame that is partly out
         self._flying = 0  # bytes inside send_all, no longer in the queue
         self._out = 0  # bytes written or dropped, ever
         self._bound = self.limit = limits.outbox_bytes  # -1 once nothing may follow
-        self._work = trio.Event()  # set while the writer task has something to do
         self._progress: trio.Event | None = None
-        self._life = trio.CancelScope()  # of the writer task
+        self._writing = False  # there is a writer task
+        self._life: trio.CancelScope | None = None  # its
+        self._close_at = inf  # when the socket is to be closed at the latest (trio's clock)
         self.size = 0
         """Bytes that wait."""
         self.dirty = False
@@ -74,6 +83,8 @@ class Outbox:
         self.code: int | None = None
         """The code of the Close that our side decided on."""
         self.reason = ""
+        self.failed = False
+        """The socket is of no more use."""
         self.detached = False
         """The socket is closed, or about to be: nothing is written any more."""
 
@@ -90,12 +101,12 @@ class Outbox:
     def flush(self) -> None:
         """Try one write that does not wait; leave what remains to the writer task."""
         self.dirty = False
-        if not self._queue or self._work.is_set():
+        if not self._queue or self._writing:
             return
         if self._fd >= 0:
             self._write()
         if self._queue:
-            self._work.set()
+            self._have_writer()
 
     def seal(self, code: int, reason: str = "") -> None:
         """Queue a Close behind all that waits; the first Close wins, later ones do nothing.
@@ -114,14 +125,20 @@ class Outbox:
         self._bound = -1
         self._queue.append(frame)
         self.size += len(frame)
-        self._life.deadline = trio.current_time() + self._limits.close_seconds
+        self._close_at = trio.current_time() + self._limits.close_seconds
+        if self._life is not None:
+            self._life.deadline = self._close_at
         self.flush()
+        self._have_writer()
 
     def fail(self) -> None:
-        """The socket is of no more use: the writer task returns and the lane closes it."""
+        """The socket is of no more use: the writer task ends and the lane closes it."""
+        self.failed = True
         self._bound = -1
         self._clear()
-        self._life.cancel()
+        if self._life is not None:
+            self._life.cancel()
+        self._have_writer()
 
     def detach(self) -> None:
         """Forget the socket, in the same step as its close: its fd may soon be another's."""
@@ -136,9 +153,9 @@ class Outbox:
         """
         mark = self._out + self.size
         await trio.lowlevel.checkpoint()
-        while self._out < mark and not self._life.cancel_called:
+        while self._out < mark and not self.failed:
             await self._next_progress()
-        if self._life.cancel_called:
+        if self.failed:
             raise trio.BrokenResourceError("the connection is gone")
 
     async def room(self) -> None:
@@ -147,30 +164,29 @@ class Outbox:
         while self.size * 2 >= self.limit and self._bound >= 0:
             await self._next_progress()
 
-    async def run(self, beat: Callable[[], float]) -> None:
-        """The writer task: sends what flush() left. Between writes, calls `beat` at the times it
-        returns (trio's clock).
+    async def run(self) -> None:
+        """The writer task: sends what flush() left, and behind a Close waits for the end.
 
-        Returns when the socket should be closed now: a write failed, the client took nothing for
-        `stall_seconds`, or `close_seconds` have passed since a Close was queued.
+        `failed` is set when a write failed, the client took nothing for `stall_seconds`, or
+        `close_seconds` have passed since a Close was queued: the socket should be closed now.
         """
-        with self._life:
-            due = beat()
-            while True:
-                with trio.move_on_at(due) as waiting:
-                    await self._work.wait()
-                if waiting.cancelled_caught:
-                    due = beat()
-                else:
-                    await self._write_out()
-                    self._work = trio.Event()
+        with trio.CancelScope(deadline=self._close_at) as self._life:
+            while self._queue:
+                with trio.move_on_after(self._limits.stall_seconds) as stalled:
+                    await self._write_more()
+                if stalled.cancelled_caught:
+                    self.fail()
+            if self.sealed and not self.failed:
+                await trio.sleep_forever()
+        if self._life.cancelled_caught:
+            self.fail()
+        self._life = None
+        self._writing = False
 
-    async def _write_out(self) -> None:
-        while self._queue:
-            with trio.move_on_after(self._limits.stall_seconds) as stalled:
-                await self._write_more()
-            if stalled.cancelled_caught:
-                self.fail()
+    def _have_writer(self) -> None:
+        if not (self._writing or self.detached):
+            self._writing = True
+            self._start_writer()
 
     async def _write_more(self) -> None:
         try:

@@ -8,9 +8,18 @@ from contextlib import asynccontextmanager, suppress
 from typing import final
 
 import trio
-from trio_websocket import ConnectionClosed, WebSocketConnection, wrap_server_stream
+from trio_websocket import ConnectionClosed
 
-from trio_wss.wire.head import BadHead, Head, Opening, Response, answer, read_head, upgrade_head
+from trio_wss.wire.head import (
+    BadHead,
+    Head,
+    Opening,
+    Response,
+    accept_key,
+    answer,
+    read_head,
+    upgraded,
+)
 from trio_wss.wire.keep_alive import KeepAlive
 from trio_wss.wire.lane import Lane
 from trio_wss.wire.limits import WireLimits
@@ -35,13 +44,12 @@ class Closed(Exception):
 class WebSocket:
     """An open connection. One task receives; any task may push, seal or close."""
 
-    __slots__ = ("_lane", "_websocket", "outbox", "request")
+    __slots__ = ("_lane", "outbox", "request")
 
-    def __init__(self, request: Head, lane: Lane, websocket: WebSocketConnection) -> None:
+    def __init__(self, request: Head, lane: Lane) -> None:
         self.request = request
         self.outbox = lane.outbox
         self._lane = lane
-        self._websocket = websocket
 
     @property
     def clean(self) -> bool:
@@ -64,7 +72,7 @@ class WebSocket:
         lane = self._lane
         while not lane.slow:
             await lane.settled()
-            if self.outbox.sealed:
+            if self.outbox.sealed or lane.over:
                 raise self._closed()
             if batch := await lane.read():
                 return batch
@@ -88,17 +96,21 @@ class WebSocket:
                     raise self._closed()
                 await lane.read()
                 continue
+            websocket = await lane.made()
+            if websocket is None:
+                raise self._closed()
             with trio.CancelScope() as fed:
                 lane.when_hungry = fed.cancel
                 try:
-                    return await self._websocket.get_message()
+                    return await websocket.get_message()
                 except ConnectionClosed:
                     raise self._closed() from None
 
     def _closed(self) -> Closed:
         if self.outbox.code is not None:
             return Closed(self.outbox.code, self.outbox.reason, self._lane.clean)
-        reason = self._websocket.closed
+        websocket = self._lane.websocket
+        reason = None if websocket is None else websocket.closed
         if reason is None:
             return Closed(1006)
         return Closed(reason.code, reason.reason or "", self._lane.clean)
@@ -113,33 +125,42 @@ async def accept(
     plain: Callable[[Head], Response | None],
     admit: Callable[[Head], Awaitable[Response | None]],
     on_dirty: Callable[[Outbox], None],
+    keep_alive: KeepAlive,
 ) -> AsyncIterator[WebSocket | None]:
     """Make a WebSocket of a fresh stream, or answer it over plain HTTP and give None.
 
     `plain` answers GETs that ask for no upgrade (None: 426); `admit` may refuse an upgrade with a
-    Response; `on_dirty` is called when an outbox has something to flush. Leaving the block says
-    Close 1000 if nobody has, waits at most `close_seconds`, and closes; Closed may fly out of the
-    block and ends there. Other exceptions of the block come out in a group, as from a nursery.
+    Response; `on_dirty` is called when an outbox has something to flush; `keep_alive` pings, in a
+    task of the caller's. Leaving the block says Close 1000 if nobody has, waits at most
+    `close_seconds`, and closes; Closed may fly out of the block and ends there. Other exceptions of
+    the block come out in a group, as from a nursery.
     """
     try:
-        opening = await _open(stream, limits, origins, plain, admit)
-        if opening is None:
+        opened = await _open(stream, limits, origins, plain, admit)
+        if opened is None:
             yield None
             return
-        head, request, rest = opening
-        outbox = Outbox(stream, limits, on_dirty)
-        lane = Lane(stream, outbox, limits, head, rest)
+        request, accept, early = opened
         async with trio.open_nursery() as nursery:
-            nursery.start_soon(_write, lane, KeepAlive(lane, limits))
+
+            async def write() -> None:
+                await outbox.run()
+                if outbox.failed:
+                    await trio.aclose_forcefully(lane)
+
+            outbox = Outbox(stream, limits, on_dirty, lambda: nursery.start_soon(write))
+            lane = Lane(stream, nursery, outbox, limits, early)
+            outbox.push(upgraded(accept))
+            outbox.flush()
+            keep_alive.add(lane)
             try:
-                websocket = await _upgrade(nursery, lane, limits)
                 with suppress(Closed):
-                    yield WebSocket(request, lane, websocket) if websocket else None
+                    yield WebSocket(request, lane)
                 await lane.aclose()
             finally:
-                if lane.websocket is not None:
-                    outbox.seal(1001)
+                outbox.seal(1001)
                 await trio.aclose_forcefully(lane)
+                keep_alive.discard(lane)
                 nursery.cancel_scope.cancel()
     finally:
         await trio.aclose_forcefully(stream)
@@ -151,44 +172,20 @@ async def _open(
     origins: tuple[str, ...],
     plain: Callable[[Head], Response | None],
     admit: Callable[[Head], Awaitable[Response | None]],
-) -> tuple[bytes, Head, bytes] | None:
+) -> tuple[Head, str, bytes] | None:
     """Read and judge the head; None once a plain answer has been given."""
     opening: Opening | None = None
     response: Response | None = Response(408, b"The request head took too long.\n")
     try:
         with trio.move_on_after(limits.handshake_seconds):
             opening = await read_head(stream, limits)
-        if opening is not None:
-            head = upgrade_head(opening, origins, plain)
+            accept = accept_key(opening, origins, plain)
             response = Response(503, b"Try again later.\n")
-            with trio.move_on_after(limits.handshake_seconds):
-                response = await admit(opening.head)
+            response = await admit(opening.head)
             if response is None:
-                return head, opening.head, opening.rest
+                return opening.head, accept, opening.rest
     except BadHead as error:
         response = error.response
     if response is not None:
         await answer(stream, response, opening.head.method if opening else "GET")
     return None
-
-
-async def _upgrade(
-    nursery: trio.Nursery, lane: Lane, limits: WireLimits
-) -> WebSocketConnection | None:
-    """Let trio-websocket shake hands; None if the peer has left meanwhile."""
-    with trio.move_on_after(limits.handshake_seconds), suppress(ConnectionClosed):
-        request = await wrap_server_stream(
-            nursery,
-            lane,
-            message_queue_size=0,  # so that it asks for more only when every message was taken
-            max_message_size=limits.message_bytes,
-            receive_buffer_size=None,
-        )
-        lane.websocket = await request.accept()
-    return lane.websocket
-
-
-async def _write(lane: Lane, keep_alive: KeepAlive) -> None:
-    """The connection's writer; where it ends, the connection does."""
-    await lane.outbox.run(keep_alive.beat)
-    await trio.aclose_forcefully(lane)
