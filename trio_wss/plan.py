@@ -6,7 +6,7 @@ Everything is pure: the same effects give the same plan.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from functools import lru_cache
 from typing import TYPE_CHECKING, Final, Literal, assert_never
 
@@ -68,7 +68,7 @@ class Answer:
 class Plan:
     """One event's effects as operations, in commit order: state, membership, broadcasts."""
 
-    ops: tuple[Op, ...] = ()
+    ops: Sequence[Op] = ()
     reply: Answer | None = None
     close: Close | None = None
     joins: tuple[str, ...] = ()
@@ -103,17 +103,18 @@ class _Draft:
 
     __slots__ = (
         "broadcasts", "client", "close", "frees", "history", "joins", "keys", "leaves",
-        "membership", "reply", "results", "size", "state", "topics",
+        "membership", "ops", "reply", "results", "size", "topics", "written",
     )  # fmt: skip
 
     def __init__(self, client: Client, history: Callable[[str], tuple[int, float]]) -> None:
         self.client = client
         self.history = history
-        self.state: list[tuple[Effect, Op]] = []
+        self.written: list[Effect] = []  # on state, and their operations
+        self.ops: list[Op] = []
         self.membership: list[Op] = []
         self.broadcasts: list[Op] = []
-        self.joins: list[str] = []
-        self.leaves: list[str] = []
+        self.joins: tuple[str, ...] = ()
+        self.leaves: tuple[str, ...] = ()
         self.reply: Answer | None = None
         self.close: Close | None = None
         self.results: list[Effect] = []  # effects whose outcome is used, by placeholder number
@@ -150,17 +151,17 @@ class _Draft:
                 value = self.encode(value)
                 self.write(effect, "A", key, "a list", [value, str(limit), _ttl(effect.ttl), ""])
             case Delete(key):
-                self.free(effect, "D", key, "deleted", [])
+                self.write(effect, "D", key, "deleted", [])
             case Drop(key, field):
-                self.free(effect, "R", key, "a map", ["m", check_name("field", field), ""])
+                self.write(effect, "R", key, "a map", ["m", check_name("field", field), ""])
             case Remove(key, member):
-                self.free(effect, "R", key, "a set", ["s", canonical(self.encode(member)), ""])
+                self.write(effect, "R", key, "a set", ["s", canonical(self.encode(member)), ""])
             case Join(topic):
                 self.member(topic)
                 self.join(effect)
             case Leave(topic):
                 self.member(topic)
-                self.leaves.append(topic)
+                self.leaves += (topic,)
                 self.membership.append(
                     ("L", (("m", topic),), [topic, self.client.session, encode(topic)])
                 )
@@ -170,18 +171,16 @@ class _Draft:
                 assert_never(effect)
 
     def write(self, effect: Effect, op: str, key: str, kind: str, rest: list[str | bytes]) -> None:
-        """A state effect that may make Redis larger."""
-        self.frees = False
-        self.free(effect, op, key, kind, rest)
-
-    def free(self, effect: Effect, op: str, key: str, kind: str, rest: list[str | bytes]) -> None:
-        """A state effect that can only make Redis smaller."""
+        """Take in an effect on state."""
         before = self.keys.setdefault(check_name("key", key), kind)
         if before is not kind:
             raise PlanError(f"key {key!r} cannot be {before} and {kind} in one event")
         if op == "D":
             self.keys[key] = "deleted already"  # a Delete stands alone on its key
-        self.state.append((effect, (op, (("k", key),), rest)))
+        elif op != "R":
+            self.frees = False
+        self.written.append(effect)
+        self.ops.append((op, (("k", key),), rest))
 
     def member(self, topic: str) -> None:
         """Refuse a topic that cannot be joined or left, or is so twice."""
@@ -216,7 +215,7 @@ class _Draft:
     def join(self, effect: Join) -> None:
         topic, client = effect.topic, self.client
         self.frees = False
-        self.joins.append(topic)
+        self.joins += (topic,)
         member = {"session": client.session, "user": client.user, "info": effect.info}
         keys: tuple[Key, ...] = (("m", topic), ("t", topic))
         rest: list[str | bytes] = [topic, client.session, self.encode(member), encode(topic)]
@@ -235,7 +234,8 @@ class _Draft:
     def place_results(self) -> None:
         """Give each effect whose result is used the number of its placeholder."""
         for number, used in enumerate(self.results):
-            places = [op for effect, op in self.state if same(effect, used)]
+            pairs = zip(self.written, self.ops, strict=True)
+            places = [op for effect, op in pairs if same(effect, used)]
             if not places:
                 raise PlanError(f"the result of {used!r} is used, but it is not returned")
             if len(places) > 1:
@@ -247,15 +247,8 @@ class _Draft:
             self.place_results()
         if phase == "disconnect" and (self.reply or self.close or self.membership):
             raise PlanError("on_disconnect cannot Reply, Close, Join or Leave: the session is over")
-        ops = [op for _, op in self.state]
-        return Plan(
-            ops=(*ops, *self.membership, *self.broadcasts),
-            reply=self.reply,
-            close=self.close,
-            joins=tuple(self.joins),
-            leaves=tuple(self.leaves),
-            frees=self.frees,
-        )
+        ops = self.ops + self.membership + self.broadcasts
+        return Plan(ops, self.reply, self.close, self.joins, self.leaves, self.frees)
 
 
 def check_name(what: str, name: str) -> str:

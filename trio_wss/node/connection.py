@@ -166,12 +166,10 @@ class Connection:
         turn = take_turn(self.node.app, self.session.client, message)
         if isinstance(turn, Decision):
             await self._send(turn)
-        elif turn.requests:
+        else:
             self._unanswered += 1
             await self.session.settle(turn)
             self._answered()
-        else:
-            await self._send(turn.decide())
 
     async def _send(self, decision: Decision) -> None:
         before = self._unanswered

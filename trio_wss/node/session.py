@@ -197,8 +197,8 @@ class Session:
             answered(Done(b""))
             return
         hub = self.node.hub
-        held = [hub.hold(topic) for topic in decision.plan.joins]
-
+        joins = decision.plan.joins
+        held = [hub.hold(topic) for topic in joins] if joins else ()
         began = perf_counter()
 
         def arrived(outcome: Outcome) -> None:
@@ -209,17 +209,12 @@ class Session:
             answered(outcome)
 
         self._begun = True
+        number = decision.number
+        keep = decision.refusal != "" and number is not None
         commit = Commit(
-            plan=decision.plan,
-            session=self.client.session,
-            generation=self.generation,
-            number=decision.number,
-            answer=decision.answer,
-            keep=decision.refused and decision.number is not None,
-            requests=requests,
-            entries=entries,
-            lead=lead,
-        )
+            decision.plan, self.client.session, self.generation, number, decision.answer, keep,
+            requests, entries, lead,
+        )  # fmt: skip
         self.node.executor.commit(commit, arrived)
 
     def check(self) -> None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import random
 import time
 from collections.abc import Callable, Sequence
-from typing import Final, TypeVar
+from typing import Any, Final, TypeVar
 
 import structlog
 from attrs import define, field
@@ -75,32 +75,39 @@ class Turn:
     def decide(self, entries: Sequence[Entry] = ()) -> Decision:
         """Run the handler on what was read, and plan what it returns."""
         values = [entry.value for entry in entries]
-
-        def run() -> Decision:
-            effects = self.handler.run(self.event, self.client, values, self.now, self.seed)
-            made = plan(effects, self.client, self.app.history, self.phase)
-            return Decision(self.number, made, self._answer(made), event=self.handler.name)
-
-        return _guarded(self.number, self.handler, run)
-
-    def _answer(self, made: Plan) -> bytes:
-        if made.reply is not None:
-            return codec.reply(made.reply.event, self.number, made.reply.data)
-        return b"" if self.number is None else codec.ok(self.number)
+        return _guarded(
+            self.number, self.handler, _decide, self.app, self.handler, self.client, self.phase,
+            self.event, self.number, values, self.now, self.seed,
+        )  # fmt: skip
 
 
 def take_turn(app: App, client: Client, message: codec.Message) -> Turn | Decision:
-    """Find a message's handler and bind its data; a Decision says why that cannot be."""
+    """What a message comes to: a decision, or a turn if its handler wants to read first."""
     handler = app.handlers.get(message.event)
     if handler is None:
         return refuse(message.id, "unknown_event", f"there is no event {message.event[:64]!r}")
+    return _guarded(message.id, handler, _take, app, handler, client, message)
 
-    def bind() -> Turn:
-        event = handler.bind(message.data)
-        requests = handler.requests(event, client) if handler.reads else ()
-        return Turn(app, handler, client, "event", event, message.id, requests)
 
-    return _guarded(message.id, handler, bind)
+def _take(app: App, handler: Handler, client: Client, message: codec.Message) -> Turn | Decision:
+    event, number = handler.bind(message.data), message.id
+    if handler.reads:
+        requests = handler.requests(event, client)
+        return Turn(app, handler, client, "event", event, number, requests)
+    now, seed = time.time(), random.getrandbits(64)
+    return _decide(app, handler, client, "event", event, number, (), now, seed)
+
+
+def _decide(
+    app: App, handler: Handler, client: Client, phase: Phase, event: object, number: int | None,
+    values: Sequence[bytes | None], now: float, seed: int,
+) -> Decision:  # fmt: skip
+    made = plan(handler.run(event, client, values, now, seed), client, app.history, phase)
+    if made.reply is not None:
+        answer = codec.reply(made.reply.event, number, made.reply.data)
+    else:
+        answer = b"" if number is None else codec.ok(number)
+    return Decision(number, made, answer, "", handler.name)
 
 
 def own_turn(
@@ -110,11 +117,11 @@ def own_turn(
     if handler is None:
         return SILENT
 
-    def bind() -> Turn:
+    def take() -> Turn:
         requests = handler.requests(event, client)
         return Turn(app, handler, client, phase, event, None, requests)
 
-    return _guarded(None, handler, bind)
+    return _guarded(None, handler, take)
 
 
 def refuse(
@@ -124,10 +131,12 @@ def refuse(
     return Decision(number, NOTHING, codec.error(number, code, message, path), code, event)
 
 
-def _guarded(number: int | None, handler: Handler, work: Callable[[], T]) -> T | Decision:
+def _guarded(
+    number: int | None, handler: Handler, work: Callable[..., T], *arguments: Any
+) -> T | Decision:
     """Run the app's code; what it raises becomes an answer."""
     try:
-        return work()
+        return work(*arguments)
     except Refused as refusal:
         return refuse(number, refusal.code, refusal.message, event=handler.name)
     except Invalid as fault:
