@@ -97,9 +97,10 @@ def me(client: Client) -> Effects:
     return Reply("me", [client.session, client.user, dict(client.query)])
 
 
-def ask_back(token: str, topics: Any = None) -> bytes:
+def ask_back(token: str, topics: Any = None, attempt: Any = None) -> bytes:
     """The first frame of one who resumes."""
-    return event("wss.resume", {"token": token, "topics": {} if topics is None else topics})
+    data = {"token": token, "topics": {} if topics is None else topics}
+    return event("wss.resume", data if attempt is None else data | {"attempt": attempt})
 
 
 @asynccontextmanager

@@ -1,9 +1,11 @@
 """trio_wss/client/client.py over several connections, on memory streams and a clock that jumps:
 what is sent again, what is known of it, and what is given to the app once."""
 
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from itertools import pairwise
+from itertools import chain, pairwise, repeat
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -113,7 +115,10 @@ async def test_it_says_in_the_first_frame_who_it_was_and_where(
 
     async with one_house(monkeypatch, script, query={"room": "a"}) as (client, house):
         await until(client, Connected(True, "s1", "n1"))
-    assert resumes == [None, {"token": "t", "topics": {"all": ["x", 0], "room:a": ["x", 43]}}]
+    places = {"all": ["x", 0], "room:a": ["x", 43]}
+    attempt = resumes[1].pop("attempt")
+    assert resumes == [None, {"token": "t", "topics": places}]
+    assert abs(time.time() * 1000 - attempt) < 60_000
     assert [request.path for request in house.requests] == ["/?room=a", "/?room=a&resume"]
 
 
@@ -368,8 +373,31 @@ async def test_abandon_says_nothing_and_gives_what_resumes_the_session(
             assert other.state == Connected(True, "s1", "n1")
             assert (await other.submit("say")).number == 7  # one above all that were used
     assert codes == [1006]
-    assert resumes == [None, {"token": "t", "topics": {"a": ["x", 7]}}]
     assert ticket == Ticket("t", {"a": ("x", 7)}, 6)
+    assert resumes[1].pop("attempt") > 0
+    assert resumes == [None, {"token": "t", "topics": {"a": ["x", 7]}}]
+
+
+async def test_each_resume_is_another_attempt_whatever_the_clock_says(
+    autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    attempts: list[int] = []
+
+    async def script(peer: Peer) -> None:
+        if peer.resume is not None:
+            attempts.append(peer.resume["attempt"])
+        await peer.socket.aclose(1012)
+
+    ticket = Ticket("t", {}, 6, 7000)
+    times = chain([5.0, 5.0, 4.0], repeat(9.0))
+    clock = SimpleNamespace(time=lambda: next(times))
+    monkeypatch.setattr("trio_wss.client.client.time", clock)
+    street = Street({"a": House(script)})
+    async with street.live(monkeypatch), connect("ws://a", resume=ticket) as client:
+        while len(attempts) < 5:
+            await client.receive()
+        assert client.ticket().attempt >= 9001
+    assert attempts[:5] == [7001, 7002, 7003, 9000, 9001]
 
 
 async def test_what_an_abandoned_client_had_no_room_for_is_the_others(

@@ -14,7 +14,7 @@ import redis
 import trio
 import trio.lowlevel
 
-from tests.members import Member, event, http, member
+from tests.members import Member, dial, event, http, member, request, shake_hands
 from tests.processes import Running, trio_wss
 from tests.resuming import DIES_AT, ROOM, ask_back, places, returning, token, welcome
 
@@ -187,6 +187,45 @@ async def test_a_node_that_was_paused_for_less_than_its_lease_goes_on(
             wake(sleeper)
             assert (await client.answer(1))["data"] == 1
             assert went(store) == []
+
+
+@asynccontextmanager
+async def about_to_resume(url: str) -> AsyncIterator[Member]:
+    """A client that has said it will resume, and not yet which session."""
+    async with await dial(url) as stream, trio.open_nursery() as nursery:
+        client = Member(stream, await shake_hands(stream, request(url, {"resume": ""})))
+        nursery.start_soon(client.read)
+        yield client
+        nursery.cancel_scope.cancel()
+
+
+async def test_a_resume_that_a_frozen_node_finds_when_it_wakes_takes_the_session_from_nobody(
+    redis_url: str, tmp_path: Path
+) -> None:
+    """Its client gave it up long ago, and is on another node; nobody there hears a word of it."""
+    with trio.fail_after(DEADLINE):
+        async with (
+            node(redis_url, tmp_path, grace=60) as frozen,
+            node(redis_url, tmp_path, grace=60) as other,
+            member(other.url) as first,
+        ):
+            await first.vanish()
+            async with about_to_resume(frozen.url) as late:
+                pause(frozen)
+                await late.raw(ask_back(token(first), attempt=1))
+                asked = ask_back(token(first), attempt=2)
+                async with returning(other.url, asked) as back:
+                    assert welcome(back)["resumed"]
+                    wake(frozen)
+                    assert await late.closed() == 1013
+                    assert late.frames == []
+                    assert await back.good("say", {"topic": ROOM}) == 1
+                    assert back.code is None
+                # And the session can still go there, when its client says so.
+                asked = ask_back(token(first), attempt=3)
+                async with returning(frozen.url, asked) as again:
+                    assert welcome(again)["resumed"]
+                    assert welcome(again)["last"] == 1
 
 
 async def test_a_janitor_that_dies_in_the_middle_only_delays(

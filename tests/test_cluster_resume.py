@@ -231,6 +231,38 @@ async def test_a_client_that_resumes_while_its_old_connection_still_sends(
     assert [one["offset"] for one in said] == list(numbers)
 
 
+async def test_an_attempt_that_was_overtaken_is_sent_away_and_may_come_again(
+    nodes: Cluster,
+) -> None:
+    with trio.fail_after(DEADLINE):
+        async with member(nodes.nodes[0].url) as first:
+            await first.vanish()
+            url = nodes.nodes[1].url
+            async with returning(url, ask_back(token(first), attempt=5)) as back:
+                for attempt in (0, 4, 5):
+                    asked = ask_back(token(first), attempt=attempt)
+                    async with returning(nodes.nodes[2].url, asked, event("say")) as late:
+                        assert await late.closed() == 1013
+                        assert late.reason == "a later attempt came first"
+                        assert late.frames == []
+                assert await back.good("say", {"topic": "x"}) == 1
+                async with returning(url, ask_back(token(first), attempt=6)) as again:
+                    assert welcome(again)["resumed"]
+
+
+@pytest.mark.parametrize("attempt", [-1, True, 1.0, "1", 2**53, [], {}], ids=str)
+async def test_an_attempt_that_is_no_number_is_as_if_it_were_not_there(
+    nodes: Cluster, attempt: Any
+) -> None:
+    with trio.fail_after(DEADLINE):
+        async with member(nodes.nodes[0].url) as client:
+            await client.vanish()
+            for _ in range(2):
+                asked = ask_back(token(client), attempt=attempt)
+                async with returning(nodes.nodes[1].url, asked) as back:
+                    assert welcome(back)["resumed"]
+
+
 async def test_of_many_who_resume_at_once_one_has_the_session(nodes: Cluster) -> None:
     """As many as come, the last one to take it has it, and all others are told."""
     with trio.fail_after(DEADLINE):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
+import pytest
 import redis
 
 from tests.links import running
@@ -16,7 +17,13 @@ from trio_wss.store.keys import Keys
 from trio_wss.store.link import Link
 from trio_wss.store.outcome import Done, Fenced, Gone, Outcome
 from trio_wss.store.scripts import SCRIPTS
-from trio_wss.store.sessions import Sessions, StoredSession, new_token, next_generation
+from trio_wss.store.sessions import (
+    Overtaken,
+    Sessions,
+    StoredSession,
+    new_token,
+    next_generation,
+)
 
 CLIENT = Client("s1", "mary", None, {})
 FIRST = "1"
@@ -37,9 +44,9 @@ class Node:
         commit = Commit(NOTHING, CLIENT.session, NEW, lead=lead)
         assert isinstance(await self.executor.committed(commit), Done)
 
-    async def take(self, seen: str, generation: str) -> bool:
+    async def take(self, seen: str, generation: str, attempt: int | None = None) -> bool:
         stored = StoredSession(CLIENT, seen)
-        return await self.sessions.take(stored, generation) is not None
+        return await self.sessions.take(stored, generation, attempt) is not None
 
     async def commit(self, generation: str) -> Outcome:
         return await self.executor.committed(Commit(NOTHING, CLIENT.session, generation))
@@ -80,6 +87,25 @@ async def test_a_resume_that_is_sent_again_is_the_same_one(redis_url: str) -> No
         assert await one.take(FIRST, second)
         assert not await one.take(FIRST, next_generation(FIRST))
         assert isinstance(await one.commit(second), Done)
+
+
+async def test_an_attempt_to_resume_that_was_overtaken_changes_nothing(redis_url: str) -> None:
+    """It saw the present generation, and yet it is old: it has lain about somewhere."""
+    async with node(redis_url) as one:
+        second, third = next_generation(FIRST), next_generation(FIRST)
+        assert await one.take(FIRST, second, 7)
+        for attempt in (0, 6, 7):
+            with pytest.raises(Overtaken):
+                await one.take(second, third, attempt)
+        assert isinstance(await one.commit(second), Done)
+        assert await one.take(FIRST, second, 7)  # the same one, sent again by the link
+        assert not await one.take(FIRST, third, 9)
+        assert await one.take(second, third, 8)
+        fourth = next_generation(third)
+        assert await one.take(third, fourth)  # of a client that does not count
+        with pytest.raises(Overtaken):
+            await one.take(fourth, next_generation(fourth), 8)
+        assert await one.take(fourth, next_generation(fourth), 2**53 - 1)
 
 
 async def test_a_resume_that_a_failover_lost_is_gone_and_not_replaced(redis_url: str) -> None:

@@ -55,14 +55,26 @@ test("a lost connection is resumed, with the token and a cursor for each topic",
   assert.equal(client.state, "connecting");
   const socket = FakeSocket.last.open();
   assert.ok(socket.url.searchParams.has("resume"));
+  const topics = { all: ["", 0], "room:a": ["e", 42] };
+  const { attempt } = socket.sent[0].data;
   assert.deepEqual(socket.sent, [
-    {
-      event: "wss.resume",
-      data: { token: "s1.secret", topics: { all: ["", 0], "room:a": ["e", 42] } },
-    },
+    { event: "wss.resume", data: { token: "s1.secret", topics, attempt } },
   ]);
   socket.welcome({ node: "n2", resumed: true, last: 5 });
   assert.deepEqual(heard.at(-1)[1], { session: "s1", node: "n2", resumed: true });
+});
+
+test("each resume is another attempt, however soon, and whatever the clock says", async (t) => {
+  const { client } = await started(t);
+  const attempts = [];
+  for (const now of [5000, 5000, 4000, 9000]) {
+    FakeSocket.last.lose();
+    t.mock.method(Date, "now", () => now);
+    client.reconnect();
+    await pass(0);
+    attempts.push(FakeSocket.last.open().sent[0].data.attempt);
+  }
+  assert.deepEqual(attempts, [5000, 5001, 5002, 9000]);
 });
 
 test("the query stays when a client resumes", async (t) => {

@@ -7,6 +7,7 @@ server closes it in time, and the client resumes from where it was.
 
 import random
 import ssl
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from functools import partial
@@ -15,6 +16,7 @@ from typing import Any, Final, Self, final
 from urllib.parse import SplitResult
 
 import trio
+from attrs import evolve
 
 from trio_wss.client import frames
 from trio_wss.client.connection import VANISHED, Connection
@@ -66,6 +68,7 @@ class Client:
         self._options = options
         self._ticket = ticket
         self._journey = Journey(self, dial, urls, options)
+        self._attempt = ticket.attempt if ticket else 0  # the last one to resume
         self._cursors = Cursors(ticket.topics if ticket else {})
         self._ledger = Ledger(ticket.last if ticket else 0)
         self._inbox = Inbox(options.buffer, waits=options.reconnect)
@@ -159,7 +162,8 @@ class Client:
         """What it takes to resume this session: `connect(url, resume=ticket)`. The other client
         goes on behind what this one has received, taken or not.
         """
-        return Ticket(self.welcome.token, self._cursors.copy(), self._ledger.number)
+        token, last = self.welcome.token, self._ledger.number
+        return Ticket(token, self._cursors.copy(), last, self._attempt)
 
     def _finish(self, loss: ConnectionLost) -> None:
         """Everybody who waits learns why; the first reason stands."""
@@ -184,8 +188,14 @@ class Client:
             self._over.set()
 
     def to_resume(self) -> Ticket | None:
-        """The session to go on with: our own, or at first that of another client."""
-        return self.ticket() if self._welcome else self._ticket
+        """The session to go on with, in another attempt: our own, or at first that of another
+        client.
+        """
+        ticket = self.ticket() if self._welcome else self._ticket
+        if ticket is None:
+            return None
+        self._attempt = max(self._attempt + 1, int(time.time() * 1000))  # an old ticket's, too
+        return evolve(ticket, attempt=self._attempt)
 
     async def talk(self, line: Line) -> ConnectionLost:
         """Live one connection to its end."""

@@ -163,7 +163,8 @@ async def _greet(socket: WebSocketConnection, url: SplitResult, ticket: Ticket |
     """The protocol's handshake: who we were, and the welcome."""
     try:
         if ticket is not None:
-            await socket.send_message(frames.resume(ticket.token, ticket.topics))
+            frame = frames.resume(ticket.token, ticket.topics, ticket.attempt)
+            await socket.send_message(frame)
         return frames.welcome(await socket.get_message())
     except BadFrame as fault:
         message = f"{shown(url)} speaks another protocol: {fault}"

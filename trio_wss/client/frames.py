@@ -62,9 +62,10 @@ def raw(data: Any) -> orjson.Fragment | None:
     return None if data is None else orjson.Fragment(orjson.dumps(data))
 
 
-def resume(token: str, topics: Mapping[str, tuple[str, int]]) -> str:
+def resume(token: str, topics: Mapping[str, tuple[str, int]], attempt: int) -> str:
     """The first frame of a client that goes on with a session."""
-    return encode("wss.resume", {"token": token, "topics": dict(topics)}, None)
+    data = {"token": token, "topics": dict(topics), "attempt": attempt}
+    return encode("wss.resume", data, None)
 
 
 def decode(message: str | bytes) -> tuple[int | None, Answer | EventError | Event]:

@@ -32,7 +32,7 @@ class Traveller(Protocol):
     """What a journey needs of a client."""
 
     def to_resume(self) -> Ticket | None:
-        """The session to go on with."""
+        """The session to go on with, in an attempt of its own."""
 
     async def talk(self, line: Line) -> ConnectionLost:
         """Live one connection to its end."""

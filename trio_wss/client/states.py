@@ -39,10 +39,11 @@ State = Connected | Disconnected
 
 @frozen
 class Ticket:
-    """What it takes to resume a session: its secret token, where the client was in each topic, and
-    the highest id that it used.
+    """What it takes to resume a session: its secret token, where the client was in each topic, the
+    highest id that it used, and the number of its last attempt to resume it.
     """
 
     token: str = field(repr=False)
     topics: Mapping[str, Place]
     last: int = 0
+    attempt: int = 0

@@ -14,6 +14,7 @@ from trio_wss.node.session import AGAIN_LATER, Session
 from trio_wss.node.turn import Decision, refuse, take_turn
 from trio_wss.reads import Client
 from trio_wss.store.outcome import Cursor, Outcome
+from trio_wss.store.sessions import Overtaken
 from trio_wss.wire import Closed, codec
 
 if TYPE_CHECKING:
@@ -81,16 +82,18 @@ class Connection:
             return False
         del batch[0]
         cursors = {topic: Cursor(*place) for topic, place in request.cursors.items()}
-        resumed, away = False, False
+        resumed, failure = False, ""
         async with trio.open_nursery() as nursery:
             nursery.start_soon(self._look_ahead, batch, nursery.cancel_scope)
             try:
-                resumed = await self.session.resume(request.token, cursors)
+                resumed = await self.session.resume(request.token, cursors, request.attempt)
             except Unavailable:
-                away = True
+                failure = "Redis is away"
+            except Overtaken as overtaken:
+                failure = str(overtaken)
             nursery.cancel_scope.cancel()
-        if away:
-            self.close_soon(AGAIN_LATER, "Redis is away")
+        if failure:
+            self.close_soon(AGAIN_LATER, failure)
             raise Closed(AGAIN_LATER)
         if self._gone is not None:
             raise self._gone

@@ -111,9 +111,12 @@ class Session:
             self._close(AGAIN_LATER, "the session could not begin")
         return self.generation != NEW
 
-    async def resume(self, token: str, cursors: Mapping[str, Cursor]) -> bool:
+    async def resume(
+        self, token: str, cursors: Mapping[str, Cursor], attempt: int | None = None
+    ) -> bool:
         """Take over the session of a token, with its topics; `cursors` is where the client is in
-        them. False: this user has no such session. Raises Unavailable.
+        them. False: this user has no such session. Raises Unavailable, and Overtaken where a later
+        `attempt` came first.
         """
         hub, sessions = self.node.hub, self.node.sessions
         for _ in range(RACES):
@@ -123,7 +126,7 @@ class Session:
             # Followed before it is taken, so that what comes after the cursors is heard.
             held = [hub.hold(name) for name in {*found.topics, *implied_topics(found.client)}]
             try:
-                taken = await self._take(found)
+                taken = await self._take(found, attempt)
                 if taken is not None:
                     self._begun, self.token = True, token
                     self.client, self.generation = taken.client, taken.generation
@@ -137,12 +140,12 @@ class Session:
                     hub.release(topic)
         return False
 
-    async def _take(self, found: StoredSession) -> Taken | None:
+    async def _take(self, found: StoredSession, attempt: int | None) -> Taken | None:
         node, session = self.node, found.client.session
         generation = next_generation(found.generation)
         node.arriving.add(session)
         try:
-            return await node.sessions.take(found, generation)
+            return await node.sessions.take(found, generation, attempt)
         except (Unavailable, trio.Cancelled):
             # It may have been taken, and nobody would be there: if so, it is due.
             node.unfinished[session] = generation

@@ -14,6 +14,7 @@ import trio
 from attrs import frozen
 
 from trio_wss.encoding import decode, encode
+from trio_wss.errors import WssError
 from trio_wss.plan import Op
 from trio_wss.reads import Client
 from trio_wss.store.keys import Keys
@@ -40,6 +41,10 @@ class StoredSession:
     client: Client
     generation: str
     topics: frozenset[str] = frozenset()
+
+
+class Overtaken(WssError):
+    """A later attempt of the same client to resume its session came first."""
 
 
 class Sessions:
@@ -90,10 +95,13 @@ class Sessions:
         client = _client(session, found[b"client"])
         return StoredSession(client, found[b"gen"].decode(), frozenset(_topics(found)))
 
-    async def take(self, seen: StoredSession, generation: str) -> Taken | None:
-        """Take a session over from the generation that was seen; `generation` is the new one.
+    async def take(
+        self, seen: StoredSession, generation: str, attempt: int | None = None
+    ) -> Taken | None:
+        """Take a session over from the generation that was seen; `generation` is the new one,
+        `attempt` the client's count of its attempts, if it keeps one.
 
-        None: it has changed or gone.
+        None: it has changed or gone. Raises Overtaken.
         """
         client = seen.client
         keys = [
@@ -104,9 +112,12 @@ class Sessions:
         prefix = self._keys.prefix
         arguments = [
             seen.generation, generation, self._node, client.session,
-            f"{prefix}o:", f"{prefix}t:", *implied_topics(client),
+            f"{prefix}o:", f"{prefix}t:", "" if attempt is None else str(attempt),
+            *implied_topics(client),
         ]  # fmt: skip
         status, *rest = await ask(self._link, command("take", keys, arguments))
+        if status == b"overtaken":
+            raise Overtaken("a later attempt came first")
         if status != b"taken":
             return None
         found, flat = _fields(rest[0]), [item.decode() for item in rest[1]]

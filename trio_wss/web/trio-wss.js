@@ -63,6 +63,7 @@ export class Client {
   #unanswered = new Map(); // id: event that was sent, in order
   #id = 0; // the highest id that was used
   #token = "";
+  #attempt = 0; // the last one to resume: one that lies about somewhere must not win over it
   #socket = null;
   #left = []; // given up without a Close, which would end the session
   #turn = 0; // which URL is next
@@ -141,8 +142,11 @@ export class Client {
       const WebSocket = this.#options.WebSocket ?? globalThis.WebSocket;
       const socket = (this.#socket = new WebSocket(absolute(url, this.#token)));
       socket.onopen = () => {
-        const data = { token: this.#token, topics: Object.fromEntries(this.#topics) };
-        if (this.#token) socket.send(JSON.stringify({ event: "wss.resume", data }));
+        if (!this.#token) return;
+        this.#attempt = Math.max(this.#attempt + 1, Date.now());
+        const topics = Object.fromEntries(this.#topics);
+        const data = { token: this.#token, topics, attempt: this.#attempt };
+        socket.send(JSON.stringify({ event: "wss.resume", data }));
       };
       socket.onmessage = (message) => this.#take(JSON.parse(message.data));
       socket.onclose = ({ code, reason }) => this.#over(code, reason);

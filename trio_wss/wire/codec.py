@@ -54,14 +54,19 @@ def parse_message(text: str | bytes) -> Message:
 
 @frozen
 class Resume:
-    """A client's wish to go on with its session: its token, and its cursor in each topic."""
+    """A client's wish to go on with its session: its token, its cursor in each topic, and a number
+    that is greater at each of its attempts, if it counts them.
+    """
 
     token: str
     cursors: dict[str, tuple[str, int]]
+    attempt: int | None = None
 
 
 def parse_resume(text: str | bytes) -> Resume | None:
-    """Read a `wss.resume`; None if it is something else. A cursor that is none is left out."""
+    """Read a `wss.resume`; None if it is something else. A cursor that is none is left out, and so
+    is an attempt.
+    """
     try:
         message = parse_message(text)
     except Malformed:
@@ -76,12 +81,16 @@ def parse_resume(text: str | bytes) -> Resume | None:
         match place:
             case [str(epoch), int(offset)] if _is_cursor(epoch, offset):
                 cursors[topic] = (epoch, offset)
-    return Resume(token, cursors)
+    attempt = data.get("attempt")
+    return Resume(token, cursors, attempt if _is_count(attempt) else None)
 
 
 def _is_cursor(epoch: str, offset: int) -> bool:
-    plain = type(offset) is int  # True is an int, too
-    return plain and 0 <= offset < LARGEST_ID and _EPOCH.fullmatch(epoch) is not None
+    return _is_count(offset) and _EPOCH.fullmatch(epoch) is not None
+
+
+def _is_count(number: object) -> bool:
+    return type(number) is int and 0 <= number < LARGEST_ID  # True is an int, too
 
 
 def reply(event: str, number: int | None, data: bytes) -> bytes:
