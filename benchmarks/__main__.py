@@ -45,7 +45,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--shapes", type=_names, default=[], help="shapes or cases; all if none")
     parser.add_argument("--peers", type=_names, default=[], help="peers; all if none")
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--seconds", type=float, default=2.5, help="how long a turn measures")
+    parser.add_argument("--seconds", type=float, default=2, help="how long a turn measures")
     parser.add_argument("--smoke", action="store_true", help="as small as can be; check, not judge")
     parser.add_argument("--report", type=Path, metavar="FILE", help="run nothing; show this run")
     parser.add_argument("--into", type=Path, metavar="FOLDER", help="write tables and pictures")

@@ -27,7 +27,7 @@ ORDER: Final = (
     *("idle", "connect", "growth"),
 )
 SLACK: Final = 120.0  # seconds that a load may take beyond its time
-USUAL: Final = 2.5  # seconds of a turn beside its time to measure
+USUAL: Final = 1.8  # seconds of a turn beside its time to measure
 
 
 @frozen(kw_only=True)
@@ -39,7 +39,7 @@ class Plan:
     peers: Sequence[Peer]
     rounds: int
     seconds: float
-    warm: float = 1.0
+    warm: float = 0.5
     smoke: bool = False
 
     def turns(self, case: Case) -> int:

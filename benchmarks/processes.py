@@ -17,8 +17,6 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
-from trio_wss.store.embedded import find_server
-
 ROOT: Final = Path(__file__).parents[1]
 CORES: Final = sorted(os.sched_getaffinity(0))
 SERVERS: Final = CORES[0]
@@ -62,6 +60,8 @@ def on_core(core: int) -> Iterator[None]:
 @contextmanager
 def redis() -> Iterator[tuple[str, int]]:
     """A Redis or Valkey over TCP that keeps nothing; yields its URL and its pid."""
+    from trio_wss.store.embedded import find_server  # the load's process needs no such thing
+
     with socket.create_server(("127.0.0.1", 0)) as probe:
         port = probe.getsockname()[1]
     with tempfile.TemporaryDirectory() as folder, on_core(LOAD):

@@ -22,7 +22,7 @@ CASES: Final = [
         smoke={"clients": 100, "rooms": 5},
         rounds=2,
         columns=THROUGHPUT,
-        extra=8.0,
+        extra=5.0,
     ),
     Case(
         name="reconnect",
@@ -30,9 +30,9 @@ CASES: Final = [
         unit="return",
         options={"clients": 5000, "rooms": 100, "again": True},
         smoke={"clients": 100, "rooms": 5},
-        rounds=2,
+        rounds=1,
         columns=("cpu_us", "per_s", "p50_ms", "p99_ms", "all_s", "redis_us", "caught_up"),
-        extra=16.0,
+        extra=12.0,
     ),
 ]
 

@@ -10,7 +10,7 @@ from typing import Final
 from benchmarks.crowd import Crowd, Member
 from benchmarks.figures import Figures, latencies
 from benchmarks.loading import TEXT, Load
-from benchmarks.shapes.case import THROUGHPUT, Case
+from benchmarks.shapes.case import FAST, THROUGHPUT, TOO_LONG, Case
 
 CASES: Final = [
     Case(
@@ -27,12 +27,16 @@ CASES: Final = [
         unit="delivery",
         options={"members": 5000, "in_flight": 80},
         smoke={"members": 100},
+        rounds=2,
         columns=THROUGHPUT,
-        extra=6.0,
+        extra=5.0,
     ),
     Case(
         name="fanout-single",
         title="Fan-out: a room of 500, one event at a time",
+        rounds=2,
+        peers=FAST,
+        absent=TOO_LONG,
         unit="delivery",
         options={"members": 500, "in_flight": 1},
         smoke={"members": 50},

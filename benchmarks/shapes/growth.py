@@ -9,7 +9,10 @@ from typing import Any, Final
 from benchmarks.figures import Figures
 from benchmarks.loading import Load
 from benchmarks.shapes import events, fanout
-from benchmarks.shapes.case import FAST, THROUGHPUT, TOO_LONG, Case
+from benchmarks.shapes.case import THROUGHPUT, TOO_LONG, Case
+
+GROWING: Final = ("ours", "ws", "picows")
+LEFT_OUT: Final = {"socketio": TOO_LONG["channels"], **TOO_LONG}
 
 RUNS: Final = {"events": events.run, "fanout": fanout.run}
 
@@ -21,8 +24,8 @@ CASES: Final = [
         options={"shape": "events", "members": 10, "in_flight": 80},
         nodes=nodes,
         rounds=2,
-        peers=FAST,
-        absent=TOO_LONG,
+        peers=GROWING,
+        absent=LEFT_OUT,
         columns=THROUGHPUT,
     )
     for nodes in (1, 2, 4)
@@ -34,8 +37,8 @@ CASES: Final = [
         options={"shape": "fanout", "members": members, "in_flight": 16},
         smoke={"members": min(members, 50)},
         rounds=2,
-        peers=FAST,
-        absent=TOO_LONG,
+        peers=GROWING,
+        absent=LEFT_OUT,
         columns=THROUGHPUT,
         extra=members / 1500,
     )

@@ -22,7 +22,7 @@ CASES: Final = [
         rounds=1,
         headline="memory_kb",
         columns=("memory_kb", "busy_percent", "cpu_us"),
-        extra=12.0,
+        extra=10.0,
     )
 ]
 

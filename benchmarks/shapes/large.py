@@ -16,6 +16,7 @@ CASES: Final = [
         unit="delivery",
         options={"members": 10, "in_flight": 8, "size": 65_536},
         smoke={"members": 4},
+        rounds=2,
         columns=THROUGHPUT,
     ),
     Case(
@@ -24,6 +25,7 @@ CASES: Final = [
         unit="delivery",
         options={"members": 10, "in_flight": 1, "size": 1_000_000},
         smoke={"members": 4, "size": 500_000},
+        rounds=2,
         columns=THROUGHPUT,
     ),
 ]

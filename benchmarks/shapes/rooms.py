@@ -20,6 +20,7 @@ CASES: Final = [
         unit="event",
         options={"rooms": 1000, "members": 5, "in_flight": 80},
         smoke={"rooms": 20, "in_flight": 20},
+        rounds=2,
         extra=3.0,
     )
 ]

@@ -23,7 +23,7 @@ CASES: Final = [
         smoke={"members": 9, "slow": 1},
         seconds=12,
         headline="p99_ms",
-        rounds=2,
+        rounds=1,
         columns=("alone_p99_ms", "p50_ms", "p99_ms", "p999_ms", "cpu_us", "memory_mb", "closed"),
     )
 ]
