@@ -14,6 +14,7 @@ from attrs import evolve
 
 import trio_wss.node
 from trio_wss.app import App
+from trio_wss.cli.files import allow_files
 from trio_wss.cli.greeting import greet
 from trio_wss.cli.launch import Launch
 from trio_wss.cli.ports import bind, listeners
@@ -43,6 +44,7 @@ def calm_collector() -> None:
 async def run_node(launch: Launch, app: App) -> int:
     """Run a node until it is told to stop; returns the exit code."""
     calm_collector()
+    allow_files(launch.settings.max_connections)
     settings, channel = launch.settings, None
     if launch.channel is not None:
         channel = trio.socket.from_stdlib_socket(socket.socket(fileno=launch.channel))
