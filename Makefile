@@ -47,17 +47,22 @@ gate: $(OLDEST)/.test $(TSC)
 suite: gate $(NEWEST)/.test
 	$(if $(filter-out $(OLDEST),$(NEWEST)),$(NEWEST)/bin/python -m pytest -m 'not slow')
 
-.PHONY: bench bench-smoke
+.PHONY: bench bench-report bench-smoke
 SHAPES :=
 PEERS :=
 ROUNDS := 3
-SECONDS := 5
+SECONDS := 2
 BENCH := .cache/bench/venv/bin/python -m benchmarks
+# All of it goes into the docs; a selection does not.
+INTO := $(if $(SHAPES)$(PEERS),.cache/bench/report,docs)
 
-bench: .cache/bench/.python .cache/bench/.node ## Compare with other servers; SHAPES=events PEERS=ours,ws ROUNDS=3 SECONDS=5
-	$(BENCH) --shapes '$(SHAPES)' --peers '$(PEERS)' --rounds $(ROUNDS) --seconds $(SECONDS)
+bench: .cache/bench/.python .cache/bench/.node ## Compare with other servers, half an hour; SHAPES=events PEERS=ours,ws ROUNDS=3 SECONDS=2
+	$(BENCH) --shapes '$(SHAPES)' --peers '$(PEERS)' --rounds $(ROUNDS) --seconds $(SECONDS) --into $(INTO)
 
-bench-smoke: .cache/bench/.python .cache/bench/.node
+bench-report: .cache/bench/.python ## Write the tables and pictures of the last comparison once more; RUN=run.json
+	$(BENCH) --report $(or $(RUN),$(lastword $(sort $(wildcard .cache/bench/results/*.json)))) --into docs
+
+bench-smoke: .cache/bench/.python .cache/bench/.node ## See that the comparison works, in its smallest form.
 	$(BENCH) --smoke
 
 .PHONY: faults
@@ -65,6 +70,12 @@ faults: SECONDS := 120
 faults: $(OLDEST)/.test ## Harm a cluster at random and check what clients saw; SEED=1 SECONDS=120 ENGINE=redis FAULTS=kill,…
 	$(OLDEST)/bin/python -m tests.faults $(if $(SEED),--seed $(SEED)) --seconds $(SECONDS) \
 	  --engine $(or $(ENGINE),valkey) $(if $(FAULTS),--faults $(FAULTS)) $(if $(WITHOUT),--without $(WITHOUT))
+
+.PHONY: swarm-test
+IMAGE := wss
+swarm-test: $(OLDEST)/.test ## Deploy on a Swarm and harm it; DOCKER_HOST, or SWARM_HOSTS="unix://… …" SWARM_KILL=… SWARM_OVERRIDE=…
+	$(OLDEST)/bin/python -m tests.swarm --image '$(IMAGE)' $(if $(SWARM_HOSTS),--hosts '$(SWARM_HOSTS)') \
+	  $(if $(SWARM_OVERRIDE),--override '$(SWARM_OVERRIDE)') $(if $(SWARM_KILL),--kill '$(SWARM_KILL)')
 
 .PHONY: lock
 LOCK := .cache/lock/bin/uv pip compile --quiet --upgrade --generate-hashes --no-annotate --no-emit-index-url \

@@ -10,22 +10,17 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterable, Iterator, Sequence
-from importlib import import_module
-from pkgutil import iter_modules
 from typing import Final
 
 from attrs import evolve, frozen
 
-from benchmarks import processes, shapes
+from benchmarks import processes
+from benchmarks.case import Case
+from benchmarks.cases import CASES
 from benchmarks.figures import Figures
 from benchmarks.results import Turn
 from benchmarks.rivals import ENVIRONMENT, PEERS, Peer
-from benchmarks.shapes.case import Case
 
-ORDER: Final = (
-    *("events", "fanout", "rooms", "paced", "rmw", "large", "slow"),
-    *("idle", "connect", "growth"),
-)
 SLACK: Final = 120.0  # seconds that a load may take beyond its time
 USUAL: Final = 1.8  # seconds of a turn beside its time to measure
 
@@ -62,12 +57,8 @@ class Plan:
 
 
 def all_cases() -> list[tuple[str, Case]]:
-    """Every case of every shape, in the order of the report."""
-    found = {module.name for module in iter_modules(shapes.__path__)} - {"case"}
-    names = [name for name in ORDER if name in found]
-    return [
-        (name, case) for name in names for case in import_module(f"benchmarks.shapes.{name}").CASES
-    ]
+    """Every case, with the name of its shape's module, in the order of the report."""
+    return [(shape, case) for shape, cases in CASES.items() for case in cases]
 
 
 def choose(cases: Iterable[tuple[str, Case]], names: Sequence[str]) -> list[tuple[str, Case]]:

@@ -10,11 +10,11 @@ import matplotlib as mpl
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from benchmarks.case import Case
 from benchmarks.figures import Spread
 from benchmarks.report import NONE, heading, number
 from benchmarks.results import Run
 from benchmarks.rivals import PEERS, Peer
-from benchmarks.shapes.case import Case
 
 COLOURS: Final = {
     "ours": "#0b6e4f",

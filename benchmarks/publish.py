@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Final
 
 from benchmarks import pictures, report, results
+from benchmarks.case import Case
 from benchmarks.results import Run
 from benchmarks.rivals import PEERS
-from benchmarks.shapes.case import Case
 
 BEGIN: Final = "<!-- What `make bench-report` writes begins here. -->\n"
 END: Final = "<!-- It ends here. -->\n"

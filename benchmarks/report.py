@@ -7,10 +7,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Final
 
+from benchmarks.case import Case
 from benchmarks.figures import Spread
 from benchmarks.results import Run
 from benchmarks.rivals import Peer
-from benchmarks.shapes.case import Case
 
 COLUMNS: Final = {
     "cpu_us": "CPU per {unit}, µs",

@@ -1,1 +1,1 @@
-"""The shapes of load: each a module with its CASES and a `run` that gives the figures of one."""
+"""The shapes of load: each a module whose `run` gives the figures of one turn at a case."""

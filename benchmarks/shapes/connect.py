@@ -11,30 +11,6 @@ from benchmarks.callers import Caller, Switchboard
 from benchmarks.crowd import Failed
 from benchmarks.figures import Figures, latencies
 from benchmarks.loading import TEXT, Load, Meter
-from benchmarks.shapes.case import THROUGHPUT, Case
-
-CASES: Final = [
-    Case(
-        name="handshakes",
-        title="Connect: handshakes, until the client is in its room, 64 at a time",
-        unit="handshake",
-        options={"clients": 5000, "rooms": 100, "again": False},
-        smoke={"clients": 100, "rooms": 5},
-        rounds=2,
-        columns=THROUGHPUT,
-        extra=5.0,
-    ),
-    Case(
-        name="reconnect",
-        title="Connect: 5,000 clients come back at once",
-        unit="return",
-        options={"clients": 5000, "rooms": 100, "again": True},
-        smoke={"clients": 100, "rooms": 5},
-        rounds=1,
-        columns=("cpu_us", "per_s", "p50_ms", "p99_ms", "all_s", "redis_us", "caught_up"),
-        extra=12.0,
-    ),
-]
 
 AT_ONCE: Final = 64
 WARM: Final = 500  # handshakes before those that count

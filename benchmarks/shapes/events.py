@@ -5,21 +5,10 @@ number and answered; a client sends its next event when one of its own is answer
 from __future__ import annotations
 
 import time
-from typing import Final
 
 from benchmarks.crowd import Member
 from benchmarks.figures import Figures, latencies
 from benchmarks.loading import TEXT, Load
-from benchmarks.shapes.case import Case
-
-CASES: Final = [
-    Case(
-        name="events",
-        title="Events: 10 members in one room, 80 in flight",
-        unit="event",
-        options={"members": 10, "in_flight": 80},
-    )
-]
 
 
 class Sender(Member):

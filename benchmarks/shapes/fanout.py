@@ -5,44 +5,10 @@ one event makes, so that nobody falls behind however slow the server is.
 from __future__ import annotations
 
 import time
-from typing import Final
 
 from benchmarks.crowd import Crowd, Member
 from benchmarks.figures import Figures, latencies
 from benchmarks.loading import TEXT, Load
-from benchmarks.shapes.case import FAST, THROUGHPUT, TOO_LONG, Case
-
-CASES: Final = [
-    Case(
-        name="fanout-500",
-        title="Fan-out: a room of 500, 80 events in flight",
-        unit="delivery",
-        options={"members": 500, "in_flight": 80},
-        smoke={"members": 50},
-        columns=THROUGHPUT,
-    ),
-    Case(
-        name="fanout-5000",
-        title="Fan-out: a room of 5,000, 80 events in flight",
-        unit="delivery",
-        options={"members": 5000, "in_flight": 80},
-        smoke={"members": 100},
-        rounds=2,
-        columns=THROUGHPUT,
-        extra=5.0,
-    ),
-    Case(
-        name="fanout-single",
-        title="Fan-out: a room of 500, one event at a time",
-        rounds=2,
-        peers=FAST,
-        absent=TOO_LONG,
-        unit="delivery",
-        options={"members": 500, "in_flight": 1},
-        smoke={"members": 50},
-        columns=THROUGHPUT,
-    ),
-]
 
 
 class Pump:

@@ -4,27 +4,9 @@ processor time of all. The time holds a ping of each connection (all servers pin
 
 from __future__ import annotations
 
-from typing import Final
-
 from benchmarks.callers import Caller, Switchboard
 from benchmarks.figures import Figures
 from benchmarks.loading import Load, Meter
-from benchmarks.shapes.case import Case
-
-CASES: Final = [
-    Case(
-        name="idle",
-        title="Idle: 10,000 connections",
-        unit="connection and second",
-        options={"clients": 10_000, "rooms": 1000, "settle": 3.0},
-        smoke={"clients": 200, "rooms": 20, "settle": 0.1},
-        seconds=20,
-        rounds=1,
-        headline="memory_kb",
-        columns=("memory_kb", "busy_percent", "cpu_us"),
-        extra=10.0,
-    )
-]
 
 
 async def run(load: Load, *, clients: int, rooms: int, settle: float) -> Figures:

@@ -12,28 +12,6 @@ from typing import Final
 from benchmarks.crowd import Crowd, Member
 from benchmarks.figures import Figures, latencies
 from benchmarks.loading import Load
-from benchmarks.shapes.case import Case
-
-CASES: Final = [
-    Case(
-        name="paced",
-        title="Paced: 500 events/s to a room of 10",
-        unit="event",
-        options={"members": 10, "rate": 500},
-        seconds=6,
-        rounds=2,
-        headline="p99_ms",
-        columns=(
-            "p50_ms",
-            "p99_ms",
-            "p999_ms",
-            "reply_p50_ms",
-            "reply_p99_ms",
-            "cpu_us",
-            "disorder",
-        ),
-    )
-]
 
 EVENT: Final = re.compile(rb'"text":"(\d+)')
 

@@ -6,41 +6,11 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from typing import Final
 
 from benchmarks.crowd import Crowd, Failed, Member
 from benchmarks.dialects import NUMBER
 from benchmarks.figures import Figures, latencies
 from benchmarks.loading import Load
-from benchmarks.shapes.case import THROUGHPUT, Case
-
-STATEFUL: Final = ("ours", "ws", "picows", "websockets")
-STATELESS: Final = {
-    "socketio": "it has no state of its own; what its user writes is the code of ws",
-    "channels": "it has no state of its own; its user's is in Django's database",
-    "coredis": "what its user writes is the code of picows and websockets",
-}
-
-CASES: Final = [
-    Case(
-        name="rmw-1",
-        title="Read-modify-write: one key, 80 clients",
-        unit="commit",
-        options={"clients": 80, "accounts": 1},
-        peers=STATEFUL,
-        absent=STATELESS,
-        columns=THROUGHPUT,
-    ),
-    Case(
-        name="rmw-1000",
-        title="Read-modify-write: a thousand keys, 80 clients",
-        unit="commit",
-        options={"clients": 80, "accounts": 1000},
-        peers=STATEFUL,
-        absent=STATELESS,
-        columns=THROUGHPUT,
-    ),
-]
 
 
 class Bank:

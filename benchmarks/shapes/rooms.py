@@ -6,24 +6,10 @@ from __future__ import annotations
 
 import time
 from itertools import cycle
-from typing import Final
 
 from benchmarks.crowd import Member
 from benchmarks.figures import Figures, latencies
 from benchmarks.loading import TEXT, Load
-from benchmarks.shapes.case import Case
-
-CASES: Final = [
-    Case(
-        name="rooms",
-        title="Many rooms: 1,000 rooms of 5, 80 events in flight",
-        unit="event",
-        options={"rooms": 1000, "members": 5, "in_flight": 80},
-        smoke={"rooms": 20, "in_flight": 20},
-        rounds=2,
-        extra=3.0,
-    )
-]
 
 
 class Speaker(Member):

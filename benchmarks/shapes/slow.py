@@ -11,22 +11,7 @@ from typing import Final
 from benchmarks.callers import Caller, Switchboard
 from benchmarks.figures import Figures, latencies
 from benchmarks.loading import Load, Meter
-from benchmarks.shapes.case import Case
 from benchmarks.shapes.paced import Listener, pace
-
-CASES: Final = [
-    Case(
-        name="slow",
-        title="Slow consumers: 3 of 30 members do not read, 200 events/s of 8 KB",
-        unit="event",
-        options={"members": 27, "slow": 3, "rate": 200, "size": 8192},
-        smoke={"members": 9, "slow": 1},
-        seconds=12,
-        headline="p99_ms",
-        rounds=1,
-        columns=("alone_p99_ms", "p50_ms", "p99_ms", "p999_ms", "cpu_us", "memory_mb", "closed"),
-    )
-]
 
 SHARE: Final = 0.25  # of the time to measure, without the slow ones
 QUIET: Final = 1.0  # seconds with nothing from a server, after which it has not closed
