@@ -6,11 +6,11 @@ from pathlib import Path
 import pytest
 
 from benchmarks import conductor, report, results
+from benchmarks.case import EVERYONE, Case
 from benchmarks.conductor import Plan
 from benchmarks.figures import Spread
 from benchmarks.results import Run, Turn
 from benchmarks.rivals import PEERS
-from benchmarks.case import EVERYONE, Case
 
 ABOUT = {
     "began": "2026-01-02T03:04:05+00:00",
