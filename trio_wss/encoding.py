@@ -3,6 +3,7 @@ hold is an error here, never a silent null; a placeholder becomes 0xFF, a number
 UTF-8 cannot contain."""
 
 import math
+import re
 from collections.abc import Iterator
 from typing import Any, Final, TypeVar
 
@@ -18,7 +19,12 @@ from trio_wss.scalars import Fault, Hook
 T = TypeVar("T")
 
 MAX_DEPTH: Final = 64
-"""So deep may the arrays and objects of a message be nested."""
+"""So deep may the arrays and objects of a message, or of what is read, be nested."""
+
+_WRITTEN: Final = MAX_DEPTH - 1  # what is written may be read as part of a list or a map
+_FLAT: Final = bytes.maketrans(b"{}", b"[]")
+_PLAIN: Final = bytes(set(range(256)) - set(b'[]{}"'))
+_TEXT: Final = re.compile(rb'"[^"]*"')
 
 _REASONS: Final = {  # orjson's words and ours
     "Integer exceeds 64-bit range": "an integer is beyond 64 bits",
@@ -34,7 +40,8 @@ def encode(value: Any, results: list[Effect] | None = None) -> bytes:
 
     A placeholder is written as its effect's index in `results`, which grows by each new one;
     where `results` is None it may not stand. Raises `PlanError` for what JSON cannot hold: NaN,
-    integers beyond 64 bits, lone surrogates, unknown types.
+    integers beyond 64 bits, lone surrogates, unknown types; and for what is nested so deep that
+    no handler could read it again.
     """
     try:
         raw = orjson.dumps(value, lambda other: _plain(other, results))
@@ -42,6 +49,8 @@ def encode(value: Any, results: list[Effect] | None = None) -> bytes:
         raw = _encode_with_any_keys(value, results)
     if raw.find(b"null") >= 0:  # orjson writes NaN so; `in` would take twice as long
         _refuse_not_finite(value)
+    if len(raw) > 2 * _WRITTEN and _is_deeper(raw, _WRITTEN):
+        raise PlanError(f"this data is nested deeper than {_WRITTEN}")
     return raw
 
 
@@ -104,27 +113,27 @@ def decode(raw: bytes | str) -> Any:
         value = orjson.loads(raw)
     except orjson.JSONDecodeError as error:
         raise Invalid(f"not JSON: {error}") from error
-    if len(raw) > 2 * MAX_DEPTH and _brackets(raw) > MAX_DEPTH:
-        _refuse_deep(value)
+    if len(raw) > 2 * MAX_DEPTH and _is_deeper(raw, MAX_DEPTH):
+        raise Invalid(f"nested deeper than {MAX_DEPTH}")
     return value
 
 
-def _brackets(raw: bytes | str) -> int:
-    if isinstance(raw, str):
-        return raw.count("[") + raw.count("{")
-    return raw.count(b"[") + raw.count(b"{")
-
-
-def _refuse_deep(value: Any) -> None:
-    level = [value]
-    for _ in range(MAX_DEPTH + 1):
-        level = [node for node in level if isinstance(node, dict | list)]
-        if not level:
-            return
-        level = [
-            child for node in level for child in (node.values() if isinstance(node, dict) else node)
-        ]
-    raise Invalid(f"nested deeper than {MAX_DEPTH}")
+def _is_deeper(text: bytes | str, depth: int) -> bool:
+    """Whether JSON is nested deeper, told from its brackets: those in texts are left out, and each
+    pass takes the innermost ones away.
+    """
+    raw = text.encode() if isinstance(text, str) else text
+    if raw.count(b"[") + raw.count(b"{") <= depth:
+        return False
+    unescaped = raw.replace(rb"\\", b"").replace(rb"\"", b"") if b"\\" in raw else raw
+    brackets = unescaped.translate(_FLAT, _PLAIN).replace(b'""', b"")
+    if b'"' in brackets:
+        brackets = _TEXT.sub(b"", brackets)
+    for _ in range(depth):
+        if not brackets:
+            return False
+        brackets = brackets.replace(b"[]", b"")
+    return bool(brackets)
 
 
 def structure(value: Any, type_: type[T], path: str = "") -> T:
