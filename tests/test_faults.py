@@ -4,6 +4,10 @@ the long run, on either engine; docs/faults.md says how to read what it reports.
 
 from __future__ import annotations
 
+import signal
+import subprocess
+import sys
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -11,9 +15,11 @@ import trio
 
 from tests.faults import report
 from tests.faults.crew import Hands
+from tests.faults.fleet import ROOT
 from tests.faults.harm import FAULTS
 from tests.faults.judge import judge
 from tests.faults.run import Plan, run
+from tests.processes import Lines
 from trio_wss.store.embedded import find_server
 
 PLAN = Plan(
@@ -31,3 +37,23 @@ async def test_a_short_run_of_faults_finds_nothing(tmp_path: Path) -> None:
     summary = report.write(PLAN, verdict, tmp_path)
     assert verdict.holds, "\n".join([*lines, summary, f"all of it is in {tmp_path}"])
     assert {record["name"] for record in verdict.history.of("fault")} == set(FAULTS)
+
+
+@pytest.mark.slow
+async def test_a_run_that_is_told_to_end_comes_to_rest_and_is_judged(tmp_path: Path) -> None:
+    """As by Ctrl-C, or by `timeout`."""
+    command = [sys.executable, "-m", "tests.faults", "--folder", str(tmp_path), "--faults", "kill"]
+    with trio.fail_after(120):
+        async with trio.open_nursery() as nursery:
+            start = partial(
+                trio.run_process, command, cwd=ROOT, stdout=subprocess.PIPE, check=False
+            )
+            process = await nursery.start(start)
+            lines = Lines(process.stdout)
+            await lines.until("kill node-")
+            process.send_signal(signal.SIGTERM)
+            said = await lines.rest()
+    assert process.returncode == 0, said
+    assert "it comes to rest" in said
+    assert report.load_plan(tmp_path).seconds == 120
+    assert judge(tmp_path).holds

@@ -94,6 +94,24 @@ async def test_what_is_recorded_is_read_back(tmp_path: Path) -> None:
     assert [record["k"] for record in history.stage] == ["quiet"]
 
 
+def test_a_run_that_was_killed_is_judged_up_to_its_last_rest(tmp_path: Path) -> None:
+    """What came after it was written in part: half of the last line, and a longer ledger."""
+    later = [call(14, "b.9", "add", key="x"), done(14.1, "b.9", 77)]
+    assert judged(tmp_path, [*deepcopy(RECORDS), *later], deepcopy(LEDGER)) == {}
+    for name in ("history.jsonl", "ledger-0.jsonl"):
+        with (tmp_path / name).open("ab") as file:
+            file.write(b'{"do": "add", "by": "s1", "op"')
+    verdict = judging.judge(tmp_path)
+    assert verdict.holds
+    assert verdict.seconds == 13
+
+
+def test_a_run_that_was_never_at_rest_cannot_be_judged(tmp_path: Path) -> None:
+    records = [one for one in deepcopy(RECORDS) if one["k"] != "end"]
+    with pytest.raises(ValueError, match="not at rest once"):
+        judged(tmp_path, records, deepcopy(LEDGER))
+
+
 def test_a_picture_is_drawn() -> None:
     drawn = draw(sort(deepcopy(RECORDS)), {"kill": "node"})
     assert drawn.startswith("<svg")

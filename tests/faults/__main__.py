@@ -14,6 +14,7 @@ from tests.faults import report
 from tests.faults.harm import FAULTS
 from tests.faults.judge import Verdict, judge
 from tests.faults.run import Plan, run
+from trio_wss.cli.signals import stopping
 from trio_wss.store.embedded import find_server
 
 
@@ -28,7 +29,7 @@ def binary_of(engine: str) -> Path:
 def tell(plan: Plan, verdict: Verdict, folder: Path) -> int:
     """Print the verdict and write the report; returns the exit code."""
     report.write(plan, verdict, folder)
-    click.echo()
+    click.echo(f"\njudged: the first {verdict.seconds:.0f} s")
     for finding in verdict.findings:
         click.secho(str(finding), fg=None if finding.holds else "red", bold=not finding.holds)
     click.echo(f"\nreport: {folder}/summary.md")
@@ -39,9 +40,30 @@ def tell(plan: Plan, verdict: Verdict, folder: Path) -> int:
     return 1
 
 
+async def play(plan: Plan, folder: Path, binary: Path) -> None:
+    """Play a run. The first SIGINT or SIGTERM has it come to rest, a second one ends it at once."""
+    async with stopping() as stop, trio.open_nursery() as nursery:
+
+        async def tell_when_asked() -> None:
+            await stop.asked.wait()
+            click.echo("it shall end: it comes to rest, and is judged")
+
+        nursery.start_soon(tell_when_asked)
+        await run(plan, folder, binary, click.echo, stop.asked)
+        nursery.cancel_scope.cancel()
+
+
+def look(folder: Path) -> Verdict:
+    """Judge what is recorded in a folder."""
+    try:
+        return judge(folder)
+    except (OSError, ValueError) as error:
+        raise click.ClickException(f"{folder}: {error}") from None
+
+
 @click.command()
 @click.option("--seed", type=int, help="What happens when. [default: a random one]")
-@click.option("--seconds", default=120.0, show_default=True, help="How long there are faults.")
+@click.option("--seconds", default=120.0, show_default=True, help="How long it lasts, about.")
 @click.option("--engine", type=click.Choice(["valkey", "redis"]), default="valkey")
 @click.option("--faults", default="", help="Only these, with commas between. [default: all]")
 @click.option("--without", default="", help="None of these, nor of this kind, as in `loss`.")
@@ -55,20 +77,23 @@ def main(
     seed = random.randrange(1_000_000) if seed is None else seed
     folder = folder or Path("reports", f"faults-{seed}")
     if check:
-        sys.exit(tell(report.load_plan(folder), judge(folder), folder))
+        sys.exit(tell(report.load_plan(folder), look(folder), folder))
     names = faults.split(",") if faults else list(FAULTS)
     if unknown := [name for name in names if name not in FAULTS]:
         raise click.ClickException(f"no such fault: {unknown}; there are {', '.join(FAULTS)}")
     banned = set(without.split(","))
     names = [name for name in names if not {name, FAULTS[name].kind} & banned]
     plan = Plan(seed, engine, seconds, tuple(names))
-    click.echo(f"seed {seed}, {engine}, {seconds:g} s of {len(names)} kinds of faults, {folder}/")
+    about = max(seconds, plan.most)
+    click.echo(
+        f"seed {seed}, {engine}, {len(names)} kinds of faults, about {about:.0f} s, {folder}/"
+    )
     try:
-        trio.run(run, plan, folder, binary_of(engine), click.echo)
+        trio.run(play, plan, folder, binary_of(engine))
     except BaseException:
         click.secho(f"\nBROKE with seed {seed}: {report.how_to_repeat(plan)}", fg="red", err=True)
         raise
-    sys.exit(tell(plan, judge(folder), folder))
+    sys.exit(tell(plan, look(folder), folder))
 
 
 main()

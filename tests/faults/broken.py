@@ -32,15 +32,15 @@ BREAKS: Final[dict[str, Break]] = {
         "applies an event again that is sent again",
     ),
     "no-generations": Break(
-        "store/commit.lua", "if generation ~= GENERATION then", "if false then",
+        "store/commit.lua", "if now ~= generation then", "if false then",
         "takes commits of connections whose session has moved on",
     ),
     "no-versions": Break(
-        "store/commit.lua", "~= ARGV[at + 3] then", "== nil then",
+        "store/commit.lua", "~= ARGV[at + 2] then", "== nil then",
         "commits what was decided on values that have changed",
     ),
     "no-new-epoch": Break(
-        "store/commit.lua", "if written_by ~= master then", "if written_by == '' then",
+        "store/commit.lua", "or written_by ~= master then", "then",
         "keeps the epoch after a failover",
     ),
     "never-broken": Break(

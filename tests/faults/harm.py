@@ -263,16 +263,18 @@ async def cut_one(stage: Stage, chance: random.Random) -> None:
 async def mischief(
     stage: Stage,
     chance: random.Random,
+    deck: list[Fault],
     faults: list[Fault],
     seconds: float,
     gap: float,
     hush: Callable[[], None],
+    stop: trio.Event,
 ) -> None:
-    """Faults at random for so long, some at a time; but each of them once, however long that takes.
-    `gap` is the average time between two. `hush`: the clients fall silent while the last ones are
-    still going on, so that nothing that is said later makes good for what they did.
+    """Faults at random for so long, some at a time; but first those of the `deck`, which are taken
+    off it, however long that takes. No more once it shall `stop`. `gap` is the average time between
+    two. `hush`: the clients fall silent while the last ones are still going on, so that nothing
+    that is said later makes good for what they did.
     """
-    deck = chance.sample(faults, len(faults))
     limit = trio.Semaphore(AT_ONCE)
 
     async def harm(chosen: Fault, seed: int) -> None:
@@ -283,9 +285,10 @@ async def mischief(
 
     async with trio.open_nursery() as nursery:
         end = trio.current_time() + seconds
-        while deck or trio.current_time() < end:
+        while (deck or trio.current_time() < end) and not stop.is_set():
             await limit.acquire()
             chosen = deck.pop() if deck else chance.choice(faults)
             nursery.start_soon(harm, chosen, chance.getrandbits(64))
-            await trio.sleep(chance.uniform(0, 2 * gap))
+            with trio.move_on_after(chance.uniform(0, 2 * gap)):
+                await stop.wait()
         hush()

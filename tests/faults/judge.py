@@ -10,7 +10,7 @@ from attrs import frozen
 
 from tests.faults import checks
 from tests.faults.hearing import check_hearing
-from tests.faults.record import History, read, sort
+from tests.faults.record import History, read, sort, until_rest
 from tests.faults.stores import read_timelines
 from tests.faults.world import Timeline
 from tests.histories import Violation
@@ -53,14 +53,21 @@ class Verdict:
     timelines: list[Timeline]
 
     @property
+    def seconds(self) -> float:
+        """How much of the run was judged."""
+        return max(float(end["t"]) for end in self.history.of("end"))
+
+    @property
     def holds(self) -> bool:
         """Whether nothing was found."""
         return all(finding.holds for finding in self.findings)
 
 
 def judge(folder: Path) -> Verdict:
-    """Look at a recorded run."""
-    history = sort(read(folder / "history.jsonl"))
+    """Look at a recorded run, up to the last time that it was at rest. Raises ValueError if it
+    never was.
+    """
+    history = sort(until_rest(read(folder / "history.jsonl")))
     try:
         timelines = read_timelines(folder)
     except Violation as fault:

@@ -37,15 +37,20 @@ class Recorder:
         self.kinds[kind] += 1
         self._file.write(orjson.dumps({"t": self.now(), "k": kind, **what}) + b"\n")
 
+    def flush(self) -> None:
+        """Give all to the system, so that it stays there however this process ends."""
+        self._file.flush()
+
     def close(self) -> None:
         self._file.close()
 
 
 def read(path: Path) -> Iterator[Record]:
-    """The records of a file."""
+    """The records of a file. Whoever wrote it may have died in the middle of the last line."""
     with path.open("rb") as file:
         for line in file:
-            yield orjson.loads(line)
+            if line.endswith(b"\n"):
+                yield orjson.loads(line)
 
 
 @define
@@ -84,6 +89,17 @@ class History:
     def of(self, kind: str) -> Iterator[Record]:
         """What happened on the stage, of one kind."""
         return (record for record in self.stage if record["k"] == kind)
+
+
+def until_rest(records: Iterable[Record]) -> list[Record]:
+    """The records up to the last time that all was at rest, which is as far as a run can be judged
+    that was killed. Raises ValueError if there was none.
+    """
+    kept = list(records)
+    ends = [record["t"] for record in kept if record["k"] == "end"]
+    if not ends:
+        raise ValueError("it was not at rest once: there is nothing to judge")
+    return [record for record in kept if record["t"] <= ends[-1]]
 
 
 def sort(records: Iterable[Record]) -> History:

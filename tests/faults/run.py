@@ -38,6 +38,9 @@ SETTINGS: Final[Mapping[str, Any]] = {
     "outbox": 65536,
 }
 QUIET: Final = 20.0  # seconds until everything is answered and everybody is back
+START: Final = 5.0  # seconds until there are faults, about
+REST: Final = 10.0  # seconds of a round's rest, about
+LEAST: Final = 5.0  # seconds of faults for which another round is worth its rest
 DEAF: Final = 0.3  # seconds that a node is cut off from Redis at last
 HEARD: Final = 10.0  # seconds until everybody has heard the last word
 BURIED: Final = LEASE + GRACE + 15.0  # seconds until no ghost is left: a janitor may have died
@@ -45,7 +48,8 @@ BURIED: Final = LEASE + GRACE + 15.0  # seconds until no ghost is left: a janito
 
 @frozen
 class Plan:
-    """What a run shall be. `seconds` is how long there are faults, in rounds of `round` each."""
+    """What a run shall be. `seconds` is how long it lasts, in rounds of `round` and a rest each;
+    longer, if it takes longer for each fault to come once."""
 
     seed: int
     engine: str
@@ -54,6 +58,11 @@ class Plan:
     round: float = 45.0
     gap: float = 1.0
     hands: Hands = field(factory=lambda: Hands(grace=GRACE))
+
+    @property
+    def most(self) -> float:
+        """Seconds for each fault to come once, one every second or three at a time, and a rest."""
+        return START + len(self.faults) * max(self.gap, 1.0) + REST
 
     @property
     def loses(self) -> bool:
@@ -69,8 +78,16 @@ def prepare(plan: Plan, folder: Path) -> None:
     (folder / "plan.json").write_bytes(orjson.dumps(asdict(plan), option=orjson.OPT_INDENT_2))
 
 
-async def run(plan: Plan, folder: Path, binary: Path, say: Callable[[str], None]) -> None:
-    """Play a run and write it down: history.jsonl, the ledgers, the nodes' logs."""
+async def run(
+    plan: Plan,
+    folder: Path,
+    binary: Path,
+    say: Callable[[str], None],
+    stop: trio.Event | None = None,
+) -> None:
+    """Play a run and write it down: history.jsonl, the ledgers, the nodes' logs. When it shall
+    `stop` it comes to rest once more.
+    """
     prepare(plan, folder)
     recorder = Recorder(folder / "history.jsonl")
     try:
@@ -83,20 +100,17 @@ async def run(plan: Plan, folder: Path, binary: Path, say: Callable[[str], None]
             async with trio.open_nursery() as starting:
                 for node in nodes:
                     starting.start_soon(node.start)
-            stage = Stage(redis, nodes, recorder, say)
-            try:
-                await _play(plan, stage)
-            finally:
-                for node in nodes:
-                    for text in node.errors():
-                        recorder.note("error", node=node.name, text=text[:4000])
+            await _play(
+                plan, Stage(redis, nodes, recorder, say), trio.Event() if stop is None else stop
+            )
     finally:
         recorder.close()
 
 
-async def _play(plan: Plan, stage: Stage) -> None:
+async def _play(plan: Plan, stage: Stage, stop: trio.Event) -> None:
     chance = random.Random(plan.seed)
     faults = [FAULTS[name] for name in plan.faults]
+    deck = chance.sample(faults, len(faults))
     async with trio.open_nursery() as nursery:
         for node in stage.nodes:
             nursery.start_soon(node.watch)
@@ -104,19 +118,29 @@ async def _play(plan: Plan, stage: Stage) -> None:
         crew = Crew(urls, stage.recorder, plan.seed, nursery)
         crew.man(plan.hands)
         stage.depart = crew.depart
-        left = plan.seconds
-        while left > 0:
+        while True:
+            left = max(plan.seconds, plan.most) - stage.recorder.now() - REST
             seconds = min(plan.round, left)
-            await mischief(stage, chance, faults, seconds, plan.gap, crew.gate.shut)
-            left -= plan.round
+            hush = crew.gate.shut
+            await mischief(stage, chance, deck, faults, seconds, plan.gap, hush, stop)
             await come_to_rest(stage, crew)
-            if left > 0:
-                await stage.stores.empty_ledger()
-                crew.gate.open()
-        live = [actor.session for actor in crew.there.values()]
-        stage.recorder.note("end", live=live)
-        await stage.stores.close_books()
+            await _keep_books(stage, crew)
+            if stop.is_set() or left - seconds < LEAST + REST:
+                break
+            await stage.stores.empty_ledger()
+            crew.gate.open()
         nursery.cancel_scope.cancel()
+
+
+async def _keep_books(stage: Stage, crew: Crew) -> None:
+    """Write all down that a judge needs: whatever happens next, so far the run can be judged."""
+    for node in stage.nodes:
+        for text in node.errors():
+            stage.recorder.note("error", node=node.name, text=text[:4000])
+    live = [actor.session for actor in crew.there.values()]
+    stage.recorder.note("end", live=live)
+    await stage.stores.keep_books()
+    stage.recorder.flush()
 
 
 async def come_to_rest(stage: Stage, crew: Crew) -> None:

@@ -87,13 +87,12 @@ def judged(folder: Path, records: Lines, *ledgers: Lines, kept: int = 0) -> dict
     """What the checks find, by the check's name."""
     with (folder / "history.jsonl").open("wb") as file:
         file.writelines(orjson.dumps(one) + b"\n" for one in records)
-    times = []
+    times: list[Any] = []
     for number, ledger in enumerate(ledgers):
         with (folder / f"ledger-{number}.jsonl").open("wb") as file:
             file.writelines(orjson.dumps(one) + b"\n" for one in ledger)
-        times.append((kept if number else 0, 6.5 * number, 6.5 if not number else 1e9))
-    if len(times) == 1:
-        times = [(0, 0.0, 1e9)]
+        begins, ends = 6.5 * number, 6.5 if number < len(ledgers) - 1 else 1e9
+        times.append((kept if number else 0, begins, ends, len(ledger)))
     (folder / "timelines.json").write_bytes(orjson.dumps(times))
     found = judging.judge(folder).findings
     return {finding.check: finding.text for finding in found if not finding.holds}

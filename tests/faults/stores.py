@@ -12,8 +12,9 @@ import socket
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from functools import partial
+from itertools import islice
 from pathlib import Path
-from typing import Final, TypeVar, TypeVarTuple, Unpack, final
+from typing import Final, TypeAlias, TypeVar, TypeVarTuple, Unpack, final
 
 import orjson
 import trio
@@ -28,6 +29,10 @@ from trio_wss.store.keys import Keys
 
 T = TypeVar("T")
 Ts = TypeVarTuple("Ts")
+
+Era: TypeAlias = tuple[int, float, float, int]
+"""A timeline: how many lines it has kept of the one before, when it began, when it ended, and how
+many lines it had then."""
 
 NAMESPACE: Final = "faults"
 IN_STEP: Final = 30.0  # seconds for a replica to have all that its primary has
@@ -114,7 +119,7 @@ class Stores:
         self._between = between
         self._recorder = recorder
         self._folder = folder
-        self._ended: list[tuple[int, float, float]] = []  # of each timeline: kept, begin, end
+        self._ended: list[Era] = []
         self._taken: list[Line] = []  # what was in the ledger before
         self._kept = 0
         self._begins = 0.0
@@ -214,8 +219,12 @@ class Stores:
         await self.in_step()
 
     async def _end_timeline(self, lines: Sequence[Line]) -> None:
+        self._ended.append(await self._present(lines))
+
+    async def _present(self, lines: Sequence[Line]) -> Era:
+        """Write the present timeline's ledger; it may go on."""
         await _thread(self._write, len(self._ended), lines)
-        self._ended.append((self._kept, self._begins, self._recorder.now()))
+        return self._kept, self._begins, self._recorder.now(), len(lines)
 
     def _begin_timeline(self, kept: int) -> None:
         self._kept, self._begins = kept, self._recorder.now()
@@ -225,10 +234,12 @@ class Stores:
         with (self._folder / f"ledger-{number}.jsonl").open("wb") as file:
             file.writelines(orjson.dumps(line) + b"\n" for line in lines)
 
-    async def close_books(self) -> None:
-        """The run is over: write the last timeline's ledger, and what the timelines were."""
-        await self._end_timeline(await self._whole_ledger())
-        (self._folder / "timelines.json").write_bytes(orjson.dumps(self._ended))
+    async def keep_books(self) -> None:
+        """Write down what the timelines are, as if the run were over: it may be killed."""
+        eras = [*self._ended, await self._present(await self._whole_ledger())]
+        new = self._folder / "timelines.new"
+        new.write_bytes(orjson.dumps(eras))
+        new.replace(self._folder / "timelines.json")
 
     def close(self) -> None:
         self.primary.redis.close()
@@ -251,11 +262,10 @@ async def stores(recorder: Recorder, folder: Path, binary: Path) -> AsyncIterato
 def read_timelines(folder: Path) -> list[Timeline]:
     """The timelines of a run. Raises Violation where a ledger cannot be."""
     found = []
-    for number, (kept, begins, ends) in enumerate(
-        orjson.loads((folder / "timelines.json").read_bytes())
-    ):
+    eras: list[Era] = orjson.loads((folder / "timelines.json").read_bytes())
+    for number, (kept, begins, ends, length) in enumerate(eras):
         with (folder / f"ledger-{number}.jsonl").open("rb") as file:
-            lines = [orjson.loads(line) for line in file]
+            lines = [orjson.loads(line) for line in islice(file, length)]
         found.append(Timeline(lines, kept=kept, begins=begins, ends=ends))
     return found
 
