@@ -5,6 +5,7 @@ import os
 import shutil
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from typing import Final
 
 import pytest
 import structlog
@@ -15,6 +16,32 @@ from trio_wss.store.embedded import find_server
 
 MakeRedis = Callable[..., RedisServer]
 
+ENGINES: Final = ("valkey", "redis")
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--engine", choices=ENGINES, help="what needs a server runs on this one only")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave out what shall not run on its engine: see `--engine` and the mark `any_engine`."""
+    left_out = [item for item in items if _engine(item) not in (None, *_engines(config, item))]
+    if left_out:
+        gone = set(left_out)
+        items[:] = [item for item in items if item not in gone]
+        config.hook.pytest_deselected(items=left_out)
+
+
+def _engine(item: pytest.Item) -> str | None:
+    """The engine that a test was made for, if it needs one."""
+    spec = getattr(item, "callspec", None)
+    return None if spec is None else spec.params.get("redis_binary")
+
+
+def _engines(config: pytest.Config, item: pytest.Item) -> tuple[str, ...]:
+    chosen = (config.option.engine,) if config.option.engine else ENGINES
+    return chosen[:1] if item.get_closest_marker("any_engine") else chosen
+
 
 @pytest.fixture(autouse=True)
 def log_as_it_was() -> Iterator[None]:
@@ -23,7 +50,7 @@ def log_as_it_was() -> Iterator[None]:
     structlog.reset_defaults()
 
 
-@pytest.fixture(scope="session", params=["valkey", "redis"])
+@pytest.fixture(scope="session", params=ENGINES)
 def redis_binary(request: pytest.FixtureRequest) -> Path:
     """The server of one engine: a test that uses it, even indirectly, runs on both."""
     found = find_server() if request.param == "valkey" else shutil.which("redis-server")

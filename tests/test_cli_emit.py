@@ -9,6 +9,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
+import pytest
 import trio
 
 from tests.members import member
@@ -17,6 +18,8 @@ from tests.servers import RedisServer
 from trio_wss import App, Broadcast, Client, Effects, Join
 from trio_wss.settings import Settings
 from trio_wss.testing import Cluster, cluster
+
+pytestmark = pytest.mark.any_engine
 
 app = App()
 

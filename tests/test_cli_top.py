@@ -29,6 +29,8 @@ from trio_wss.settings import Settings
 from trio_wss.testing import Cluster as Running
 from trio_wss.testing import cluster
 
+pytestmark = pytest.mark.any_engine
+
 SCRIPT = str(Path(sys.executable).parent / "trio-wss")
 app = App()
 

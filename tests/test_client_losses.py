@@ -17,6 +17,8 @@ from trio_wss.client import (
 )
 from trio_wss.testing import cluster
 
+pytestmark = pytest.mark.any_engine
+
 
 @bounded
 async def test_history_that_is_too_short_is_told_and_the_app_says_what_then(

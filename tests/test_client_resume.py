@@ -24,6 +24,8 @@ from trio_wss.node import Node, serve
 from trio_wss.settings import Settings
 from trio_wss.testing import cluster
 
+pytestmark = pytest.mark.any_engine
+
 
 @pytest.mark.parametrize("way", ["cut", "half_close"])
 @bounded

@@ -10,6 +10,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from typing import Any, Final
 
+import pytest
 import redis
 import trio
 import trio.lowlevel
@@ -17,6 +18,8 @@ import trio.lowlevel
 from tests.members import Member, dial, event, http, member, request, shake_hands
 from tests.processes import Running, trio_wss
 from tests.resuming import DIES_AT, ROOM, ask_back, places, returning, token, welcome
+
+pytestmark = pytest.mark.slow
 
 ROOT: Final = Path(__file__).parents[1]
 LEASE, GRACE = 2.0, 0.5

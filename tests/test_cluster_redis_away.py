@@ -335,6 +335,7 @@ async def test_clients_are_sent_away_when_redis_is_away_for_too_long(
 
 
 @pytest.mark.slow
+@pytest.mark.any_engine
 async def test_ten_seconds_without_redis_with_the_settings_that_a_node_has_by_itself(
     make_redis: MakeRedis,
 ) -> None:

@@ -18,6 +18,8 @@ from tests.members import Member, Rejected, dial, eventually, member, request, s
 from tests.processes import Running, commands_with, trio_wss
 from tests.servers import RedisServer
 
+pytestmark = pytest.mark.any_engine
+
 ROOM = "room:lobby"
 DRAIN = 3.0
 APP = """

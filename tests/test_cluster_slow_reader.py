@@ -29,6 +29,8 @@ from trio_wss.node import Node
 from trio_wss.settings import Settings
 from trio_wss.testing import cluster
 
+pytestmark = pytest.mark.any_engine
+
 KIB = 1024
 BOUND = 256 * KIB
 SETTINGS = Settings(drain=1.0, rate=0, outbox=BOUND)

@@ -23,6 +23,8 @@ from trio_wss.node import Node, ops, serve
 from trio_wss.settings import Settings
 from trio_wss.testing import Cluster, cluster
 
+pytestmark = pytest.mark.any_engine
+
 DOCS = Path(__file__).parents[1] / "docs"
 SETTINGS = Settings(drain=1.0, ops_port=0)
 app = App()

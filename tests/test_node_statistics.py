@@ -22,6 +22,8 @@ from trio_wss.node.statistics import BOUNDS, FAULTS, Durations, Histogram, Stati
 from trio_wss.settings import Settings
 from trio_wss.testing import Cluster, cluster
 
+pytestmark = pytest.mark.any_engine
+
 SETTINGS = Settings(drain=1.0, rate=5, burst=20, event_deadline=0.3)
 app = App()
 

@@ -8,6 +8,7 @@ from contextlib import asynccontextmanager
 from functools import partial
 
 import attrs
+import pytest
 import trio
 
 from tests.browser.chromium import Chromium, Page, page
@@ -18,6 +19,8 @@ from trio_wss.node import serve
 from trio_wss.settings import Settings
 from trio_wss.store.embedded import embedded
 from trio_wss.testing import Cluster, cluster
+
+pytestmark = pytest.mark.slow
 
 SETTINGS = Settings(drain=1.0, ops_port=0)
 ROOM = "room:<img src=x onerror=alert(1)>"
