@@ -2,40 +2,45 @@
 
 import sys
 from collections.abc import Callable
+from contextlib import suppress
 from functools import partial
 
 import trio
 
-from trio_wss.wire import Head, KeepAlive, Outbox, Response, WireLimits, accept
+from trio_wss import wire
+from trio_wss.wire import Closed, Head, Host, KeepAlive, Outbox, Response, WebSocket, WireLimits
 from trio_wss.wire.frames import binary_frame, text_frame
 
 
-async def admit_all(request: Head) -> Response | None:
-    return None
+class EchoHost(Host[Head]):
+    """Sends every message back, a batch at a time, until the client is gone."""
+
+    def __init__(self, limits: WireLimits) -> None:
+        self.limits = limits
+        self.origins: tuple[str, ...] = ()
+        self.keep_alive = KeepAlive(limits)
+        self.mark_dirty: Callable[[Outbox], None] = lambda outbox: None
+
+    def plain(self, head: Head) -> Response | None:
+        return None
+
+    async def admit(self, head: Head) -> Response | Head:
+        return head
+
+    async def talk(self, socket: WebSocket, admitted: Head) -> None:
+        with suppress(Closed):
+            while True:
+                for message in await socket.receive():
+                    if isinstance(message, str):
+                        socket.outbox.push(text_frame(message.encode()))
+                    else:
+                        socket.outbox.push(binary_frame(message))
+                socket.outbox.flush()
+                await socket.outbox.room()
 
 
-async def echo(
-    stream: trio.abc.Stream,
-    limits: WireLimits,
-    on_dirty: Callable[[Outbox], None] = lambda outbox: None,
-) -> None:
-    """Send every message back, a batch at a time, until the client is gone."""
-    async with accept(
-        stream,
-        limits=limits,
-        plain=lambda head: None,
-        admit=admit_all,
-        on_dirty=on_dirty,
-        keep_alive=KeepAlive(limits),
-    ) as socket:
-        while socket is not None:
-            for message in await socket.receive():
-                if isinstance(message, str):
-                    socket.outbox.push(text_frame(message.encode()))
-                else:
-                    socket.outbox.push(binary_frame(message))
-            socket.outbox.flush()
-            await socket.outbox.room()
+async def echo(stream: trio.abc.Stream, limits: WireLimits) -> None:
+    await wire.serve(stream, EchoHost(limits))
 
 
 async def serve(

@@ -7,10 +7,9 @@ import pytest
 import trio
 from trio.testing import MockClock, memory_stream_pair, wait_all_tasks_blocked
 
-from tests.echo import admit_all
 from tests.frames import HEAD, close
-from tests.wires import Client, tcp_pair
-from trio_wss.wire import Head, KeepAlive, Response, WebSocket, WireLimits, accept
+from tests.wires import BlockHost, Client, accepted, tcp_pair
+from trio_wss.wire import Head, Response, WireLimits
 from trio_wss.wire.head import origin_allowed, remote_address
 
 LIMITS = WireLimits()
@@ -29,7 +28,7 @@ def head(*lines: str, without: str = "-", start: str = "GET /chat HTTP/1.1") -> 
 
 
 async def opened(
-    *segments: bytes, admit: Admit = admit_all, origins: tuple[str, ...] = ()
+    *segments: bytes, admit: Admit | None = None, origins: tuple[str, ...] = ()
 ) -> tuple[bytes, Head | None]:
     """What a client gets for its segments, up to the end of the answer's head and body, and the
     request if it became a WebSocket."""
@@ -43,21 +42,13 @@ async def opened(
             await wait_all_tasks_blocked()
         answers.append(await client.rest())
 
+    host = BlockHost(LIMITS, origins=origins, plain=plain, admit=admit)
     async with trio.open_nursery() as nursery:
         nursery.start_soon(talk)
-        async with accept(
-            far,
-            limits=LIMITS,
-            origins=origins,
-            plain=plain,
-            admit=admit,
-            on_dirty=lambda _: None,
-            keep_alive=KeepAlive(LIMITS),
-        ) as socket:
-            request = socket.request if isinstance(socket, WebSocket) else None
+        async with accepted(far, host) as socket:
             if socket is not None:
                 await near.send_all(close())
-    return b"".join(answers), request
+    return b"".join(answers), host.request
 
 
 def status(answer: bytes) -> int:
@@ -214,14 +205,7 @@ async def test_an_endless_handshake_is_ended(autojump_clock: MockClock) -> None:
                 return
 
         start = trio.current_time()
-        async with accept(
-            far,
-            limits=LIMITS,
-            plain=plain,
-            admit=admit_all,
-            on_dirty=lambda _: None,
-            keep_alive=KeepAlive(LIMITS),
-        ) as socket:
+        async with accepted(far, BlockHost(LIMITS, plain=plain)) as socket:
             assert socket is None
         assert trio.current_time() - start == pytest.approx(11)  # and a second for the answer
         assert status(await client.head()) == 408
@@ -233,14 +217,7 @@ async def test_half_open_handshakes_are_ended_and_hold_nobody_up(autojump_clock:
     async def one(segment: bytes) -> None:
         near, far = memory_stream_pair()
         await near.send_all(segment)
-        async with accept(
-            far,
-            limits=LIMITS,
-            plain=plain,
-            admit=admit_all,
-            on_dirty=lambda _: None,
-            keep_alive=KeepAlive(LIMITS),
-        ) as socket:
+        async with accepted(far, BlockHost(LIMITS, plain=plain)) as socket:
             assert socket is None
         ends.append(trio.current_time())
 
@@ -263,14 +240,7 @@ async def test_a_client_that_leaves_in_the_handshake_is_no_error(segment: bytes)
         with trio.fail_after(5):
             await near.send_all(segment)
             await near.aclose()
-            async with accept(
-                far,
-                limits=LIMITS,
-                plain=plain,
-                admit=admit_all,
-                on_dirty=lambda _: None,
-                keep_alive=KeepAlive(LIMITS),
-            ) as socket:
+            async with accepted(far, BlockHost(LIMITS, plain=plain)) as socket:
                 assert socket is None or segment == HEAD
         assert far.socket.fileno() < 0
 
@@ -291,14 +261,7 @@ async def test_an_answer_is_not_lost_on_a_client_that_still_sends() -> None:
 
             @nursery.start_soon
             async def server() -> None:
-                async with accept(
-                    far,
-                    limits=LIMITS,
-                    plain=plain,
-                    admit=admit_all,
-                    on_dirty=lambda _: None,
-                    keep_alive=KeepAlive(LIMITS),
-                ) as socket:
+                async with accepted(far, BlockHost(LIMITS, plain=plain)) as socket:
                     assert socket is None
 
             await near.send_all(b"GET /" + b"x" * 30_000)

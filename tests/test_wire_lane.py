@@ -11,9 +11,9 @@ from trio.testing import MockClock, memory_stream_pair, wait_all_tasks_blocked
 from trio_websocket import ConnectionClosed, wrap_server_stream
 from wsproto.utilities import LocalProtocolError
 
-from tests.echo import admit_all
+from tests.echo import EchoHost
 from tests.frames import HEAD, MASK, client_frame, close, closes, server_frames, text
-from trio_wss.wire import Closed, KeepAlive, WireLimits, accept
+from trio_wss.wire import Closed, Head, WebSocket, WireLimits, serve
 
 LIMIT = 300
 
@@ -30,22 +30,26 @@ class Seen:
 Serve = Callable[[trio.abc.Stream, list[str | bytes]], Coroutine[Any, Any, int]]
 
 
-async def serve_lane(stream: trio.abc.Stream, messages: list[str | bytes]) -> int:
-    async with accept(
-        stream,
-        limits=WireLimits(message_bytes=LIMIT),
-        plain=lambda head: None,
-        admit=admit_all,
-        on_dirty=lambda outbox: None,
-        keep_alive=KeepAlive(WireLimits()),
-    ) as socket:
-        assert socket is not None
+class Listener(EchoHost):
+    """Keeps what it hears."""
+
+    def __init__(self, messages: list[str | bytes]) -> None:
+        super().__init__(WireLimits(message_bytes=LIMIT))
+        self.messages = messages
+        self.code = 0
+
+    async def talk(self, socket: WebSocket, admitted: Head) -> None:
         try:
             while True:
-                messages += await socket.receive()
+                self.messages += await socket.receive()
         except Closed as closed:
-            return closed.code
-    raise AssertionError("not reached")
+            self.code = closed.code
+
+
+async def serve_lane(stream: trio.abc.Stream, messages: list[str | bytes]) -> int:
+    listener = Listener(messages)
+    await serve(stream, listener)
+    return listener.code
 
 
 async def serve_plain(stream: trio.abc.Stream, messages: list[str | bytes]) -> int:

@@ -6,6 +6,7 @@ from contextlib import asynccontextmanager
 
 import pytest
 import trio
+from attrs import frozen
 from trio.testing import MockClock, lockstep_stream_pair, memory_stream_pair, wait_all_tasks_blocked
 
 from tests.frames import closes
@@ -16,23 +17,33 @@ from trio_wss.wire.frames import text_frame
 FRAME = text_frame(b"x" * 998)  # 1002 bytes
 
 
+@frozen
+class Owner:
+    """Closes its socket when the writer fails."""
+
+    outbox: Outbox
+    stream: trio.abc.Stream
+    nursery: trio.Nursery
+
+    def start_writer(self) -> None:
+        self.nursery.start_soon(self._write)
+
+    async def _write(self) -> None:
+        await self.outbox.run()
+        if self.outbox.failed:
+            self.outbox.detach()
+            await trio.aclose_forcefully(self.stream)
+
+
 @asynccontextmanager
 async def outbox_over(
     pair: tuple[trio.abc.Stream, trio.abc.Stream], limits: WireLimits | None = None
 ) -> AsyncIterator[tuple[Outbox, Client]]:
     """An outbox with a writer task when it needs one; the socket is closed when that fails."""
     near, far = pair
-
-    async def run() -> None:
-        await outbox.run()
-        if outbox.failed:
-            outbox.detach()
-            await trio.aclose_forcefully(far)
-
+    outbox = Outbox(far, limits or WireLimits(), lambda outbox: None)
     async with near, far, trio.open_nursery() as nursery:
-        outbox = Outbox(
-            far, limits or WireLimits(), lambda outbox: None, lambda: nursery.start_soon(run)
-        )
+        outbox.owner = Owner(outbox, far, nursery)
         yield outbox, Client(near)
         outbox.detach()
 
@@ -48,7 +59,7 @@ async def test_push_is_memory_only_and_says_once_that_it_is_dirty() -> None:
     dirty: list[Outbox] = []
     near, far = await tcp_pair()
     async with near, far:
-        outbox = Outbox(far, WireLimits(), dirty.append, lambda: None)
+        outbox = Outbox(far, WireLimits(), dirty.append)
         outbox.push(b"\x81\x01a")
         outbox.push(b"\x81\x01b")
         assert (dirty, outbox.dirty, outbox.size) == ([outbox], True, 6)

@@ -212,15 +212,14 @@ async def test_a_ping_behind_what_is_too_long_does_no_harm(autojump_clock: MockC
 
 async def test_a_connection_that_exchanges_messages_is_one_task() -> None:
     async with wire() as (client, socket):
-        nursery = trio.lowlevel.current_task().child_nurseries[-1]
         socket.outbox.push(text_frame(b"a"))
         socket.outbox.flush()
         assert await client.text() == "a"
         await client.send(client_frame(0x8A), text("b"))
         assert await socket.receive() == ["b"]
         await wait_all_tasks_blocked()
-        assert not nursery.child_tasks
+        assert not socket.nursery.child_tasks
         await client.send(PING, text("c"))  # from here trio-websocket answers
         assert await socket.receive() == ["c"]
         assert await client.frame() == PONG
-        assert len(nursery.child_tasks) == 1
+        assert len(socket.nursery.child_tasks) == 1

@@ -1,16 +1,25 @@
 """Both ends of one connection in a test: the server's WebSocket, and its client's bare bytes."""
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
-from typing import Any, final
+from typing import final
 
 import pytest
 import trio
 from trio.testing import memory_stream_pair
 
-from tests.echo import admit_all
 from tests.frames import HEAD, client_frame, text
-from trio_wss.wire import Closed, KeepAlive, Outbox, WebSocket, WireLimits, accept
+from trio_wss.wire import (
+    Closed,
+    Head,
+    Host,
+    KeepAlive,
+    Outbox,
+    Response,
+    WebSocket,
+    WireLimits,
+    serve,
+)
 
 FAST = text("ok")
 SLOW = client_frame(0x01, b"o") + client_frame(0x80, b"k")
@@ -81,6 +90,69 @@ class Client:
         return payload.decode()
 
 
+@final
+class BlockHost(Host[Head]):
+    """Hands its one connection to a block, and gives it back what the block raised."""
+
+    def __init__(
+        self,
+        limits: WireLimits,
+        *,
+        origins: tuple[str, ...] = (),
+        plain: Callable[[Head], Response | None] = lambda head: None,
+        admit: Callable[[Head], Awaitable[Response | None]] | None = None,
+        on_dirty: Callable[[Outbox], None] = lambda outbox: None,
+    ) -> None:
+        self.limits = limits
+        self.origins = origins
+        self.keep_alive = KeepAlive(limits)
+        self.mark_dirty = on_dirty
+        self.request: Head | None = None
+        self.socket: WebSocket | None = None
+        self.opened = trio.Event()
+        self.left = trio.Event()
+        self.fault: Exception | None = None
+        self._plain = plain
+        self._admit = admit
+
+    def plain(self, head: Head) -> Response | None:
+        return self._plain(head)
+
+    async def admit(self, head: Head) -> Response | Head:
+        refused = await self._admit(head) if self._admit else None
+        return refused or head
+
+    async def talk(self, socket: WebSocket, admitted: Head) -> None:
+        self.request, self.socket = admitted, socket
+        self.opened.set()
+        await self.left.wait()
+        if self.fault is not None:
+            raise self.fault
+
+
+@asynccontextmanager
+async def accepted(stream: trio.abc.Stream, host: BlockHost) -> AsyncIterator[WebSocket | None]:
+    """`serve` as a block: its connection, or None if there is none."""
+
+    async def run() -> None:
+        await serve(stream, host)
+        host.opened.set()
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(run)
+        await host.opened.wait()
+        try:
+            yield host.socket
+        except Closed:
+            pass
+        except Exception as error:
+            if host.socket is None:
+                raise
+            host.fault = error
+        finally:
+            host.left.set()
+
+
 @asynccontextmanager
 async def wire(
     limits: WireLimits | None = None,
@@ -88,7 +160,6 @@ async def wire(
     pair: Pair | None = None,
     early: bytes = b"",
     on_dirty: Callable[[Outbox], None] = lambda outbox: None,
-    **options: Any,
 ) -> AsyncIterator[tuple[Client, WebSocket]]:
     """An open connection over `pair`; `early` comes in one segment with the head.
 
@@ -96,9 +167,7 @@ async def wire(
     """
     near, far = pair or memory_stream_pair()
     client = Client(near)
-    limits = limits or WireLimits()
-    keep_alive = KeepAlive(limits)
-    options = {"plain": lambda head: None, "admit": admit_all, **options}
+    host = BlockHost(limits or WireLimits(), on_dirty=on_dirty)
     welcome = trio.Event()
 
     async def knock() -> None:
@@ -108,15 +177,13 @@ async def wire(
 
     async with trio.open_nursery() as nursery:
         nursery.start_soon(knock)
-        nursery.start_soon(keep_alive.run)
-        async with accept(
-            far, limits=limits, on_dirty=on_dirty, keep_alive=keep_alive, **options
-        ) as socket:
+        nursery.start_soon(host.keep_alive.run)
+        async with accepted(far, host) as socket:
             assert socket is not None
             await welcome.wait()
             try:
                 yield client, socket
-            except Closed as error:  # accept() would take it for a normal end
+            except Closed as error:  # the block would take it for a normal end
                 raise AssertionError("closed too soon") from error
             await near.aclose()
         nursery.cancel_scope.cancel()

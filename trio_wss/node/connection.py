@@ -43,30 +43,29 @@ class Connection:
         self._retired = False
         self._gone: Closed | None = None  # it ended before its session was resumed
         self._fewer = trio.Event()
-        self._nursery: trio.Nursery | None = None
+        self._nursery: trio.Nursery | None = socket.nursery
+        self.session.open(socket.nursery)
 
     def __repr__(self) -> str:
         return f"<Connection {self.session!r} unanswered={self._unanswered}>"
 
     async def run(self) -> None:
         """Begin or resume the session, take events until the socket closes, leave it in order."""
-        async with trio.open_nursery() as nursery:
-            self._nursery = nursery
-            self.session.open(nursery)
-            try:
-                batch = await self._first_frames()
-                if await self._resume(batch) or await self.session.begin():
-                    while True:
-                        for raw in batch:
-                            await self._take(raw)
-                        batch = await self.socket.receive()
-            except Closed:
-                pass
-            finally:
-                self.leave_hub()
-                nursery.cancel_scope.cancel()
-                with trio.move_on_after(self._last_words(), shield=True):
-                    await self.session.finish(clean=self._said_goodbye())
+        self.node.connected(self)
+        try:
+            batch = await self._first_frames()
+            if await self._resume(batch) or await self.session.begin():
+                while True:
+                    for raw in batch:
+                        await self._take(raw)
+                    batch = await self.socket.receive()
+        except Closed:
+            pass
+        finally:
+            self.leave_hub()
+            with trio.move_on_after(self._last_words(), shield=True):
+                await self.session.finish(clean=self._said_goodbye())
+            self.node.disconnected(self)
 
     async def _first_frames(self) -> list[str | bytes]:
         """The first frames of a client that wants to resume, if they come in time."""

@@ -8,12 +8,11 @@ from __future__ import annotations
 
 import inspect
 import secrets
-from collections.abc import Iterator
-from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, TypeVar, final
 
 import structlog
 import trio
+from attrs import frozen
 
 from trio_wss.app import Identity, Request
 from trio_wss.encoding import decode, encode
@@ -21,91 +20,95 @@ from trio_wss.errors import Refused
 from trio_wss.node.connection import Connection
 from trio_wss.node.health import health
 from trio_wss.reads import Client
-from trio_wss.wire import Head, Response, accept
+from trio_wss.wire import Head, Host, Response, serve
 
 if TYPE_CHECKING:
     from trio_wss.node.node import Node
+    from trio_wss.wire import WebSocket, WireLimits
+
+T = TypeVar("T")
 
 log = structlog.get_logger(__name__)
 
 SPARE: Final = 1000  # sockets beyond max_connections, to say 503 on and to be asked for health
 
 
-async def handle(node: Node, stream: trio.abc.Stream) -> None:
-    """One socket's life on this node, from its first byte."""
-    clients: list[Client] = []
+@frozen
+class Admitted:
+    """Who was let in, and whether its first frame will be `wss.resume`."""
 
-    async def admit(head: Head) -> Response | None:
-        admitted = await _admit(node, head)
-        if isinstance(admitted, Response):
-            return admitted
-        clients.append(admitted)
-        return None
-
-    if node.sockets >= node.settings.max_connections + SPARE:
-        await trio.aclose_forcefully(stream)
-        return
-    with contained(node), _counted(node):
-        async with accept(
-            stream,
-            limits=node.wire_limits,
-            origins=node.settings.origins,
-            plain=lambda head: _plain(node, head),
-            admit=admit,
-            on_dirty=node.hub.mark_dirty,
-            keep_alive=node.keep_alive,
-        ) as socket:
-            if socket is not None:
-                resumes = "resume" in socket.request.query
-                connection = Connection(node, socket, clients[0], resumes=resumes)
-                socket.before_close(connection.leave_hub)
-                with node.connected(connection):
-                    await connection.run()
+    client: Client
+    resumes: bool
 
 
-@contextmanager
-def _counted(node: Node) -> Iterator[None]:
-    """Count an accepted socket."""
-    node.sockets += 1
-    try:
-        yield
-    finally:
-        node.sockets -= 1
+class Reception(Host[T]):
+    """What a node's listeners have in common, as the wire sees it. Counts its sockets."""
+
+    def __init__(self, node: Node, limits: WireLimits, origins: tuple[str, ...], most: int) -> None:
+        """`most` sockets at once: what comes then is just closed."""
+        self.node = node
+        self.most = most
+        self.sockets = 0
+        self.limits = limits
+        self.origins = origins
+        self.keep_alive = node.keep_alive
+        self.mark_dirty = node.hub.mark_dirty
+
+    async def handle(self, stream: trio.abc.Stream) -> None:
+        """One socket's life on this node, from its first byte."""
+        if self.sockets >= self.most:
+            await trio.aclose_forcefully(stream)
+            return
+        self.sockets += 1
+        try:
+            await serve(stream, self)
+        except Exception:
+            log.exception("connection failed", node=self.node.id)
+        finally:
+            self.sockets -= 1
 
 
-@contextmanager
-def contained(node: Node) -> Iterator[None]:
-    """A connection's boundary: its failure is logged, and goes no further."""
-    try:
-        yield
-    except Exception:
-        log.exception("connection failed", node=node.id)
+@final
+class Entrance(Reception[Admitted]):
+    """For the sockets of the public listener."""
 
+    def __init__(self, node: Node) -> None:
+        settings = node.settings
+        super().__init__(node, node.wire_limits, settings.origins, settings.max_connections + SPARE)
 
-def _plain(node: Node, head: Head) -> Response | None:
-    """Health, readiness and static files, on the node's own port."""
-    return health(node, head) or node.static.answer(head)
+    def plain(self, head: Head) -> Response | None:
+        """Health, readiness and static files, on the node's own port."""
+        return health(self.node, head) or self.node.static.answer(head)
 
+    async def admit(self, head: Head) -> Response | Admitted:
+        """Whether a handshake becomes a connection, and whose."""
+        node = self.node
+        reason = node.unready()
+        if not reason and len(node.connections) >= node.settings.max_connections:
+            reason = "the node has all the connections that it takes"
+        if reason:
+            return Response(503, f"{reason}\n".encode(), (("Retry-After", "1"),))
+        query = {name: value for name, value in head.query.items() if name != "resume"}
+        request = Request(head.path, head.headers, query, head.remote)
+        try:
+            identity = await _authenticate(node, request)
+            user, info = (
+                (None, None) if identity is None else (identity.user, _as_json(identity.info))
+            )
+        except Refused as refusal:
+            body = encode({"code": refusal.code, "message": refusal.message})
+            return Response(401, body, content_type="application/json")
+        except Exception:  # the app's code, as in turn.py
+            log.exception("authenticate failed", node=node.id)
+            return Response(500, b"The server failed.\n")
+        client = Client(secrets.token_urlsafe(12), user, info, request.query)
+        return Admitted(client, "resume" in head.query)
 
-async def _admit(node: Node, head: Head) -> Client | Response:
-    """Whether a handshake becomes a connection, and whose."""
-    reason = node.unready()
-    if not reason and len(node.connections) >= node.settings.max_connections:
-        reason = "the node has all the connections that it takes"
-    if reason:
-        return Response(503, f"{reason}\n".encode(), (("Retry-After", "1"),))
-    query = {name: value for name, value in head.query.items() if name != "resume"}
-    request = Request(head.path, head.headers, query, head.remote)
-    try:
-        identity = await _authenticate(node, request)
-        user, info = (None, None) if identity is None else (identity.user, _as_json(identity.info))
-    except Refused as refusal:
-        body = encode({"code": refusal.code, "message": refusal.message})
-        return Response(401, body, content_type="application/json")
-    except Exception:  # the app's code, as in turn.py
-        log.exception("authenticate failed", node=node.id)
-        return Response(500, b"The server failed.\n")
-    return Client(secrets.token_urlsafe(12), user, info, request.query)
+    async def talk(self, socket: WebSocket, admitted: Admitted) -> None:
+        """The connection of a client that was let in."""
+        connection = Connection(self.node, socket, admitted.client, resumes=admitted.resumes)
+        socket.before_close(connection.leave_hub)
+        await connection.run()
 
 
 async def _authenticate(node: Node, request: Request) -> Identity | None:

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import secrets
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Final
 
 from trio_wss.app import App
 from trio_wss.node.catchup import CatchUp
 from trio_wss.node.connection import Connection
+from trio_wss.node.entrance import Entrance
 from trio_wss.node.hub import Hub
 from trio_wss.node.locks import KeyLocks
 from trio_wss.node.pulse import Pulse
@@ -50,7 +49,6 @@ class Node:
         self.draining = False
         self.registered = False  # its record is in Redis
         self.connections: Final[set[Connection]] = set()
-        self.sockets = 0  # accepted ones, those that never finish a handshake included
         self.locks: Final = KeyLocks()
         self.statistics: Final = Statistics()
         self.pulse: Final = Pulse(self)
@@ -79,6 +77,7 @@ class Node:
             pong_seconds=settings.ping_timeout,
         )
         self.keep_alive: Final = KeepAlive(self.wire_limits)
+        self.entrance: Final = Entrance(self)
         self.hub.wrote = self.statistics.delivery.observe
         self.link.on_push = self.hub.push
         self.link.on_batch_begin = self.hub.begin_batch
@@ -98,16 +97,15 @@ class Node:
         """Seconds since its start."""
         return time.monotonic() - self._born
 
-    @contextmanager
-    def connected(self, connection: Connection) -> Iterator[None]:
-        """Count a connection as one of this node's while it lives."""
+    def connected(self, connection: Connection) -> None:
+        """Count a connection as one of this node's, until `disconnected`."""
         self.connections.add(connection)
-        try:
-            yield
-        finally:
-            self.connections.discard(connection)
-            if connection.socket.outbox.reason == BEHIND:
-                self.statistics.slow_consumers += 1
+
+    def disconnected(self, connection: Connection) -> None:
+        """A connection is over."""
+        self.connections.discard(connection)
+        if connection.socket.outbox.reason == BEHIND:
+            self.statistics.slow_consumers += 1
 
     def count(self, message: Message | Decision, outcome: str) -> None:
         """Count an event that had no turn. One that the app does not have has no name of its own:

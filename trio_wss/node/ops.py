@@ -14,13 +14,13 @@ import trio
 from attrs import evolve
 
 import trio_wss
-from trio_wss.node.entrance import contained
+from trio_wss.node.entrance import Reception
 from trio_wss.node.health import health
 from trio_wss.node.metrics import CONTENT_TYPE, Metrics
 from trio_wss.node.snapshot import NODES
 from trio_wss.node.static import StaticFiles
 from trio_wss.store.outcome import Cursor
-from trio_wss.wire import Closed, Head, Response, accept
+from trio_wss.wire import Closed, Head, Response
 
 if TYPE_CHECKING:
     from trio_wss.node.hub import Topic
@@ -74,50 +74,28 @@ async def serve_ops(node: Node, listeners: list[trio.SocketListener]) -> None:
     await trio.serve_listeners(operations.handle, listeners)
 
 
-class Operations:
+class Operations(Reception[None]):
     """What the listener answers for one node."""
 
     def __init__(self, node: Node) -> None:
-        self._node = node
+        super().__init__(node, evolve(node.wire_limits, message_bytes=LONGEST), (), MOST)
         self._metrics = Metrics(node)
         self._page = StaticFiles(PAGE)
-        self._limits = evolve(node.wire_limits, message_bytes=LONGEST)
-        self._sockets = 0
 
-    async def handle(self, stream: trio.abc.Stream) -> None:
-        """One socket's life."""
-        if self._sockets >= MOST:
-            await trio.aclose_forcefully(stream)
-            return
-        self._sockets += 1
-        try:
-            with contained(self._node):
-                await self._serve(stream)
-        finally:
-            self._sockets -= 1
-
-    async def _serve(self, stream: trio.abc.Stream) -> None:
-        async with accept(
-            stream,
-            limits=self._limits,
-            plain=self._answer,
-            admit=_admit,
-            on_dirty=self._node.hub.mark_dirty,
-            keep_alive=self._node.keep_alive,
-        ) as socket:
-            if socket is not None:
-                watcher = Watcher(self._node, socket)
-                socket.before_close(watcher.leave)
-                await watcher.run()
-
-    def _answer(self, head: Head) -> Response:
+    def plain(self, head: Head) -> Response:
+        """Metrics, health and the page."""
         if head.path == "/metrics":
             return Response(200, self._metrics.page(), content_type=CONTENT_TYPE)
-        found = health(self._node, head) or self._page.answer(head)
+        found = health(self.node, head) or self._page.answer(head)
         assert found is not None  # there is a folder, so whatever is not in it is a 404
         return found
 
+    async def admit(self, head: Head) -> None:
+        """Let everybody in."""
+        await trio.lowlevel.checkpoint()
 
-async def _admit(_: Head) -> Response | None:
-    await trio.lowlevel.checkpoint()
-    return None
+    async def talk(self, socket: WebSocket, admitted: None) -> None:
+        """Show the cluster to a client."""
+        watcher = Watcher(self.node, socket)
+        socket.before_close(watcher.leave)
+        await watcher.run()

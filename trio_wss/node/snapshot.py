@@ -29,7 +29,7 @@ class Snapshot:
     cpu: float  # time used by the process
     unready: str  # why no client should come; empty: it is ready
     connections: int
-    sockets: int
+    sockets: int  # accepted ones, those that never finish a handshake included
     topics: int
     link_up: bool
     unanswered: int  # commands that wait for Redis
@@ -67,7 +67,7 @@ def take_snapshot(node: Node) -> Snapshot:
         cpu=time.process_time(),
         unready=node.unready(),
         connections=len(node.connections),
-        sockets=node.sockets,
+        sockets=node.entrance.sockets,
         topics=node.hub.size,
         link_up=link.up,
         unanswered=link.unanswered,

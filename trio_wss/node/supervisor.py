@@ -14,7 +14,6 @@ import trio
 from trio_wss.app import App
 from trio_wss.errors import SettingsError, Unavailable
 from trio_wss.node import janitor
-from trio_wss.node.entrance import handle
 from trio_wss.node.node import Node, address
 from trio_wss.node.ops import serve_ops
 from trio_wss.node.session import RESTART
@@ -74,7 +73,7 @@ async def serve(
                 entrance.start_soon(
                     partial(
                         trio.serve_listeners,
-                        partial(handle, node),
+                        node.entrance.handle,
                         listeners,
                         handler_nursery=connections,
                     )

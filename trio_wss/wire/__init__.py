@@ -5,17 +5,18 @@ from trio_wss.wire.head import Head, Response
 from trio_wss.wire.keep_alive import KeepAlive
 from trio_wss.wire.limits import WireLimits
 from trio_wss.wire.outbox import BEHIND, Outbox
-from trio_wss.wire.socket import Closed, WebSocket, accept
+from trio_wss.wire.socket import Closed, Host, WebSocket, serve
 
 __all__ = [
     "BEHIND",
     "Closed",
     "Head",
+    "Host",
     "KeepAlive",
     "Outbox",
     "Response",
     "WebSocket",
     "WireLimits",
-    "accept",
+    "serve",
     "text_frame",
 ]

@@ -6,6 +6,7 @@ goes through trio-websocket. The socket is read only when somebody asks, a chunk
 is the only place that closes it.
 """
 
+import os
 from collections.abc import Callable
 from contextlib import suppress
 from typing import Final, final
@@ -70,6 +71,7 @@ class Lane(trio.abc.Stream):
         self._stream = stream
         self._nursery = nursery
         self.outbox = outbox
+        outbox.owner = self
         self._limits = limits
         self._parser = Parser(limits.message_bytes)
         self._walker: Walker | None = None  # once slow or sealed: where a frame ends
@@ -102,6 +104,15 @@ class Lane(trio.abc.Stream):
         """The peer said Close, and it was well-formed."""
         self.closed = False
 
+    def start_writer(self) -> None:
+        """For the outbox."""
+        self._nursery.start_soon(self._write)
+
+    async def _write(self) -> None:
+        await self.outbox.run()
+        if self.outbox.failed:
+            await trio.aclose_forcefully(self)
+
     async def settled(self) -> None:
         """Wait until trio-websocket has done all it can with what it was given."""
         while not (self.hungry or self.over):
@@ -118,7 +129,33 @@ class Lane(trio.abc.Stream):
 
         Call it when `settled`, so that no more than a chunk ever waits for trio-websocket.
         """
-        return self._sort(await self._chunk())
+        while self.reading:  # one at a time
+            if self._free is None:
+                self._free = trio.Event()
+            await self._free.wait()
+        self.reading = True
+        try:
+            if self._early:
+                await trio.lowlevel.checkpoint()
+                chunk, self._early = self._early, b""
+            elif self.outbox.fd >= 0:
+                await trio.lowlevel.wait_readable(self.outbox.fd)
+                chunk = os.read(
+                    self.outbox.fd, _CHUNK
+                )  # the same, or -1 if it was closed meanwhile
+            else:
+                chunk = bytes(await self._stream.receive_some(_CHUNK))
+        except BlockingIOError:
+            return []
+        except (OSError, trio.BrokenResourceError, trio.ClosedResourceError):
+            chunk = b""
+        finally:
+            self.reading = False
+            self.heard = True
+            if self._free is not None:
+                self._free.set()
+                self._free = None
+        return self._sort(chunk)
 
     async def receive_some(self, max_bytes: int | None = None) -> bytes:
         """For trio-websocket: control frames; once slow, at most one frame at a time: it fails on
@@ -198,28 +235,6 @@ class Lane(trio.abc.Stream):
         self._wake_up()
         with trio.move_on_after(self._limits.close_seconds):
             await self._stream.aclose()
-
-    async def _chunk(self) -> bytes:
-        """What comes next from the peer, one reader at a time; empty at its end."""
-        while self.reading:
-            if self._free is None:
-                self._free = trio.Event()
-            await self._free.wait()
-        self.reading = True
-        try:
-            if self._early:
-                await trio.lowlevel.checkpoint()
-                early, self._early = self._early, b""
-                return early
-            return bytes(await self._stream.receive_some(_CHUNK))
-        except (trio.BrokenResourceError, trio.ClosedResourceError):
-            return b""
-        finally:
-            self.reading = False
-            self.heard = True
-            if self._free is not None:
-                self._free.set()
-                self._free = None
 
     def _sort(self, chunk: bytes) -> list[str | bytes]:
         """Part what came into messages, returned, and what trio-websocket must see."""

@@ -8,7 +8,7 @@ bound falls behind: all but the frame begun is dropped, then Close 1013.
 import os
 from collections.abc import Callable
 from math import inf
-from typing import Final, final
+from typing import Final, Protocol, final
 
 import trio
 
@@ -22,6 +22,13 @@ _CHUNK: Final = 256 * 1024
 """Bytes joined for one write; more would copy a long queue again and again."""
 
 
+class Owner(Protocol):
+    """Who has the socket."""
+
+    def start_writer(self) -> None:
+        """Start a task that calls `run`, and closes the socket if it has failed then."""
+
+
 @final
 class Outbox:
     """What waits to be written to one client."""
@@ -30,7 +37,6 @@ class Outbox:
         "_begun",
         "_bound",
         "_close_at",
-        "_fd",
         "_flying",
         "_life",
         "_limits",
@@ -38,14 +44,15 @@ class Outbox:
         "_out",
         "_progress",
         "_queue",
-        "_start_writer",
         "_stream",
         "_writing",
         "code",
         "detached",
         "dirty",
         "failed",
+        "fd",
         "limit",
+        "owner",
         "reason",
         "sealed",
         "size",
@@ -56,14 +63,14 @@ class Outbox:
         stream: trio.abc.SendStream,
         limits: WireLimits,
         on_dirty: Callable[["Outbox"], None],
-        start_writer: Callable[[], None],
     ) -> None:
-        """`start_writer` starts a task that calls `run`, and closes the socket where it failed."""
         self._stream = stream
-        self._fd = stream.socket.fileno() if isinstance(stream, trio.SocketStream) else -1
+        self.fd = stream.socket.fileno() if isinstance(stream, trio.SocketStream) else -1
+        """The socket's, until it is closed; -1: there is none. Nobody else keeps it."""
         self._limits = limits
         self._on_dirty = on_dirty
-        self._start_writer = start_writer
+        self.owner: Owner | None = None
+        """Set before anything is pushed."""
         # A list, not a deque: an empty deque keeps 700 bytes, and there is one per connection.
         self._queue: list[bytes] = []
         self._begun = False  # the first item is the rest of a frame that is partly out
@@ -103,7 +110,7 @@ class Outbox:
         self.dirty = False
         if not self._queue or self._writing:
             return
-        if self._fd >= 0:
+        if self.fd >= 0:
             self._write()
         if self._queue:
             self._have_writer()
@@ -143,7 +150,7 @@ class Outbox:
     def detach(self) -> None:
         """Forget the socket, in the same step as its close: its fd may soon be another's."""
         self.detached = True
-        self._fd = -1
+        self.fd = -1
         self.fail()
 
     async def sent(self) -> None:
@@ -186,12 +193,13 @@ class Outbox:
     def _have_writer(self) -> None:
         if not (self._writing or self.detached):
             self._writing = True
-            self._start_writer()
+            assert self.owner is not None
+            self.owner.start_writer()
 
     async def _write_more(self) -> None:
         try:
-            if self._fd >= 0:
-                await trio.lowlevel.wait_writable(self._fd)
+            if self.fd >= 0:
+                await trio.lowlevel.wait_writable(self.fd)
                 self._write()
             else:
                 chunk, count = self._front()
@@ -218,7 +226,7 @@ class Outbox:
         """One write to the socket that does not wait."""
         chunk, count = self._front()
         try:
-            written = os.write(self._fd, chunk)
+            written = os.write(self.fd, chunk)
         except BlockingIOError:
             return
         except OSError:  # reset, broken pipe: the peer is gone

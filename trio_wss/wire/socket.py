@@ -1,13 +1,15 @@
 """One WebSocket connection as the node sees it: batches of messages in, an outbox out.
 
-accept() owns the stream and every task of the connection; leaving it leaves neither.
+serve() owns the stream and every task of the connection; its end leaves neither.
 """
 
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager, suppress
-from typing import final
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Generic, Protocol, TypeVar, final
 
 import trio
+from attrs import frozen
 from trio_websocket import ConnectionClosed
 
 from trio_wss.wire.head import (
@@ -24,6 +26,8 @@ from trio_wss.wire.keep_alive import KeepAlive
 from trio_wss.wire.lane import Lane
 from trio_wss.wire.limits import WireLimits
 from trio_wss.wire.outbox import Outbox
+
+T = TypeVar("T")
 
 
 class Closed(Exception):
@@ -44,32 +48,36 @@ class Closed(Exception):
 class WebSocket:
     """An open connection. One task receives; any task may push, seal or close."""
 
-    __slots__ = ("_lane", "outbox", "request")
+    __slots__ = ("lane", "nursery", "outbox")
 
-    def __init__(self, request: Head, lane: Lane) -> None:
-        self.request = request
-        self.outbox = lane.outbox
-        self._lane = lane
+    def __init__(
+        self, stream: trio.abc.Stream, nursery: trio.Nursery, host: Host[T], early: bytes
+    ) -> None:
+        """`early`: frames that came with the request head."""
+        self.nursery = nursery
+        """Tasks of the connection: they are cancelled when its socket is closed."""
+        self.outbox = Outbox(stream, host.limits, host.mark_dirty)
+        self.lane = Lane(stream, nursery, self.outbox, host.limits, early)
 
     @property
     def clean(self) -> bool:
         """Whether the peer has said Close."""
-        return self._lane.clean
+        return self.lane.clean
 
     def before_close(self, hook: Callable[[], None]) -> None:
         """Have `hook` called in the same step as the close of the socket, before it; at once if
         that is past. One hook; it must not raise."""
-        if self._lane.closed:
+        if self.lane.closed:
             hook()
         else:
-            self._lane.before_close = hook
+            self.lane.before_close = hook
 
     async def receive(self) -> list[str | bytes]:
         """The next messages, one at least, in order: str for text, bytes for binary.
 
         The socket is read only in here. Cancelling it loses nothing. Raises Closed.
         """
-        lane = self._lane
+        lane = self.lane
         while not lane.slow:
             await lane.settled()
             if self.outbox.sealed or lane.over:
@@ -82,14 +90,14 @@ class WebSocket:
         """Send Close behind all that waits, wait for the peer's, close the socket.
 
         Takes at most `close_seconds`. On a connection that is closing already: wait for its end.
-        Cancelling it leaves the rest to the end of accept().
+        Cancelling it leaves the rest to the end of serve().
         """
-        await self._lane.farewell(code, reason)
-        await self._lane.aclose()
+        await self.lane.farewell(code, reason)
+        await self.lane.aclose()
 
     async def _slow_message(self) -> str | bytes:
         """The next message through trio-websocket, which is fed while it asks for more."""
-        lane = self._lane
+        lane = self.lane
         while True:
             if lane.hungry:
                 if self.outbox.sealed:
@@ -108,84 +116,89 @@ class WebSocket:
 
     def _closed(self) -> Closed:
         if self.outbox.code is not None:
-            return Closed(self.outbox.code, self.outbox.reason, self._lane.clean)
-        websocket = self._lane.websocket
+            return Closed(self.outbox.code, self.outbox.reason, self.lane.clean)
+        websocket = self.lane.websocket
         reason = None if websocket is None else websocket.closed
         if reason is None:
             return Closed(1006)
-        return Closed(reason.code, reason.reason or "", self._lane.clean)
+        return Closed(reason.code, reason.reason or "", self.lane.clean)
 
 
-@asynccontextmanager
-async def accept(
-    stream: trio.abc.Stream,
-    *,
-    limits: WireLimits,
-    origins: tuple[str, ...] = (),
-    plain: Callable[[Head], Response | None],
-    admit: Callable[[Head], Awaitable[Response | None]],
-    on_dirty: Callable[[Outbox], None],
-    keep_alive: KeepAlive,
-) -> AsyncIterator[WebSocket | None]:
-    """Make a WebSocket of a fresh stream, or answer it over plain HTTP and give None.
+class Host(Protocol[T]):
+    """What takes connections: what the wire asks of a node."""
 
-    `plain` answers GETs that ask for no upgrade (None: 426); `admit` may refuse an upgrade with a
-    Response; `on_dirty` is called when an outbox has something to flush; `keep_alive` pings, in a
-    task of the caller's. Leaving the block says Close 1000 if nobody has, waits at most
-    `close_seconds`, and closes; Closed may fly out of the block and ends there. Other exceptions of
-    the block come out in a group, as from a nursery.
+    limits: WireLimits
+    origins: tuple[str, ...]
+    """Of browsers that may connect, beside those of the node's own pages."""
+    keep_alive: KeepAlive
+    """Runs in a task of the host's."""
+    mark_dirty: Callable[[Outbox], None]
+    """Called when an outbox has something to flush."""
+
+    def plain(self, head: Head) -> Response | None:
+        """The answer to a GET that asks for no upgrade; None: 426."""
+
+    async def admit(self, head: Head) -> Response | T:
+        """Judge an upgrade: a Response refuses it, all else is handed to `talk`."""
+
+    async def talk(self, socket: WebSocket, admitted: T) -> None:
+        """Be the other side of a connection. Takes Closed for an end."""
+
+
+async def serve(stream: trio.abc.Stream, host: Host[T]) -> None:
+    """Make a WebSocket of a fresh stream and let the host talk, or answer it over plain HTTP.
+
+    When `talk` ends this says Close 1000 if nobody has, waits at most `close_seconds`, and closes.
+    What `talk` raises comes out in a group, as from a nursery.
     """
     try:
-        opened = await _open(stream, limits, origins, plain, admit)
+        opened = await _open(stream, host)
         if opened is None:
-            yield None
             return
-        request, accept, early = opened
         async with trio.open_nursery() as nursery:
-
-            async def write() -> None:
-                await outbox.run()
-                if outbox.failed:
-                    await trio.aclose_forcefully(lane)
-
-            outbox = Outbox(stream, limits, on_dirty, lambda: nursery.start_soon(write))
-            lane = Lane(stream, nursery, outbox, limits, early)
-            outbox.push(upgraded(accept))
-            outbox.flush()
-            keep_alive.add(lane)
+            socket = WebSocket(stream, nursery, host, opened.early)
+            socket.outbox.push(opened.answer)
+            socket.outbox.flush()
+            talk = host.talk(socket, opened.admitted)
+            del opened  # not for as long as the connection lives
+            host.keep_alive.add(socket.lane)
             try:
-                with suppress(Closed):
-                    yield WebSocket(request, lane)
-                await lane.aclose()
+                await talk
+                await socket.lane.aclose()
             finally:
-                outbox.seal(1001)
-                await trio.aclose_forcefully(lane)
-                keep_alive.discard(lane)
+                socket.outbox.seal(1001)
+                await trio.aclose_forcefully(socket.lane)
+                host.keep_alive.discard(socket.lane)
                 nursery.cancel_scope.cancel()
     finally:
         await trio.aclose_forcefully(stream)
 
 
-async def _open(
-    stream: trio.abc.Stream,
-    limits: WireLimits,
-    origins: tuple[str, ...],
-    plain: Callable[[Head], Response | None],
-    admit: Callable[[Head], Awaitable[Response | None]],
-) -> tuple[Head, str, bytes] | None:
+@frozen
+class _Opened(Generic[T]):
+    """A handshake that was accepted: the answer to it, who came, and what came behind the head."""
+
+    answer: bytes
+    admitted: T
+    early: bytes
+
+
+async def _open(stream: trio.abc.Stream, host: Host[T]) -> _Opened[T] | None:
     """Read and judge the head; None once a plain answer has been given."""
     opening: Opening | None = None
-    response: Response | None = Response(408, b"The request head took too long.\n")
+    response = Response(408, b"The request head took too long.\n")
     try:
-        with trio.move_on_after(limits.handshake_seconds):
-            opening = await read_head(stream, limits)
-            accept = accept_key(opening, origins, plain)
+        with trio.move_on_after(host.limits.handshake_seconds):
+            opening = await read_head(stream, host.limits)
+            accept = accept_key(opening, host.origins, host.plain)
             response = Response(503, b"Try again later.\n")
-            response = await admit(opening.head)
-            if response is None:
-                return opening.head, accept, opening.rest
+            admitted = await host.admit(opening.head)
+            if not isinstance(admitted, Response):
+                return _Opened(upgraded(accept), admitted, opening.rest)
+            response = admitted
     except BadHead as error:
+        if error.response is None:
+            return None
         response = error.response
-    if response is not None:
-        await answer(stream, response, opening.head.method if opening else "GET")
+    await answer(stream, response, opening.head.method if opening else "GET")
     return None
