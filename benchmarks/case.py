@@ -10,8 +10,8 @@ from attrs import Factory, frozen
 EVERYONE: Final = ("ours", "ws", "socketio", "picows", "websockets", "channels", "coredis")
 FAST: Final = ("ours", "ws", "socketio", "picows")
 
-COST: Final = ("cpu_us", "per_s", "p50_ms", "p99_ms", "redis_us", "disorder")
-THROUGHPUT: Final = ("cpu_us", "per_s", "p50_ms", "p99_ms", "redis_us")
+COST: Final = ("cpu_us", "per_s", "p50_ms", "p99_ms", "redis_us", "server_busy", "disorder")
+THROUGHPUT: Final = ("cpu_us", "per_s", "p50_ms", "p99_ms", "redis_us", "server_busy")
 
 TOO_LONG: Final = dict.fromkeys(
     ("websockets", "channels", "coredis"),
@@ -27,6 +27,8 @@ class Case:
     title: str
     unit: str
     """What the CPU is divided by: event, delivery, handshake, …"""
+    units: str
+    """More than one of it."""
     options: Mapping[str, Any] = Factory(dict)
     smoke: Mapping[str, Any] = Factory(dict)
     """Options that make it small."""

@@ -16,7 +16,7 @@ from picows import WSFrame, WSListener, WSMsgType, WSTransport, ws_connect
 from benchmarks.dialects import NUMBER, Plain
 
 AT_ONCE: Final = 64  # handshakes at the same time
-PATIENCE: Final = 30.0  # seconds for clients to get in, and for what is in flight to arrive
+PATIENCE: Final = 45.0  # seconds for clients to get in, and for what is in flight to arrive
 
 
 M = TypeVar("M", bound="Member")

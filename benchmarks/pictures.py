@@ -9,6 +9,8 @@ from typing import Any, Final
 import matplotlib as mpl
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.layout_engine import ConstrainedLayoutEngine
+from matplotlib.ticker import LogLocator
 
 from benchmarks.case import Case
 from benchmarks.figures import Spread
@@ -29,7 +31,7 @@ STYLE: Final = {
     "axes.spines.right": False,
     "axes.spines.top": False,
     "axes.titlelocation": "left",
-    "axes.titlesize": 11,
+    "axes.titlesize": 10.5,
     "axes.titleweight": "bold",
     "figure.facecolor": "white",
     "font.family": "DejaVu Sans",
@@ -100,13 +102,19 @@ def _save(figure: Figure, path: Path) -> None:
     figure.savefig(path.with_suffix(".png"), dpi=110, metadata={"Software": None})
 
 
+def _layout() -> ConstrainedLayoutEngine:
+    return ConstrainedLayoutEngine(w_pad=0.12, h_pad=0.1)
+
+
 def _bars(run: Run, panels: Sequence[tuple[Case, str]], peers: Sequence[Peer]) -> Figure:
     """Panels of horizontal bars, two in a row."""
     rows = -(-len(panels) // 2)
-    figure = Figure(figsize=(11, 0.7 + rows * (0.75 + 0.3 * len(peers))), layout="constrained")
+    figure = Figure(figsize=(11, 0.7 + rows * (0.75 + 0.3 * len(peers))), layout=_layout())
     places = figure.subplots(rows, 2, squeeze=False).flat
-    for axes, (case, name) in zip(places, panels, strict=False):
+    for place, (axes, (case, name)) in enumerate(zip(places, panels, strict=False)):
         _bar_panel(axes, run, case, name, peers)
+        if place % 2:
+            axes.tick_params(labelleft=False)
     for axes in list(figure.axes)[len(panels) :]:
         axes.remove()
     return figure
@@ -126,7 +134,7 @@ def _bar_panel(axes: Axes, run: Run, case: Case, name: str, peers: Sequence[Peer
     axes.set_ylim(len(peers) - 0.4, -0.6)
     axes.set_xlim(0, widest * 1.15)
     axes.set_title(case.title.replace(": ", ":\n", 1))
-    axes.set_xlabel(heading(name, case.unit))
+    axes.set_xlabel(heading(name, case))
 
 
 def _whiskers(spread: Spread) -> list[list[float]]:
@@ -139,15 +147,16 @@ def _latency(run: Run, peers: Sequence[Peer]) -> Figure | None:
     peers = [peer for peer in peers if "p50_ms" in run.figures("paced", peer.name)]
     if not peers:
         return None
-    figure = Figure(figsize=(8, 1.4 + 0.45 * len(peers)), layout="constrained")
+    figure = Figure(figsize=(8, 1.4 + 0.45 * len(peers)), layout=_layout())
     axes = figure.subplots()
     for place, peer in enumerate(peers):
         figures = run.figures("paced", peer.name)
         values = [figures[name].median for name in names]
         axes.plot(values, [place] * 3, color=COLOURS[peer.name], linewidth=2)
-        for (label, marker), value in zip(names.values(), values, strict=True):
-            label = label if place == 0 else "_nolegend_"
-            axes.plot(value, place, marker, color=COLOURS[peer.name], markersize=7, label=label)
+        for (_, marker), value in zip(names.values(), values, strict=True):
+            axes.plot(value, place, marker, color=COLOURS[peer.name], markersize=7)
+    for label, marker in names.values():
+        axes.plot([], [], marker, color="#444444", label=label)
     axes.set_xscale("log")
     axes.xaxis.set_major_formatter(lambda value, _: f"{value:g}")
     axes.grid(axis="x", which="both", color="#e6e6e6")
@@ -162,17 +171,21 @@ def _latency(run: Run, peers: Sequence[Peer]) -> Figure | None:
 def _growth(run: Run, peers: Sequence[Peer]) -> Figure | None:
     """Cost per event over nodes, and per delivery over members."""
     panels: list[tuple[str, list[int], dict[str, Any]]] = [
-        ("nodes", [1, 2, 4], {"xlabel": "nodes, all on one core", "ylabel": "CPU per event, µs"}),
+        (
+            "nodes",
+            [1, 2, 4],
+            {"xlabel": "nodes, all on one core", "ylabel": "CPU per event, µs (log scale)"},
+        ),
         (
             "members",
             [10, 100, 1000, 10_000],
-            {"xlabel": "members of the room", "ylabel": "CPU per delivery, µs"},
+            {"xlabel": "members of the room", "ylabel": "CPU per delivery, µs (log scale)"},
         ),
     ]
     peers = [peer for peer in peers if any(run.of(f"nodes-{n}", peer.name) for n in (1, 2, 4))]
     if not peers:
         return None
-    figure = Figure(figsize=(11, 4.2), layout="constrained")
+    figure = Figure(figsize=(11, 4.2), layout=_layout())
     for axes, (what, places, labels) in zip(figure.subplots(1, 2), panels, strict=True):
         for peer in peers:
             found = {n: run.figures(f"{what}-{n}", peer.name).get("cpu_us") for n in places}
@@ -192,6 +205,8 @@ def _growth(run: Run, peers: Sequence[Peer]) -> Figure | None:
         axes.set(xscale="log", yscale="log", **labels)
         axes.set_xticks(places, [f"{place:,}" for place in places])
         axes.minorticks_off()
+        axes.margins(y=0.2)
+        axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
         axes.yaxis.set_major_formatter(lambda value, _: f"{value:g}")
         axes.grid(axis="y", which="both", color="#e6e6e6")
         axes.legend()

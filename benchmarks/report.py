@@ -14,7 +14,7 @@ from benchmarks.rivals import Peer
 
 COLUMNS: Final = {
     "cpu_us": "CPU per {unit}, µs",
-    "per_s": "{unit}s/s",
+    "per_s": "{units}/s",
     "redis_us": "Redis' CPU per {unit}, µs",
     "p50_ms": "p50, ms",
     "p99_ms": "p99, ms",
@@ -26,6 +26,7 @@ COLUMNS: Final = {
     "memory_kb": "memory per connection, KB",
     "memory_mb": "memory gained, MB",
     "busy_percent": "CPU, % of a core",
+    "server_busy": "servers busy, %",
     "closed": "slow ones closed, %",
     "all_s": "until all are back, s",
     "caught_up": "got what they missed, %",
@@ -35,7 +36,7 @@ COLUMNS: Final = {
 NONE: Final = "–"  # noqa: RUF001 - a dash in print, for what is not there
 TO: Final = "–"  # noqa: RUF001 - and between two ends
 
-PERCENT: Final = frozenset({"closed", "caught_up"})
+PERCENT: Final = frozenset({"closed", "caught_up", "server_busy"})
 """Figures that are a share of one."""
 
 
@@ -57,8 +58,8 @@ def cell(name: str, spread: Spread, *, wide: bool = True) -> str:
     return f"{middle} ({low}{TO}{high})" if wide and low != high else middle
 
 
-def heading(name: str, unit: str) -> str:
-    return COLUMNS[name].format(unit=unit)
+def heading(name: str, case: Case) -> str:
+    return COLUMNS[name].format(unit=case.unit, units=case.units)
 
 
 def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> Iterator[str]:
@@ -74,7 +75,7 @@ def overview(run: Run, cases: Sequence[Case], peers: Sequence[Peer]) -> Iterator
     rows = []
     for case in cases:
         cells = [_headline(run, case, peer) for peer in peers]
-        what = f"**{case.title}**: {heading(case.headline, case.unit)}"
+        what = f"**{case.title}**: {heading(case.headline, case)}"
         rows.append([what, *_with_the_best(cells)])
     yield from table(["", *(peer.title for peer in peers)], rows)
 
@@ -107,7 +108,7 @@ def details(run: Run, case: Case, peers: Sequence[Peer]) -> Iterator[str]:
             notes.append(f"{peer.title}: {case.absent.get(peer.name, 'did not run')}.")
     yield f"### {case.title}"
     yield ""
-    yield from table(["", *(heading(name, case.unit) for name in case.columns)], rows)
+    yield from table(["", *(heading(name, case) for name in case.columns)], rows)
     yield ""
     for note in notes:
         yield f"- {note}"

@@ -26,6 +26,7 @@ CASE = Case(
     name="events",
     title="Events: ten",
     unit="event",
+    units="events",
     columns=("cpu_us", "per_s"),
     absent={"ws": "it has none"},
 )
