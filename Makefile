@@ -13,6 +13,9 @@ NEWEST := .cache/venv-$(call version,$(lastword $(PYTHONS)))
 # TypeScript, for the types of the browser's client; without npm that test is skipped.
 TSC := $(if $(shell command -v npm),.cache/npm/node_modules/.bin/tsc)
 
+# Tests mostly wait, for a lease or a process: two at a time take half the time.
+PARALLEL := --numprocesses 2 --dist worksteal
+
 # Coverage's data goes where nothing is looked for.
 export COVERAGE_FILE := $(CURDIR)/.cache/coverage
 
@@ -38,14 +41,14 @@ gate: $(OLDEST)/.test $(TSC)
 	$(OLDEST)/bin/mypy
 	$(OLDEST)/bin/lint-imports
 	$(OLDEST)/bin/coverage erase
-	$(OLDEST)/bin/coverage run -m pytest
+	$(OLDEST)/bin/coverage run -m pytest $(PARALLEL)
 	$(OLDEST)/bin/coverage combine --quiet
 	$(OLDEST)/bin/coverage report --fail-under=95
 
-# After the gate, not beside it: two cores, and tests with deadlines. Without what is slow and does
-# not depend on the Python: browsers, the Autobahn cases, faults.
+# After the gate, not beside it: two cores, and tests with deadlines. Without what does not depend on
+# the Python: browsers, the Autobahn cases, faults; and the second engine.
 suite: gate $(NEWEST)/.test
-	$(if $(filter-out $(OLDEST),$(NEWEST)),$(NEWEST)/bin/python -m pytest -m 'not slow')
+	$(if $(filter-out $(OLDEST),$(NEWEST)),$(NEWEST)/bin/python -m pytest $(PARALLEL) -m 'not slow' --engine valkey)
 
 .PHONY: bench bench-report bench-smoke
 SHAPES :=

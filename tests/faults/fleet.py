@@ -124,14 +124,19 @@ class NodeProcess:
 
     def errors(self) -> Iterator[str]:
         """What it logged as an error, and what is no log at all: a traceback."""
-        for text in self.log.read_text(errors="replace").splitlines():
-            try:
-                entry = orjson.loads(text)
-            except orjson.JSONDecodeError:
-                yield text
-                continue
-            if entry.get("level") == "error" and not _is_expected(entry):
-                yield text
+        return errors_in(self.log.read_text(errors="replace"))
+
+
+def errors_in(log: str) -> Iterator[str]:
+    """The lines of a node's log that say that something is wrong with the node."""
+    for text in log.splitlines():
+        try:
+            entry = orjson.loads(text)
+        except orjson.JSONDecodeError:
+            yield text
+            continue
+        if entry.get("level") == "error" and not _is_expected(entry):
+            yield text
 
 
 def _is_expected(entry: Mapping[str, Any]) -> bool:
