@@ -44,7 +44,7 @@ BREAKS: Final[dict[str, Break]] = {
         "keeps the epoch after a failover",
     ),
     "never-broken": Break(
-        "store/page.lua", "return {'broken', epoch, offset}\nend\nfor", "first = 1\nend\nfor",
+        "store/page.lua", "return {'broken', epoch, offset}\nend\nlocal", "first = 1\nend\nlocal",
         "says `recovered: true` though a tail was lost",
     ),
     "deaf-after-a-cut": Break(

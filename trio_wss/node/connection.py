@@ -4,6 +4,7 @@ the door: few of them unanswered, and room in the outbox, so that a reply never 
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Final
 
 import trio
@@ -39,6 +40,7 @@ class Connection:
         self._bucket = Bucket(node.settings.rate, node.settings.burst)
         self._last_id = -1  # the highest id seen; what is not above it may be sent again
         self._unanswered = 0
+        self._promised = 0  # bytes of the large answers among them
         self._resumes = resumes
         self._retired = False
         self._gone: Closed | None = None  # it ended before its session was resumed
@@ -145,7 +147,7 @@ class Connection:
         if (
             self._unanswered >= UNANSWERED
             or self.node.link.full
-            or self._outbox.size * 2 >= self._outbox.limit
+            or (self._outbox.size + self._promised) * 2 >= self._outbox.limit
         ):
             await self._wait_at_door()
         if self._retired:
@@ -176,7 +178,12 @@ class Connection:
     async def _send(self, decision: Decision) -> None:
         before = self._unanswered
         self._unanswered += 1
-        self.session.send(decision, self._answered)
+        size = len(decision.answer)
+        if size * UNANSWERED * 2 > self._outbox.limit:  # so many as the door lets in are too much
+            self._promised += size
+            self.session.send(decision, partial(self._answered_large, size))
+        else:
+            self.session.send(decision, self._answered)
         if self._unanswered == before:  # no commit to wait for at the door: let others go on
             await trio.lowlevel.checkpoint()
 
@@ -184,10 +191,17 @@ class Connection:
         self._unanswered -= 1
         self._fewer.set()
 
+    def _answered_large(self, size: int, _: Outcome) -> None:
+        self._promised -= size
+        self._answered()
+
     async def _wait_at_door(self) -> None:
-        while self._unanswered >= UNANSWERED:
+        outbox = self._outbox
+        while self._unanswered >= UNANSWERED or (
+            self._promised and (outbox.size + self._promised) * 2 >= outbox.limit
+        ):
             await self._until_fewer()
-        await self._outbox.room()
+        await outbox.room()
         await self.node.executor.room()
 
     async def _until_fewer(self) -> None:

@@ -1,4 +1,5 @@
--- What a topic's stream holds after a cursor. KEYS: meta, stream. ARGV: epoch, offset, most.
+-- What a topic's stream holds after a cursor. KEYS: meta, stream. ARGV: epoch, offset, most. It
+-- stops early at about 1 MiB, and reads few entries at a time, since each may be as long.
 -- Returns {'whole' | 'broken', epoch, offset, text...}: the topic's own cursor, and the broadcasts
 -- that follow ours. Broken: ours is neither the last entry nor still in the stream.
 local text = redis.call('GET', KEYS[1])
@@ -6,7 +7,12 @@ local epoch, offset = '', '0'
 if text then epoch, offset = string.match(text, '^(%S+) %S+ (%d+)$') end
 if epoch == ARGV[1] and offset == ARGV[2] then return {'whole', epoch, offset} end
 local reply = {'whole', epoch, offset}
-local entries = redis.call('XRANGE', KEYS[2], ARGV[2] .. '-0', '+', 'COUNT', ARGV[3] + 1)
+local function read(from, count)
+  return redis.call('XRANGE', KEYS[2], from, '+', 'COUNT', count)
+end
+local STEP, ENOUGH = 32, 1048576
+local left = tonumber(ARGV[3])
+local entries = read(ARGV[2] .. '-0', math.min(left + 1, STEP))
 local first = 2
 if ARGV[2] == '0' and ARGV[1] == '' then   -- nothing was there yet: all is ours from entry 1 on
   first = 1
@@ -15,5 +21,14 @@ elseif not entries[1] or entries[1][1] ~= ARGV[2] .. '-0'
   or string.match(entries[1][2][2], '^%S+') ~= ARGV[1] then
   return {'broken', epoch, offset}
 end
-for i = first, #entries do reply[#reply + 1] = entries[i][2][2] end
-return reply
+local size = 0
+while true do
+  for i = first, #entries do
+    local text = entries[i][2][2]
+    reply[#reply + 1] = text
+    left, size = left - 1, size + #text
+    if left == 0 or size >= ENOUGH then return reply end
+  end
+  if #entries == 0 then return reply end
+  entries, first = read('(' .. entries[#entries][1], math.min(left, STEP)), 1
+end
