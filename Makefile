@@ -33,7 +33,7 @@ run: $(OLDEST)/.run ## Start a node, with an embedded Valkey and the demo; ARGS=
 demo-cluster: $(OLDEST)/.run ## Start three nodes with the demo, whose page can kill one; ARGS="--port 8000 …"
 	@exec $(OLDEST)/bin/trio-wss demo $(ARGS)
 
-test: gate suite ## Run the gate on the oldest Python here, and the tests on the newest.
+test: gate suite bench-smoke ## Run the gate on the oldest Python here, the tests on the newest, and the benchmark's smallest form.
 
 gate: $(OLDEST)/.test $(TSC)
 	$(OLDEST)/bin/ruff format --check .

@@ -93,9 +93,10 @@ def main() -> None:
         seconds=arguments.seconds,
     )
     if arguments.smoke:
-        turns = list(conductor.run(conductor.smallest(plan)))
-        for turn in turns:
+        turns = []
+        for turn in conductor.check(conductor.smallest(plan)):
             _show(turn)
+            turns.append(turn)
     else:
         run = _take(plan)
         turns = list(run.turns)

@@ -9,8 +9,9 @@ import json
 import subprocess
 import sys
 import time
-from collections.abc import Iterable, Iterator, Sequence
-from typing import Final
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, Final
 
 from attrs import evolve, frozen
 
@@ -22,6 +23,7 @@ from benchmarks.results import Turn
 from benchmarks.rivals import ENVIRONMENT, PEERS, Peer
 
 SLACK: Final = 120.0  # seconds that a load may take beyond its time
+AT_ONCE: Final = 3  # turns, where nothing is measured
 USUAL: Final = 1.8  # seconds of a turn beside its time to measure
 
 
@@ -78,52 +80,69 @@ def run(plan: Plan) -> Iterator[Turn]:
                 shift = number % max(1, len(plan.peers))
                 for peer in (*plan.peers[shift:], *plan.peers[:shift]):
                     if peer.name in case.peers:
-                        began = time.monotonic()
-                        figures, failed = _take_turn(plan, shape, case, peer, url, redis)
-                        took = time.monotonic() - began
-                        yield Turn(case.name, peer.name, number, figures, failed, took)
+                        turn = _take_turn(plan, shape, case, peer, url, redis)
+                        yield evolve(turn, round=number)
 
 
-def _take_turn(
-    plan: Plan, shape: str, case: Case, peer: Peer, url: str, redis: int
-) -> tuple[Figures, str | None]:
-    """The figures, and what failed: a peer that fails must not end the others' run."""
-    processes.empty(url)
+def check(plan: Plan) -> Iterator[Turn]:
+    """Take all turns once, some at the same time: to see that they work, not to measure."""
+
+    def take(pair: tuple[str, Case], peer: Peer) -> Turn:
+        with processes.redis() as (url, redis):
+            return _take_turn(plan, *pair, peer, url, redis)
+
+    processes.allow_many_files()
+    with ThreadPoolExecutor(AT_ONCE) as pool:
+        turns = [
+            pool.submit(take, pair, peer)
+            for pair in plan.cases
+            for peer in plan.peers
+            if peer.name in pair[1].peers
+        ]
+        for turn in turns:
+            yield turn.result()
+
+
+def _take_turn(plan: Plan, shape: str, case: Case, peer: Peer, url: str, redis: int) -> Turn:
+    """One turn; if a peer fails, it must not end the run of the others."""
+    began = time.monotonic()
+    figures: Figures = {}
     try:
+        processes.empty(url)
         with processes.servers((*peer.command, url), case.nodes, ENVIRONMENT) as (ports, pids):
-            seconds = plan.time_of(case)
-            task = {
-                "shape": shape,
-                "options": {**case.options, **(case.smoke if plan.smoke else {})},
-                "load": {
-                    "dialect_name": peer.dialect,
-                    "ports": ports,
-                    "pids": pids,
-                    "redis": redis,
-                    "redis_port": processes.port_of(url),
-                    "count": peer.count,
-                    "seconds": seconds,
-                    "warm": plan.warm,
-                    "thorough": plan.smoke,
-                },
+            load = {
+                "dialect_name": peer.dialect,
+                "ports": ports,
+                "pids": pids,
+                "redis": redis,
+                "redis_port": processes.port_of(url),
+                "count": peer.count,
+                "seconds": plan.time_of(case),
+                "warm": plan.warm,
+                "thorough": plan.smoke,
             }
-            with processes.on_core(processes.LOAD):
-                load = subprocess.run(
-                    [sys.executable, "-m", "benchmarks.load_process", json.dumps(task)],
-                    stdout=subprocess.PIPE,
-                    cwd=processes.ROOT,
-                    timeout=seconds + plan.warm + SLACK,
-                    check=False,
-                )
-    except subprocess.TimeoutExpired:
-        return {}, "the load did not end"
+            options = {**case.options, **(case.smoke if plan.smoke else {})}
+            figures, failed = _load({"shape": shape, "options": options, "load": load})
     except RuntimeError as error:
-        return {}, str(error)
+        failed = str(error)
+    return Turn(case.name, peer.name, 0, figures, failed, time.monotonic() - began)
+
+
+def _load(task: Mapping[str, Any]) -> tuple[Figures, str | None]:
+    """Run the load; returns its figures, and what failed."""
+    with processes.on_core(processes.LOAD):
+        command = [sys.executable, "-m", "benchmarks.load_process", json.dumps(task)]
+        timeout = task["load"]["seconds"] + task["load"]["warm"] + SLACK
+        try:
+            load = subprocess.run(
+                command, stdout=subprocess.PIPE, cwd=processes.ROOT, timeout=timeout, check=False
+            )
+        except subprocess.TimeoutExpired:
+            return {}, "the load did not end"
     if load.returncode:
         return {}, f"the load ended with {load.returncode}"
     figures = json.loads(load.stdout)
-    failed = figures.pop("failed", None)
-    return figures, failed
+    return figures, figures.pop("failed", None)
 
 
 def known_peers(names: Sequence[str]) -> list[Peer]:
