@@ -4,12 +4,12 @@ it is plain HTTP or may not become a WebSocket (RFC 6455 §4.2)."""
 import base64
 import binascii
 import hashlib
+import re
 from collections.abc import Callable, Mapping
 from http import HTTPStatus
 from typing import Final, final
 from urllib.parse import parse_qsl, unquote, urlsplit
 
-import h11
 import trio
 from attrs import field, frozen
 
@@ -71,41 +71,64 @@ async def read_head(stream: trio.abc.Stream, limits: WireLimits) -> Opening:
 
     Raises BadHead: 400 malformed, 431 too long, no response where the peer sent nothing or left.
     """
-    parser = h11.Connection(h11.SERVER, max_incomplete_event_size=limits.head_bytes)
-    left = limits.head_bytes
+    data, seen = b"", 0
     try:
-        while (event := parser.next_event()) is h11.NEED_DATA:
-            if left <= 0:
+        while (end := _END.search(data, max(0, seen - 2))) is None:
+            seen = len(data)
+            if seen >= limits.head_bytes:
                 raise BadHead(Response(431, b"The request head is too long.\n"))
-            chunk = bytes(await stream.receive_some(left))
+            chunk = await stream.receive_some(limits.head_bytes - seen)
             if not chunk:
                 raise BadHead(None)
-            left -= len(chunk)
-            parser.receive_data(chunk)
-        assert isinstance(event, h11.Request), event
-        head = _parse(event, remote_address(stream))
-    except h11.RemoteProtocolError as error:
-        raise BadHead(Response(error.error_status_hint, b"Malformed request.\n")) from error
+            data += chunk
+            if data[0] <= 0x20 or data[0] >= 0x7F:  # TLS, for one: no head will come
+                raise BadHead(_MALFORMED)
+        version, head = parse_head(data[: end.end()], remote_address(stream))
     except ValueError as error:
-        raise BadHead(Response(400, b"Malformed request.\n")) from error
+        raise BadHead(_MALFORMED) from error
     except (trio.BrokenResourceError, trio.ClosedResourceError) as error:
         raise BadHead(None) from error
-    return Opening(head, bytes(event.http_version), bytes(parser.trailing_data[0]))
+    return Opening(head, version, data[end.end() :])
 
 
-def _parse(event: h11.Request, remote: str | None) -> Head:
-    path, _, query = event.target.decode("ascii").partition("?")
+_MALFORMED: Final = Response(400, b"Malformed request.\n")
+
+# RFC 9112 §2-5, with a bare line feed for a line's end (§2.2), without folded lines (§5.2).
+_TOKEN: Final = rb"[!#$%&'*+.^_`|~0-9A-Za-z-]+"
+_LINE: Final = re.compile(rb"(%b) ([!-~]+) HTTP/([0-9]\.[0-9])\r?\n" % _TOKEN)
+_FIELD: Final = re.compile(
+    rb"(%b):[ \t]*((?:[^\x00\s]+(?:[ \t]+[^\x00\s]+)*)?)[ \t]*\r?\n" % _TOKEN
+)
+_END: Final = re.compile(rb"\n\r?\n")
+
+
+def parse_head(data: bytes, remote: str | None = None) -> tuple[bytes, Head]:
+    """Take a whole head apart: its HTTP version and what it asks for. Raises ValueError."""
+    line = _LINE.match(data)
+    if line is None:
+        raise ValueError("not a request line")
+    method, target, version = line.groups()
     headers: dict[str, str] = {}
-    for name, value in event.headers:
-        key, text = name.decode("ascii"), value.decode("latin-1")
-        headers[key] = f"{headers[key]}, {text}" if key in headers else text
-    return Head(
-        path=unquote(path),
-        query=dict(parse_qsl(query, keep_blank_values=True, max_num_fields=100)),
-        headers=headers,
-        remote=remote,
-        method=event.method.decode("ascii"),
-    )
+    position = line.end()
+    while (found := _FIELD.match(data, position)) is not None:
+        position = found.end()
+        name, value = found[1].decode("ascii").lower(), found[2].decode("latin-1")
+        if name not in headers:
+            headers[name] = value
+        elif name == "host":
+            raise ValueError("two Hosts")
+        else:
+            headers[name] = f"{headers[name]}, {value}"
+    if data[position:] not in (b"\r\n", b"\n"):
+        raise ValueError("not a header")
+    if version >= b"1.1" and "host" not in headers:
+        raise ValueError("no Host")
+    lengths = {one.strip() for one in headers.get("content-length", "0").split(",")}
+    if len(lengths) > 1 or not lengths.pop().isdecimal():
+        raise ValueError("no Content-Length")
+    path, _, query = target.decode("ascii").partition("?")
+    fields = dict(parse_qsl(query, keep_blank_values=True, max_num_fields=100)) if query else {}
+    return version, Head(unquote(path), fields, headers, remote, method.decode("ascii"))
 
 
 def accept_key(
