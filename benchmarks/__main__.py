@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import signal
 import sys
 import time
 from pathlib import Path
@@ -83,6 +84,8 @@ def _finish(run: Run, folder: Path | None) -> None:
 
 def main() -> None:
     arguments = _arguments()
+    # So that the servers are ended, too, where the run is.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     if arguments.report:
         _finish(results.load(arguments.report), arguments.into)
         return
