@@ -1,15 +1,19 @@
 """trio_wss/cli/connect.py, through a pipe and at a terminal, against a server with a script."""
 
+import base64
+import hashlib
 import json
 import os
 import pty
 import re
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
+import pytest
 import trio
 
 from tests.peer import Peer, echo, server
@@ -288,3 +292,83 @@ async def test_lines_of_a_file_in_any_pieces() -> None:
     os.close(into)
     assert [line async for line in read] == [b"two", b"", b"rest"]
     os.close(out)
+
+
+# --- somebody else lives there
+
+
+async def hangs_up(stream: trio.SocketStream) -> None:
+    pass
+
+
+async def hangs_up_after_the_head(stream: trio.SocketStream) -> None:
+    await stream.receive_some()
+
+
+async def says_nothing(stream: trio.SocketStream) -> None:
+    await trio.sleep_forever()
+
+
+async def speaks_something_else(stream: trio.SocketStream) -> None:
+    await stream.send_all(b"220 mail.example ESMTP\r\n")
+    await trio.sleep_forever()
+
+
+async def speaks_http_and_no_more(stream: trio.SocketStream) -> None:
+    await stream.receive_some()
+    await stream.send_all(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nhi")
+
+
+async def says_half_a_head(stream: trio.SocketStream) -> None:
+    await stream.receive_some()
+    await stream.send_all(b"HTTP/1.1 101 Switching")
+    await trio.sleep_forever()
+
+
+async def accept_it(stream: trio.SocketStream) -> None:
+    head = bytes(await stream.receive_some())
+    found = re.search(rb"Sec-WebSocket-Key: (\S+)", head, re.IGNORECASE)
+    assert found
+    guid = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"  # RFC 6455 section 1.3
+    key = base64.b64encode(hashlib.sha1(found[1] + guid).digest())
+    await stream.send_all(
+        b"HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"
+        b"Sec-WebSocket-Accept: %b\r\n\r\n" % key
+    )
+
+
+async def accepts_and_hangs_up(stream: trio.SocketStream) -> None:
+    await accept_it(stream)
+
+
+async def accepts_and_says_nothing(stream: trio.SocketStream) -> None:
+    await accept_it(stream)
+    await trio.sleep_forever()
+
+
+@pytest.mark.parametrize(
+    ("stranger", "told"),
+    [
+        (hangs_up, "hung up during the handshake|cannot connect|closed the connection"),
+        (hangs_up_after_the_head, "hung up during the handshake"),
+        (says_nothing, "did not answer within 1 s"),
+        (speaks_something_else, "ws://127.0.0.1:"),
+        (speaks_http_and_no_more, "answered with HTTP 200: hi"),
+        (says_half_a_head, "did not answer within 1 s"),
+        (accepts_and_hangs_up, "closed the connection|hung up"),
+        (accepts_and_says_nothing, "did not answer within 1 s"),
+    ],
+    ids=lambda value: getattr(value, "__name__", ""),
+)
+async def test_a_stranger_at_the_port_is_told_in_one_line_and_in_time(
+    stranger: Callable[[trio.SocketStream], Awaitable[None]], told: str
+) -> None:
+    async with trio.open_nursery() as nursery:
+        serve = partial(trio.serve_tcp, stranger, 0, host="127.0.0.1")
+        [listener] = await nursery.start(serve)
+        port = listener.socket.getsockname()[1]
+        code, printed, err = await pipe(f"ws://127.0.0.1:{port}", "say 1\n", "--timeout", "1")
+        assert (code, printed) == (2, [])
+        assert re.search(told, err), err
+        assert err.count("\n") == 1
+        nursery.cancel_scope.cancel()

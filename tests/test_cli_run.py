@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 import trio
 
-from tests.processes import call, commands_with, trio_wss
+from tests.processes import DEADLINE, call, commands_with, trio_wss
+from tests.servers import RedisServer
 from trio_wss.cli import entry
 from trio_wss.client import connect
 
@@ -285,3 +286,22 @@ async def test_help_and_version(tmp_path: Path) -> None:
 
 def test_the_script_is_beside_this_python() -> None:
     assert os.access(Path(sys.executable).parent / "trio-wss", os.X_OK)
+
+
+async def test_a_node_whose_log_nobody_reads_any_more_goes_on(
+    own_redis: RedisServer, tmp_path: Path
+) -> None:
+    """Each line that it logs is a broken pipe from then on; at its end it ends in order."""
+    with trio.fail_after(DEADLINE):
+        async with trio_wss("run", "--redis", own_redis.url, cwd=tmp_path) as running:
+            await running.listening()
+            await running.err.until("linked to Redis")
+            async with connect(running.url) as client:
+                await running.err.stream.aclose()
+                for _ in range(3):
+                    while not own_redis.kill_connections():  # noqa: ASYNC110 - it comes back soon
+                        await trio.sleep(0.05)
+                    answer = await client.send("say", {"room": "a", "text": "hi"}, timeout=DEADLINE)
+                    assert answer.event == "ok"
+            running.process.terminate()
+            assert await running.ended() == 0
