@@ -13,7 +13,7 @@ import trio
 from attrs import frozen
 
 from tests.histories import check_exactly_once, check_gap_free, check_one_chain, check_whole
-from tests.members import Member, member
+from tests.members import Member, eventually, member
 from trio_wss import (
     Add,
     App,
@@ -30,6 +30,7 @@ from trio_wss import (
     Reply,
     Store,
 )
+from trio_wss.reads import ReadRequest
 from trio_wss.testing import Cluster, cluster
 
 app = App(history=10_000)
@@ -271,3 +272,32 @@ async def test_a_table_with_three_seats_never_seats_a_fourth(redis_url: str) -> 
                     nursery.start_soon(sit_everywhere, client)
     for answered in answers.values():
         assert sorted(answered) == ["full"] * 3 + ["seated"] * SEATS
+
+
+async def test_events_on_one_key_are_decided_on_what_those_before_them_will_leave(
+    redis_url: str,
+) -> None:
+    """One read for all, and one commit each, none of them twice."""
+    count = 10
+    async with cluster(app, 1, redis=redis_url) as nodes, AsyncExitStack() as stack:
+        node = nodes.nodes[0]
+        clients = [await stack.enter_async_context(member(node.url)) for _ in range(count)]
+        calls = 0
+        submit = node.link.submit
+
+        def counted(command: bytes, *arguments: Any, **options: Any) -> None:
+            nonlocal calls
+            calls += b"busy" in command
+            submit(command, *arguments, **options)
+
+        node.link.submit = counted  # type: ignore[method-assign]  # to count what goes out
+        node.link.hold_back(60)
+        async with trio.open_nursery() as nursery:
+            for number, client in enumerate(clients):
+                data = {"key": "busy", "mark": str(number)}
+                nursery.start_soon(client.good, "replace", data)
+            with node.expectations.of((ReadRequest("value", "busy"),)) as expected:
+                await eventually(lambda: expected.users == count + 1)
+            node.link.go_on()
+        assert calls == 1 + count
+        assert node.statistics.reruns == 0

@@ -10,8 +10,8 @@ from trio_wss.app import App
 from trio_wss.node.catchup import CatchUp
 from trio_wss.node.connection import Connection
 from trio_wss.node.entrance import Entrance
+from trio_wss.node.expected import Expectations
 from trio_wss.node.hub import Hub
-from trio_wss.node.locks import KeyLocks
 from trio_wss.node.pulse import Pulse
 from trio_wss.node.static import StaticFiles
 from trio_wss.node.statistics import UNKNOWN, Statistics
@@ -49,7 +49,7 @@ class Node:
         self.draining = False
         self.registered = False  # its record is in Redis
         self.connections: Final[set[Connection]] = set()
-        self.locks: Final = KeyLocks()
+        self.expectations: Final = Expectations()
         self.statistics: Final = Statistics()
         self.pulse: Final = Pulse(self)
         self._born = time.monotonic()

@@ -195,7 +195,7 @@ class Session:
             self.node.statistics.decided(decision)
             answered(Done(b""))
             return
-        if decision.silent and not lead:
+        if decision.silent and not lead and not requests:  # what it was decided on must have held
             self.node.statistics.decided(decision)
             answered(Done(b""))
             return

@@ -1,4 +1,4 @@
-"""Settling a turn: read, decide, commit, and again until nothing that was read has changed."""
+"""Settling a turn: read, decide, commit, and again until what it was decided on holds."""
 
 from __future__ import annotations
 
@@ -9,11 +9,12 @@ import structlog
 import trio
 
 from trio_wss.errors import Unavailable
+from trio_wss.node.expected import Expected
 from trio_wss.node.turn import INTERNAL, SILENT, Decision, Turn, own_turn, refuse
 from trio_wss.reads import ReadRequest
 from trio_wss.store.entries import Entry, WrongType
 from trio_wss.store.executor import Commit
-from trio_wss.store.outcome import Changed, Failed, Outcome, Unknown
+from trio_wss.store.outcome import Changed, Done, Failed, Outcome, Unknown
 
 if TYPE_CHECKING:
     from trio_wss.node.node import Node
@@ -29,28 +30,38 @@ Sent = Callable[[Decision, Sequence[ReadRequest], Sequence[Entry]], Awaitable[Ou
 async def settle(node: Node, turn: Turn | Decision, sent: Sent) -> Outcome:
     """Settle a turn; `sent` makes one commit of a decision and says what came of it.
 
-    Events of this node that read the same keys queue up here. Past `event_deadline` the decision
-    is `conflict`, and that is committed like any other. Raises Unavailable if nothing can be read.
+    Events of this node that read the same keys are decided on what those before them will leave.
+    Past `event_deadline` the decision is `conflict`, and that is committed like any other. Raises
+    Unavailable if nothing can be read.
     """
     if isinstance(turn, Decision):
         return await sent(turn, (), ())
-    requests = turn.requests
     give_up = trio.current_time() + node.settings.event_deadline
-    async with node.locks.hold(f"{r.kind} {r.key}" for r in requests):
-        outcome: Outcome = Changed(())
-        while isinstance(outcome, Changed) and trio.current_time() < give_up:
-            entries = outcome.entries
-            if requests and not entries:
-                try:
-                    entries = await node.executor.read(requests)
-                except WrongType:
-                    log.exception("a read failed", handler=turn.handler.name)
-                    refusal = refuse(turn.number, "internal", INTERNAL, event=turn.handler.name)
-                    return await sent(refusal, (), ())
-            outcome = await sent(turn.decide(entries), requests, entries)
-    if isinstance(outcome, Changed):
-        refusal = refuse(turn.number, "conflict", CONFLICT, event=turn.handler.name)
-        return await sent(refusal, (), ())
+    with node.expectations.of(turn.requests) as expected:
+        while trio.current_time() < give_up:
+            outcome = await _try(node, turn, sent, expected)
+            if not isinstance(outcome, Changed):
+                return outcome
+    refusal = refuse(turn.number, "conflict", CONFLICT, event=turn.handler.name)
+    return await sent(refusal, (), ())
+
+
+async def _try(node: Node, turn: Turn, sent: Sent, expected: Expected) -> Outcome:
+    """Decide once and commit that. Between the two nothing else may be sent."""
+    requests = turn.requests
+    if requests:
+        try:
+            await expected.ask(node.executor.read)
+        except WrongType:
+            log.exception("a read failed", handler=turn.handler.name)
+            refusal = refuse(turn.number, "internal", INTERNAL, event=turn.handler.name)
+            return await sent(refusal, (), ())
+    entries, chain = expected.entries, expected.chain
+    decision = turn.decide(entries)
+    node.expectations.sent(expected, decision.plan.ops)
+    outcome = await sent(decision, requests, entries)
+    if not isinstance(outcome, Done):
+        expected.broken(chain, outcome.entries if isinstance(outcome, Changed) else ())
     return outcome
 
 

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import hashlib
+from collections.abc import Sequence
 from typing import Any
 
 import orjson
 from attrs import frozen
 
 from trio_wss.errors import WssError
+from trio_wss.plan import Key, Op
+from trio_wss.reads import ReadRequest
 
 _MARK = 0xFF  # reserved fields begin with it; valid UTF-8 cannot
 
@@ -22,6 +26,33 @@ class Entry:
 
     version: bytes
     value: bytes | None
+
+
+def key_of(request: ReadRequest) -> Key:
+    """The key that a request reads."""
+    return ("m" if request.kind == "members" else "k", request.key)
+
+
+def afterwards(
+    requests: Sequence[ReadRequest], entries: Sequence[Entry], ops: Sequence[Op]
+) -> tuple[Entry, ...]:
+    """What is there once `ops` are written, where that can be said without Redis; else nothing."""
+    found = list(entries)
+    for index, request in enumerate(requests):
+        key = key_of(request)
+        for letter, keys, rest in ops:
+            if key not in keys:
+                continue
+            if letter == "S" and request.kind == "value":
+                value = rest[0]
+                assert isinstance(value, bytes)
+                version = hashlib.sha1(value, usedforsecurity=False).hexdigest().encode()
+                found[index] = Entry(version, value)
+            elif letter == "D":
+                found[index] = Entry(b"", None)
+            else:
+                return ()
+    return tuple(found)
 
 
 def parse_entries(reply: Any) -> tuple[Entry, ...]:
