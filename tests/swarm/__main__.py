@@ -25,7 +25,7 @@ LOCAL = "unix:///var/run/docker.sock"
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
     help="A stack file on top of swarm.yml, in which each node has a port of its host.",
 )
-@click.option("--kill", default="", help="A shell command that kills the last host.")
+@click.option("--kill", default="", help="A shell command that kills the host at {address}.")
 @click.option("--folder", type=click.Path(path_type=Path), default=Path("reports/swarm"))
 def main(
     hosts: str | None, docker_host: str, image: str, override: Path | None, kill: str, folder: Path

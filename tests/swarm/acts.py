@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Awaitable, Callable, Iterator
 from typing import Final, TypeAlias, final
 
@@ -9,6 +10,7 @@ import trio
 from attrs import define, field, frozen
 
 from tests.faults.record import Recorder
+from tests.swarm.engine import Host
 from tests.swarm.parse import Task
 from tests.swarm.stack import Stack
 
@@ -48,7 +50,7 @@ class Acts:
     images: Images
     recorder: Recorder
     say: Callable[[str], None]
-    kill_host: Callable[[], Awaitable[None]] | None
+    kill_host: Callable[[Host], Awaitable[None]] | None
     done: list[Act] = field(factory=list)
     killed: set[str] = field(factory=set)  # containers that may end as they like
 
@@ -148,15 +150,16 @@ async def _redis_is_back(acts: Acts, before: Task) -> str:
 
 
 async def _kill_host(acts: Acts) -> str:
-    victim = acts.stack.engines.hosts[-1]
-    lost = [task for task in await acts.stack.look() if task.host == victim.name]
-    if any(task.host == victim.name for task in await acts.stack.look("redis")):
-        raise RuntimeError("Redis is on the host that is to be killed: name another one last")
-    if not lost:
-        raise RuntimeError("no node is on the host that is to be killed")
+    """One that is no manager and has the most nodes; Redis is where the manager is."""
+    nodes, redis = await acts.stack.look(), await acts.stack.look("redis")
+    spared = {acts.stack.engines.manager.name, *(task.host for task in redis)}
+    on = Counter(task.host for task in nodes if task.host not in spared)
+    victim = acts.stack.engines.named(on.most_common(1)[0][0]) if on else None
+    if victim is None or acts.kill_host is None:
+        raise RuntimeError("all nodes are on the host of the manager or of Redis")
+    lost = [task for task in nodes if task.host == victim.name]
     acts.killed |= {task.container for task in lost}
-    assert acts.kill_host is not None
-    await acts.kill_host()
+    await acts.kill_host(victim)
     for task in lost:
         await acts.stack.gone(task)
     await acts.stack.healthy(NODES)

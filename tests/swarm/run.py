@@ -19,7 +19,7 @@ from tests.faults.proxy import Proxy, proxied
 from tests.faults.record import Recorder
 from tests.faults.run import count_members, find_level, last_word, until
 from tests.swarm.acts import NODES, Acts, Images
-from tests.swarm.engine import Engines
+from tests.swarm.engine import Engines, Host
 from tests.swarm.stack import ROOT, Stack
 from trio_wss.settings import Settings
 from trio_wss.store.keys import Keys
@@ -33,7 +33,7 @@ BURIED: Final = DEFAULTS.lease + DEFAULTS.grace + 20.0  # seconds until no ghost
 
 @frozen
 class Plan:
-    """Where to run, and how. `kill` is a shell command that kills the last host."""
+    """Where to run, and how. `kill` is a shell command that kills the host at `{address}`."""
 
     sockets: list[str]
     base: str = "wss"
@@ -85,9 +85,10 @@ async def _build(plan: Plan, engines: Engines) -> None:
     await engines.build(images.broken, "-", stdin=broken.encode())
 
 
-def _killer(command: str) -> Callable[[], Awaitable[None]] | None:
-    async def kill() -> None:
-        await trio.run_process(["sh", "-c", command], stdout=subprocess.DEVNULL)
+def _killer(command: str) -> Callable[[Host], Awaitable[None]] | None:
+    async def kill(host: Host) -> None:
+        words = command.replace("{address}", host.address)
+        await trio.run_process(["sh", "-c", words], stdout=subprocess.DEVNULL)
 
     return kill if command else None
 
