@@ -167,6 +167,20 @@ async def test_while_the_link_holds_back_only_what_is_urgent_leaves(redis_url: s
         assert seen == ["b", "a", "c"]
 
 
+async def test_what_is_urgent_does_not_overtake_a_subscription(redis_url: str) -> None:
+    """A page of history must be taken when what follows it is already heard."""
+    link = Link(parse_address(redis_url), {})
+    heard: list[Any] = []
+    async with running(link) as watch:
+        await watch.is_up()
+        link.hold_back(60)
+        for command, there in ((link.subscribe, 1), (link.unsubscribe, 0)):
+            command(b"a")
+            link.submit(pack("PUBSUB", "NUMSUB", "a"), heard.append, urgent=True)
+            await urgent_ping(link)
+            assert heard.pop() == [b"a", there]
+
+
 async def urgent_ping(link: Link) -> None:
     """Wait until all that is urgent is answered."""
     there = trio.Event()

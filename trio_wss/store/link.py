@@ -193,7 +193,9 @@ class Link:
 
     def _tell(self, command: bytes, channel: bytes) -> None:
         if self._tells:  # else the next hello does
-            self._put(Slot(pack(command, channel), None, ours=True, confirmations=1))
+            # Urgent: a page of history, which is so too, must be read when what follows is heard.
+            packed = pack(command, channel)
+            self._put(Slot(packed, None, ours=True, confirmations=1, urgent=True))
 
     # ---- one connection
 
