@@ -56,6 +56,7 @@ class Bare:
         self._query = {"name": name, "rooms": rooms}
         self._token: str | None = None
         self._numbers = 0
+        self._attempts = 0  # to resume: a node that was frozen may find an old one
         self._ops = 0
         self._waiting: dict[int, Sent] = {}
         self._member: Member | None = None
@@ -171,7 +172,9 @@ class Bare:
                 self._member = member = Member(wire, early)  # type: ignore[arg-type]
                 if self._token:
                     topics = {topic: at for topic, at in self.topics.items() if at}
-                    await member.send("wss.resume", {"token": self._token, "topics": topics})
+                    self._attempts += 1
+                    wish = {"token": self._token, "topics": topics, "attempt": self._attempts}
+                    await member.send("wss.resume", wish)
             if stream is not None and self._member is not None:
                 await self._live(self._member)
         finally:
