@@ -4,6 +4,7 @@ import socket
 import ssl
 import subprocess
 from pathlib import Path
+from typing import Any
 
 import pytest
 import trio
@@ -154,8 +155,8 @@ def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-@pytest.fixture
-def tls_port(make_redis: MakeRedis, certificate: Path) -> int:
+def listen_with_tls(make_redis: MakeRedis, certificate: Path, **options: Any) -> int:
+    """Start a server that speaks TLS only; its port."""
     port = free_port()
     try:
         make_redis(
@@ -165,12 +166,18 @@ def tls_port(make_redis: MakeRedis, certificate: Path) -> int:
             tls_key_file=str(certificate / "key.pem"),
             tls_ca_cert_file=str(certificate / "cert.pem"),
             tls_auth_clients="optional",
+            **options,
         )
     except RuntimeError as error:
-        if "TLS" not in str(error):
+        if "TLS" not in str(error) and "tls-port" not in str(error):
             raise
         pytest.skip("this server was built without TLS")
     return port
+
+
+@pytest.fixture
+def tls_port(make_redis: MakeRedis, certificate: Path) -> int:
+    return listen_with_tls(make_redis, certificate)
 
 
 async def test_tls(tls_port: int, certificate: Path) -> None:
@@ -190,3 +197,20 @@ async def test_tls_to_a_server_that_speaks_none(make_redis: MakeRedis) -> None:
     make_redis(port=str(port), bind="127.0.0.1")
     reason = await ping(f"rediss://127.0.0.1:{port}", hello_deadline=0.3)
     assert "did not answer the hello" in reason  # it waits for the end of what it cannot read
+
+
+async def test_tls_to_sentinels_and_to_the_server_that_they_name(
+    make_redis: MakeRedis, certificate: Path, tls_port: int
+) -> None:
+    watched = [
+        "resolve-hostnames yes",
+        "announce-hostnames yes",
+        f"monitor db localhost {tls_port} 1",
+    ]
+    port = listen_with_tls(make_redis, certificate, sentinel=watched, tls_replication="yes")
+    trust = f"ssl_ca_certs={certificate}/cert.pem"
+    assert await ping(f"rediss+sentinel://localhost:{port}/db?{trust}") == "PONG"
+    assert await ping(f"rediss+sentinel://127.0.0.1:{port}/db?ssl_cert_reqs=none") == "PONG"
+    lost = await ping(f"rediss+sentinel://localhost:{port}/db")
+    assert f"localhost:{port}: " in lost
+    assert "CERTIFICATE_VERIFY_FAILED" in lost
