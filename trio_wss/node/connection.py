@@ -44,7 +44,7 @@ class Connection:
         self._resumes = resumes
         self._retired = False
         self._gone: Closed | None = None  # it ended before its session was resumed
-        self._fewer = trio.Event()
+        self._fewer: trio.Event | None = None  # set at the next answer, if somebody waits for it
         self._nursery: trio.Nursery | None = socket.nursery
         self.session.open(socket.nursery)
 
@@ -189,7 +189,9 @@ class Connection:
 
     def _answered(self, _: Outcome | None = None) -> None:
         self._unanswered -= 1
-        self._fewer.set()
+        if self._fewer is not None:
+            self._fewer.set()
+            self._fewer = None
 
     def _answered_large(self, size: int, _: Outcome) -> None:
         self._promised -= size
@@ -206,7 +208,7 @@ class Connection:
 
     async def _until_fewer(self) -> None:
         """Wait for the next answer; the reader and `retire` may both do so."""
-        if self._fewer.is_set():
+        if self._fewer is None:
             self._fewer = trio.Event()
         await self._fewer.wait()
 

@@ -50,8 +50,8 @@ class Topic:
     """A topic that somebody on this node is in, or is about to be."""
 
     __slots__ = (
-        "_epoch", "_next", "_offset", "_recent", "channel", "holds", "live", "members", "name",
-        "settled",
+        "_epoch", "_next", "_offset", "_recent", "_settled", "channel", "holds", "live", "members",
+        "name",
     )  # fmt: skip
 
     def __init__(self, name: str, channel: bytes) -> None:
@@ -65,7 +65,7 @@ class Topic:
         self.members: Final[dict[Outbox, Member]] = {}
         self.holds = 0  # joins in flight and members catching up: reasons to stay subscribed
         self.live = True  # False: pushes are dropped until the stream has filled the gap
-        self.settled = trio.Event()  # set when a gap is filled
+        self._settled: trio.Event | None = None  # there is one while somebody waits for it
 
     def __repr__(self) -> str:
         state = "" if self.live else " gap"
@@ -136,11 +136,19 @@ class Topic:
         for member in self.members.values():
             member.tell_joined(self.name, cursor, recovered=False)
 
+    @property
+    def settled(self) -> trio.Event:
+        """Set when a gap is filled."""
+        if self._settled is None:
+            self._settled = trio.Event()
+        return self._settled
+
     def settle(self) -> None:
         """Live again: what comes next follows the cursor."""
         self.live = True
-        self.settled.set()
-        self.settled = trio.Event()
+        if self._settled is not None:
+            self._settled.set()
+            self._settled = None
 
 
 class Hub:

@@ -71,7 +71,8 @@ class Pulse:
 
 def _top(node: Node, heard: dict[Topic, int], seconds: float) -> tuple[TopicLoad, ...]:
     """The largest and the busiest topics; not the one that each client has of its own."""
-    largest = nlargest(TOP, node.hub.topics(), key=lambda topic: len(topic.members))
+    shared = (topic for topic in node.hub.topics() if not topic.name.startswith("session:"))
+    largest = nlargest(TOP, shared, key=lambda topic: len(topic.members))
     busiest = nlargest(TOP, heard, key=heard.__getitem__)
     return top_topics(
         (topic.name, len(topic.members), heard.get(topic, 0) / seconds)

@@ -110,7 +110,7 @@ class Lane(trio.abc.Stream):
 
     async def _write(self) -> None:
         await self.outbox.run()
-        if self.outbox.failed:
+        if self.outbox.failed and not self.closed:
             await trio.aclose_forcefully(self)
 
     async def settled(self) -> None:

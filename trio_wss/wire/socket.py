@@ -151,27 +151,30 @@ async def serve(stream: trio.abc.Stream, host: Host[T]) -> None:
     When `talk` ends this says Close 1000 if nobody has, waits at most `close_seconds`, and closes.
     What `talk` raises comes out in a group, as from a nursery.
     """
+    opened = None
     try:
         opened = await _open(stream, host)
+    finally:
         if opened is None:
-            return
-        async with trio.open_nursery() as nursery:
-            socket = WebSocket(stream, nursery, host, opened.early)
-            socket.outbox.push(opened.answer)
-            socket.outbox.flush()
-            talk = host.talk(socket, opened.admitted)
-            del opened  # not for as long as the connection lives
-            host.keep_alive.add(socket.lane)
-            try:
-                await talk
-                await socket.lane.aclose()
-            finally:
+            await trio.aclose_forcefully(stream)
+    if opened is None:
+        return
+    async with trio.open_nursery() as nursery:
+        socket = WebSocket(stream, nursery, host, opened.early)
+        socket.outbox.push(opened.answer)
+        socket.outbox.flush()
+        talk = host.talk(socket, opened.admitted)
+        del opened  # not for as long as the connection lives
+        host.keep_alive.add(socket.lane)
+        try:
+            await talk
+            await socket.lane.aclose()
+        finally:
+            if not socket.lane.closed:
                 socket.outbox.seal(1001)
                 await trio.aclose_forcefully(socket.lane)
-                host.keep_alive.discard(socket.lane)
-                nursery.cancel_scope.cancel()
-    finally:
-        await trio.aclose_forcefully(stream)
+            host.keep_alive.discard(socket.lane)
+            nursery.cancel_scope.cancel()
 
 
 @frozen
