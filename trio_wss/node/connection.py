@@ -53,7 +53,6 @@ class Connection:
 
     async def run(self) -> None:
         """Begin or resume the session, take events until the socket closes, leave it in order."""
-        self.node.connected(self)
         try:
             batch = await self._first_frames()
             if await self._resume(batch) or await self.session.begin():
@@ -67,7 +66,6 @@ class Connection:
             self.leave_hub()
             with trio.move_on_after(self._last_words(), shield=True):
                 await self.session.finish(clean=self._said_goodbye())
-            self.node.disconnected(self)
 
     async def _first_frames(self) -> list[str | bytes]:
         """The first frames of a client that wants to resume, if they come in time."""

@@ -108,7 +108,11 @@ class Entrance(Reception[Admitted]):
         """The connection of a client that was let in."""
         connection = Connection(self.node, socket, admitted.client, resumes=admitted.resumes)
         socket.before_close(connection.leave_hub)
-        await connection.run()
+        self.node.connected(connection)
+        try:
+            await connection.run()
+        finally:
+            self.node.disconnected(connection)
 
 
 async def _authenticate(node: Node, request: Request) -> Identity | None:
