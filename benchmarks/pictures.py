@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -14,7 +14,7 @@ from matplotlib.ticker import LogLocator
 
 from benchmarks.case import Case
 from benchmarks.figures import Spread
-from benchmarks.report import NONE, heading, number
+from benchmarks.report import NONE, PICTURES, heading, number
 from benchmarks.results import Run
 from benchmarks.rivals import PEERS, Peer
 
@@ -72,25 +72,28 @@ BARS: Final[Mapping[str, Sequence[tuple[str, str]]]] = {
 
 
 def draw(run: Run, cases: Sequence[Case], folder: Path) -> list[str]:
-    """Draw all pictures that the run has figures for; returns their names without an ending."""
+    """Draw all pictures that the run has figures for; returns their names, without an ending."""
     folder.mkdir(parents=True, exist_ok=True)
-    known = {case.name: case for case in cases}
     peers = [peer for peer in PEERS.values() if any(t.peer == peer.name for t in run.turns)]
     drawn = []
     with mpl.rc_context(STYLE):
-        for name, panels in BARS.items():
-            wanted = [(known[case], figure) for case, figure in panels if case in known]
-            shown = [pair for pair in wanted if _has(run, pair[0], pair[1], peers)]
-            if shown:
-                _save(_bars(run, shown, peers), folder / name)
-                drawn.append(name)
-        others: Mapping[str, Callable[[Run, Sequence[Peer]], Figure | None]]
-        others = {"latency": _latency, "growth": _growth}
-        for name, make in others.items():
-            if (figure := make(run, peers)) is not None:
+        for name in PICTURES:
+            figure = _figure(name, run, {case.name: case for case in cases}, peers)
+            if figure is not None:
                 _save(figure, folder / name)
                 drawn.append(name)
     return drawn
+
+
+def _figure(name: str, run: Run, cases: Mapping[str, Case], peers: Sequence[Peer]) -> Figure | None:
+    """The picture of this name; None where the run has no figures for it."""
+    if name == "latency":
+        return _latency(run, peers)
+    if name == "growth":
+        return _growth(run, peers)
+    panels = [(cases[case], figure) for case, figure in BARS[name]]
+    panels = [(case, figure) for case, figure in panels if _has(run, case, figure, peers)]
+    return _bars(run, panels, peers) if panels else None
 
 
 def _has(run: Run, case: Case, name: str, peers: Sequence[Peer]) -> bool:

@@ -2,18 +2,13 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Final
 
 from benchmarks import pictures, report, results
 from benchmarks.case import Case
 from benchmarks.results import Run
 from benchmarks.rivals import PEERS
-
-BEGIN: Final = "<!-- What `make bench-report` writes begins here. -->\n"
-END: Final = "<!-- It ends here. -->\n"
 
 
 def publish(run: Run, cases: Sequence[Case], folder: Path) -> Path:
@@ -22,14 +17,10 @@ def publish(run: Run, cases: Sequence[Case], folder: Path) -> Path:
     A page that is there already keeps what it has outside of the marks.
     """
     page = folder / "benchmarks.md"
-    pictures_folder = folder / "benchmarks"
-    results.save(run, pictures_folder / "results.json")
-    pictures.draw(run, cases, pictures_folder)
+    results.save(run, folder / "benchmarks" / "results.json")
+    drawn = pictures.draw(run, cases, folder / "benchmarks")
+    shown = report.gallery(drawn, "benchmarks")
     tables = report.markdown(run, cases, list(PEERS.values()))
-    text = page.read_text() if page.exists() else BEGIN + END
-    before, begin, rest = text.partition(BEGIN)
-    _, end, after = rest.partition(END)
-    if not (begin and end):
-        sys.exit(f"{page} has no marks for the tables")
-    page.write_text(f"{before}{BEGIN}\n{tables}\n{END}{after}")
+    text = page.read_text() if page.exists() else report.BEGIN + report.END
+    page.write_text(report.placed(text, shown + tables))
     return page

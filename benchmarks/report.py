@@ -40,6 +40,35 @@ PERCENT: Final = frozenset({"closed", "caught_up", "server_busy"})
 """Figures that are a share of one."""
 
 
+BEGIN: Final = "<!-- What `make bench-report` writes begins here. -->\n"
+END: Final = "<!-- It ends here. -->\n"
+
+
+PICTURES: Final = {
+    "cost": "CPU for one event, one delivery and one commit",
+    "throughput": "Events and deliveries per second",
+    "latency": "Latency at 500 events a second",
+    "growth": "Growth with nodes and with members",
+    "connections": "Memory of a connection, handshakes, and clients that come back",
+    "burdens": "Slow consumers and large messages",
+}
+"""The pictures by their files' names, in the order of the page, and what they show."""
+
+
+def gallery(names: Iterable[str], folder: str) -> str:
+    """The pictures of these names, as a page shows them."""
+    return "".join(f"![{PICTURES[name]}]({folder}/{name}.svg)\n\n" for name in names)
+
+
+def placed(page: str, tables: str) -> str:
+    """A page with these tables between its marks. Raises ValueError if it has no marks."""
+    before, begin, rest = page.partition(BEGIN)
+    _, end, after = rest.partition(END)
+    if not (begin and end):
+        raise ValueError("the page has no marks for the tables")
+    return f"{before}{BEGIN}\n{tables}\n{END}{after}"
+
+
 def number(value: float) -> str:
     """Three digits that matter, and thousands apart."""
     if value == 0:

@@ -1,9 +1,11 @@
 """The benchmark's arithmetic and its dialects; `make bench-smoke` runs it as a whole."""
 
 import math
+import socket
 
 import pytest
 
+from benchmarks import processes
 from benchmarks.dialects import DIALECTS, NUMBER
 from benchmarks.figures import Spread, latencies, percentile, spreads
 
@@ -28,6 +30,17 @@ def test_latencies_are_in_milliseconds() -> None:
 def test_a_spread_is_over_the_rounds_that_all_have_the_figure() -> None:
     rounds = [{"cpu_us": 3.0, "x": 1.0}, {"cpu_us": 1.0}, {"cpu_us": 2.0}]
     assert spreads(rounds) == {"cpu_us": Spread(2.0, 1.0, 3.0)}
+
+
+def test_the_values_of_keys_are_read_and_emptied() -> None:
+    with processes.redis() as (url, _):
+        port = processes.port_of(url)
+        with socket.create_connection(("127.0.0.1", port), 10) as connection:
+            connection.sendall(b"MSET a 12 c x\r\n")
+            assert connection.recv(100) == b"+OK\r\n"
+        assert processes.values(port, ["a", "b", "c"]) == [b"12", None, b"x"]
+        processes.empty(url)
+        assert processes.values(port, ["a"]) == [None]
 
 
 @pytest.mark.parametrize(

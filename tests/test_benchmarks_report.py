@@ -85,6 +85,14 @@ def test_the_page_tells_where_and_with_what() -> None:
     assert "Socket.IO" not in text  # it was not among the peers of this run
 
 
+def test_new_tables_take_the_place_of_the_old_ones() -> None:
+    page = (Path(__file__).parents[1] / "docs/benchmarks.md").read_text()
+    once = report.placed(page, "old")
+    assert report.placed(once, "new") == once.replace("\nold\n", "\nnew\n")
+    with pytest.raises(ValueError, match="no marks"):
+        report.placed("# A page", "new")
+
+
 @pytest.mark.parametrize(
     ("value", "shown"),
     [(0, "0"), (0.4567, "0.46"), (12.34, "12.3"), (123.4, "123"), (45_678.9, "45,679")],

@@ -71,7 +71,7 @@ def main(url: str) -> None:
         Room.as_asgi(),
         access_log=False,
         lifespan="off",
-        log_level="warning",
+        log_level="critical",
         timeout_graceful_shutdown=1,
         ws_max_size=4 << 20,
         ws_per_message_deflate=False,
