@@ -73,9 +73,9 @@ def number(value: float) -> str:
     """Three digits that matter, and thousands apart."""
     if value == 0:
         return "0"
-    if value >= 100:
+    if value >= 99.95:
         return f"{value:,.0f}"
-    return f"{value:.1f}" if value >= 10 else f"{value:.2f}"
+    return f"{value:.1f}" if value >= 9.995 else f"{value:.2f}"
 
 
 def cell(name: str, spread: Spread, *, wide: bool = True) -> str:
@@ -151,7 +151,7 @@ def circumstances(run: Run, peers: Sequence[Peer]) -> Iterator[str]:
     machine: Mapping[str, object] = about["machine"]
     load = ", ".join(f"{value:.1f}" for value in about["load_average"])
     yield (
-        f"Taken {about['began']}, at {about['commit']}, on {machine['cores']} cores of"
+        f"Taken {about['began']}, at {about['commit'] or 'no commit'}, on {machine['cores']} cores of"
         f" {machine['processor']} with {machine['memory_gb']} GB, {machine['system']};"
         f" {about['rounds']} rounds of {about['seconds']:g} s; the load average was {load} before."
     )

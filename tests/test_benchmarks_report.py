@@ -95,7 +95,14 @@ def test_new_tables_take_the_place_of_the_old_ones() -> None:
 
 @pytest.mark.parametrize(
     ("value", "shown"),
-    [(0, "0"), (0.4567, "0.46"), (12.34, "12.3"), (123.4, "123"), (45_678.9, "45,679")],
+    [
+        (0, "0"),
+        (0.4567, "0.46"),
+        (9.999, "10.0"),
+        (12.34, "12.3"),
+        (123.4, "123"),
+        (45_678.9, "45,679"),
+    ],
 )
 def test_a_number_has_the_digits_that_matter(value: float, shown: str) -> None:
     assert report.number(value) == shown
