@@ -163,22 +163,23 @@ class Crew:
         self._nursery = nursery
         self.steward: Final[Actor] = self._enter(Bare, "steward", ROOMS)
 
-    def man(self, hands: Hands) -> None:
-        """Send them out. Half of each kind are bare, half are made of the client."""
-        kinds: tuple[Callable[..., Actor], ...] = (Bare, Own)
+    def man(self, hands: Hands, kinds: Sequence[Callable[..., Actor]] = (Bare, Own)) -> None:
+        """Send them out. Of each kind half are bare and half are made of the client, or all are
+        of the one kind given."""
+        number = len(kinds)
         for n in range(hands.listeners):
-            self._enter(kinds[n % 2], f"listener-{n + 1}", ROOMS)
+            self._enter(kinds[n % number], f"listener-{n + 1}", ROOMS)
         for n in range(hands.returners):
-            actor = self._enter(kinds[n % 2], f"returner-{n + 1}", ROOMS[:1])
+            actor = self._enter(kinds[n % number], f"returner-{n + 1}", ROOMS[:1])
             self._nursery.start_soon(self._come_back, self._mind(actor), hands.grace)
         for n in range(hands.workers):
-            actor = self._enter(kinds[n % 2], f"worker-{n + 1}", ROOMS)
+            actor = self._enter(kinds[n % number], f"worker-{n + 1}", ROOMS)
             self._nursery.start_soon(self._mind(actor).run)
         for n in range(hands.movers):
-            actor = self._enter(kinds[n % 2], f"mover-{n + 1}", ROOMS[:2])
+            actor = self._enter(kinds[n % number], f"mover-{n + 1}", ROOMS[:2])
             self._nursery.start_soon(self._move_about, self._mind(actor))
         for n in range(hands.visitors):
-            self._nursery.start_soon(self._visit, f"visitor-{n + 1}", kinds[n % 2])
+            self._nursery.start_soon(self._visit, f"visitor-{n + 1}", kinds[n % number])
         for n in range(hands.slow):
             self._nursery.start_soon(self._read_slowly, f"slow-{n + 1}")
 

@@ -15,6 +15,7 @@ from attrs import frozen
 from tests.faults.app import LEDGER, MOST
 from tests.faults.crew import Crew, Hands, all_topics
 from tests.faults.fleet import NOWHERE, errors_in
+from tests.faults.own import Own
 from tests.faults.proxy import Proxy, proxied
 from tests.faults.record import Recorder
 from tests.faults.run import count_members, find_level, last_word, until
@@ -98,7 +99,7 @@ async def _play(plan: Plan, stack: Stack, acts: Acts) -> None:
         nursery.start_soon(stack.keep_looking)
         urls = await nursery.start(_ways_in, stack)
         crew = Crew(urls, acts.recorder, plan.seed, nursery)
-        crew.man(HANDS)
+        crew.man(HANDS, [Own])  # a bare client that only listens does not see a host die
         with trio.fail_after(ALL_THERE):
             await until(lambda: all(actor.connected for actor in crew.there.values()))
         for name, deed in acts.all():
@@ -149,6 +150,7 @@ async def _come_to_rest(crew: Crew, acts: Acts) -> None:
     acts.say("quiet")
     crew.gate.shut()
     with trio.move_on_after(ALL_THERE):
+        await crew.steward.do("look")  # it may have been silent, on a host that is dead
         await until(lambda: crew.idle)
     acts.recorder.note("quiet", idle=crew.idle)
     topics = [topic for topic in all_topics() if topic != "room:bulk"]
@@ -168,7 +170,7 @@ async def _close_books(stack: Stack, acts: Acts, folder: Path) -> None:
     if len(lines) >= MOST:
         raise RuntimeError("the ledger is full: the run was too long")
     (folder / "ledger-0.jsonl").write_text("".join(f"{line}\n" for line in lines))
-    (folder / "timelines.json").write_bytes(orjson.dumps([(0, 0.0, 1e9)]))
+    (folder / "timelines.json").write_bytes(orjson.dumps([(0, 0.0, 1e9, len(lines))]))
     for task in await stack.look(all_states=True):
         log = await stack.logs(task)
         (folder / f"node-{task.name}.log").write_text(log)
