@@ -152,7 +152,8 @@ def circumstances(run: Run, peers: Sequence[Peer]) -> Iterator[str]:
     load = ", ".join(f"{value:.1f}" for value in about["load_average"])
     yield (
         f"Taken {about['began']}, at {about['commit'] or 'no commit'},"
-        f" on {machine['cores']} cores of {machine['processor']} with {machine['memory_gb']} GB, {machine['system']};"
+        f" on {machine['cores']} cores of {machine['processor']}"
+        f" with {machine['memory_gb']} GB, {machine['system']};"
         f" {about['rounds']} rounds of {about['seconds']:g} s; the load average was {load} before."
     )
     yield ""
