@@ -67,8 +67,7 @@ async def run(plan: Plan, folder: Path, say: Callable[[str], None]) -> Acts:
             await stack.healthy(NODES)
             say(f"{recorder.now():7.1f}  {NODES} healthy, {recorder.now() - begun:.1f} s after")
             recorder.note("deployed", seconds=recorder.now() - begun)
-            await _play(plan, stack, acts)
-            await _close_books(stack, acts, folder)
+            await _play(plan, stack, acts, folder)
         finally:
             with trio.CancelScope(shield=True):
                 await stack.remove()
@@ -94,7 +93,7 @@ def _killer(command: str) -> Callable[[Host], Awaitable[None]] | None:
     return kill if command else None
 
 
-async def _play(plan: Plan, stack: Stack, acts: Acts) -> None:
+async def _play(plan: Plan, stack: Stack, acts: Acts, folder: Path) -> None:
     async with trio.open_nursery() as nursery:
         nursery.start_soon(stack.keep_looking)
         urls = await nursery.start(_ways_in, stack)
@@ -105,6 +104,7 @@ async def _play(plan: Plan, stack: Stack, acts: Acts) -> None:
         for name, deed in acts.all():
             await acts.play(name, deed)
         await _come_to_rest(crew, acts)
+        await _close_books(stack, acts, folder)
         live = [actor.session for actor in crew.there.values()]
         acts.recorder.note("end", live=live)
         nursery.cancel_scope.cancel()
