@@ -18,6 +18,7 @@ from tests.deploying import (
     VARIABLE,
     image_health,
     option,
+    run,
     seconds,
     text,
     with_defaults,
@@ -45,7 +46,7 @@ def test_docker_takes_the_stack() -> None:
 
 def test_every_variable_has_a_default() -> None:
     uncommented = re.sub(r"(?m)^\s*#.*$", "", text("swarm.yml"))
-    assert re.findall(r"\$(?!\{\w+:-[^}]+\})", uncommented) == []
+    assert re.findall(r"\$(?!\{\w+:?-[^}]+\})", uncommented) == []
 
 
 def test_the_header_says_in_five_lines_what_to_change() -> None:
@@ -114,17 +115,28 @@ def test_a_secret_may_add_a_password(stack: Any, tmp_path: Path) -> None:
         server.terminate()
 
 
-def test_secrets_take_the_place_of_the_environment() -> None:
-    """An empty REDIS_SERVER is none: with both, a node would not start."""
+def test_secrets_are_mounted_where_they_are_looked_for() -> None:
     secret = with_defaults("swarm-secret.yml")
     node, redis = secret["services"]["node"], secret["services"]["redis"]
-    assert node["environment"] == {
-        "REDIS_SERVER": "",
-        "REDIS_SERVER_FILE": "/run/secrets/redis-url",
-    }
+    assert node["environment"] == {"REDIS_SERVER_FILE": "/run/secrets/redis-url"}
     assert node["secrets"] == ["redis-url"]
     assert redis["secrets"] == [{"source": "redis-conf", "target": "redis.conf"}]
     assert all(one["external"] for one in secret["secrets"].values())
+
+
+@pytest.mark.skipif(shutil.which("docker") is None, reason="needs the docker client")
+def test_secrets_take_the_place_of_the_environment() -> None:
+    """An empty REDIS_SERVER is none: with both, a node would not start. A stack file on top cannot
+    make a variable empty, so it is the shell's that is."""
+    files = ("-c", "swarm.yml", "-c", "swarm-secret.yml")
+    done = run("docker", "stack", "config", *files, REDIS_SERVER="")
+    assert done.returncode == 0, done.stderr
+    environment = yaml.safe_load(done.stdout)["services"]["node"]["environment"]
+    assert environment["REDIS_SERVER"] == ""
+    assert environment["REDIS_SERVER_FILE"] == "/run/secrets/redis-url"
+    assert "REDIS_SERVER= docker stack deploy -c swarm.yml -c swarm-secret.yml" in text(
+        "swarm-secret.yml"
+    )
 
 
 def test_the_dev_stack_is_one_node_on_the_mounted_source() -> None:
