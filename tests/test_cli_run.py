@@ -5,7 +5,9 @@ import re
 import signal
 import socket
 import sys
+from collections.abc import Iterator
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
 import trio
@@ -126,23 +128,30 @@ async def test_the_port_is_the_flag_else_the_environment_else_free(tmp_path: Pat
         assert str((await node.listening()).port) not in (by_flag, by_environment, "0")
 
 
-async def test_redis_is_the_flag_else_the_environment(tmp_path: Path) -> None:
+@pytest.fixture
+def short_path() -> Iterator[Path]:
+    """For sockets, whose paths have at most 107 bytes: `tmp_path` may be too long for one."""
+    with TemporaryDirectory(prefix="wss-") as folder:
+        yield Path(folder)
+
+
+async def test_redis_is_the_flag_else_the_environment(short_path: Path) -> None:
     """Two nodes on the Redis of a third are one cluster: they count together."""
     say = ("say", {"room": "lobby", "text": "hi"})
-    async with trio_wss("run", cwd=tmp_path) as first:
+    async with trio_wss("run", cwd=short_path) as first:
         await first.listening()
-        [unix] = (tmp_path / "tmp").glob("*/*.sock")
+        [unix] = (short_path / "tmp").glob("*/*.sock")
         redis = f"unix://{unix}"
         async with connect(first.url) as client:
             assert (await client.send(*say)).data == {"n": 1}
         flag = ("run", "--redis", redis)
         wrong = {"REDIS_SERVER": "unix:///nowhere"}
-        async with trio_wss(*flag, cwd=tmp_path, env=wrong) as node:
+        async with trio_wss(*flag, cwd=short_path, env=wrong) as node:
             await node.listening()
             async with connect(node.url) as client:
                 assert (await client.send(*say)).data == {"n": 2}
         env = {"REDIS_SERVER": redis}
-        async with trio_wss("run", "--namespace", "other", cwd=tmp_path, env=env) as node:
+        async with trio_wss("run", "--namespace", "other", cwd=short_path, env=env) as node:
             await node.listening()
             async with connect(node.url) as client:
                 assert (await client.send(*say)).data == {"n": 1}
@@ -150,14 +159,14 @@ async def test_redis_is_the_flag_else_the_environment(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("more", [(), ("--workers", "2")])
-async def test_redis_may_be_named_by_a_file(more: tuple[str, ...], tmp_path: Path) -> None:
-    async with trio_wss("run", cwd=tmp_path) as first:
+async def test_redis_may_be_named_by_a_file(more: tuple[str, ...], short_path: Path) -> None:
+    async with trio_wss("run", cwd=short_path) as first:
         await first.listening()
-        [unix] = (tmp_path / "tmp").glob("*/*.sock")
-        (tmp_path / "secret").write_text(f"unix://{unix}\n")
+        [unix] = (short_path / "tmp").glob("*/*.sock")
+        (short_path / "secret").write_text(f"unix://{unix}\n")
         env = {"REDIS_SERVER_FILE": "secret", "REDIS_SERVER": ""}
         for n in (1, 2):
-            async with trio_wss("run", *more, cwd=tmp_path, env=env) as node:
+            async with trio_wss("run", *more, cwd=short_path, env=env) as node:
                 await node.listening()
                 async with connect(node.url) as client:
                     answer = await client.send("say", {"room": "lobby", "text": "hi"})
