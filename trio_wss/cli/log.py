@@ -2,7 +2,6 @@
 reads it any more, or that its disk is full, ends no node.
 """
 
-import io
 import os
 import sys
 from collections.abc import Iterator
@@ -36,7 +35,7 @@ def configure(log_format: str) -> None:
     )
 
 
-class Patient(io.TextIOBase):
+class Patient:
     """A stream, but for its errors."""
 
     def __init__(self, stream: TextIO) -> None:
