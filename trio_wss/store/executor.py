@@ -19,7 +19,7 @@ from trio_wss.encoding import encode
 from trio_wss.errors import Unavailable
 from trio_wss.plan import Op, Plan
 from trio_wss.reads import ReadRequest, is_implied
-from trio_wss.store.entries import Entry, WrongType, parse_entries
+from trio_wss.store.entries import Entry, WrongType, key_of, parse_entries
 from trio_wss.store.keys import NODE_RING, RING, Keys
 from trio_wss.store.link import Link
 from trio_wss.store.outcome import (
@@ -133,8 +133,8 @@ class Executor:
         """Lay requests out, with the versions that were seen, if any; their keys go to `keys`."""
         arguments: list[str | bytes] = []
         for number, request in enumerate(requests):
-            place = "m:" if request.kind == "members" else "k:"
-            keys.append(f"{self._keys.prefix}{place}{request.key}")
+            place, name = key_of(request)
+            keys.append(f"{self._keys.prefix}{place}:{name}")
             version = entries[number].version if entries else b""
             arguments += (request.kind, request.field or "", version)
         return arguments
