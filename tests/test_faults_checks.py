@@ -189,5 +189,13 @@ def test_a_bug_is_caught(bug: str, tmp_path: Path) -> None:
     assert text in found.get(check, "nothing"), found
 
 
+def test_what_a_node_may_have_given_up_may_come_late(tmp_path: Path) -> None:
+    """Its client cannot know: the connection was lost with the word of it."""
+    records, ledger = deepcopy(RECORDS), deepcopy(LEDGER)
+    send_together_and_swap(records, ledger)
+    find(records, k="call", op="a.1").update(t=-2.1)  # and sent again with the welcome at 1
+    assert "writes in real-time order, and as sent" not in judged(tmp_path, records, ledger)
+
+
 def test_every_check_is_shown_to_catch_something() -> None:
     assert {check for check, _, _ in SPOILT.values()} == {judging.SERIAL, *judging.CHECKS}

@@ -61,6 +61,7 @@ class Bare:
         self._waiting: dict[int, Sent] = {}
         self._member: Member | None = None
         self._over = False
+        self._life = trio.CancelScope()
         self._pause = 0.0
         self._dialled = 0.0
         self._heard = 0  # welcomes and answers
@@ -124,13 +125,17 @@ class Bare:
         """Say goodbye, and do not come back."""
         self._over = True
         self._note("leaving")
-        if self._member is not None:
+        if self._member is None:
+            self._life.cancel()  # still on its way
+        else:
             with trio.move_on_after(PATIENCE):
                 await self._member.leave()
 
     async def vanish(self) -> None:
         """Be gone for good, with no word."""
         self._over = True
+        if self._member is None:
+            self._life.cancel()
         await self.drop()
 
     async def _send(self, *several: Sent) -> None:
@@ -148,6 +153,12 @@ class Bare:
 
     async def run(self) -> None:
         """Connect, and again, until `leave` or `vanish`; then what waits is lost."""
+        with self._life:
+            await self._stay()
+        self._lose()
+        self._recorder.note("over", c=self.name)
+
+    async def _stay(self) -> None:
         while not self._over:
             self._pause = self._chance.uniform(0, PAUSE)
             with suppress(OSError, Rejected, trio.BrokenResourceError, trio.ClosedResourceError):
@@ -155,8 +166,6 @@ class Bare:
             self.connected, self._member = False, None
             if not self._over:
                 await trio.sleep(self._pause)
-        self._lose()
-        self._recorder.note("over", c=self.name)
 
     async def _connect(self) -> None:
         url = self._chance.choice(self._urls)

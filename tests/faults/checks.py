@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Sequence
+from itertools import pairwise
 from typing import Any, Final, TypeAlias
 
 from tests.faults.record import History, Op, Record
@@ -18,6 +19,7 @@ Timelines: TypeAlias = Sequence[Timeline]
 WRITES: Final = frozenset({"add", "swap", "move", "say", "join", "leave"})
 UNKNOWN: Final = frozenset({None, "lost", "posted", "unavailable"})
 GRACE: Final = 2.0  # seconds, of the sessions of a run
+REDIS_PATIENCE: Final = 3.0  # seconds, of the nodes of a run: then an event is `unavailable`
 COME_BACK: Final = frozenset({1000, 1001, 1006, 1012, 1013})
 EXPECTED: Final = frozenset({"ok", "differs", "poor", "on_purpose", "internal", "conflict"})
 
@@ -69,10 +71,19 @@ def check_order(history: History, timelines: Timelines) -> str:
             number += 1
             if windows.least(op.called) > timeline.places[op.name]:
                 raise Violation(f"{op.name} was sent at {op.called}, and applied too early: {op}")
-            if not op.doubtful:
+            if not (op.doubtful or _may_have_missed_unavailable(history, op)):
                 seen.append((line["by"], op.number))
         check_sent_order(seen)
     return f"{number} writes in {len(timelines)} timelines"
+
+
+def _may_have_missed_unavailable(history: History, op: Op) -> bool:
+    """Whether a node may have given this event up, and its word of that was lost with a connection.
+    What is sent again then may come after what was sent behind it, as docs/protocol.md has it.
+    """
+    welcomes = [view["t"] for view in history.views[op.client] if view["k"] == "welcome"]
+    sent = [op.called, *(t for t in welcomes if op.called < t < (op.done or math.inf))]
+    return any(after - before >= REDIS_PATIENCE for before, after in pairwise(sent))
 
 
 def check_reads(history: History, timelines: Timelines) -> str:

@@ -50,6 +50,7 @@ class Own:
         self._client: Client | None = None
         self._there = trio.Event()
         self._over = False
+        self._life = trio.CancelScope()
         self._ticket: Ticket | None = None
         self._since = 0.0
         self._away = 0.0
@@ -128,13 +129,17 @@ class Own:
         """Say goodbye, and do not come back."""
         self._over = True
         self._note("leaving")
-        if self._client is not None:
+        if self._client is None:
+            self._life.cancel()  # still on its way
+        else:
             await self._client.close()
 
     async def vanish(self) -> None:
         """Be gone for good, with no word."""
         self._over = True
-        if self._client is not None:
+        if self._client is None:
+            self._life.cancel()
+        else:
             await self._client.abandon()
 
     def _settle(self, sent: Sent, how: str, answer: Any) -> None:
@@ -145,6 +150,12 @@ class Own:
 
     async def run(self) -> None:
         """Have a client, and another when that has ended, until `leave` or `vanish`."""
+        with self._life:
+            await self._stay()
+        self._there.set()
+        self._note("over")
+
+    async def _stay(self) -> None:
         while not self._over:
             self._since = self._recorder.now()
             self._chance.shuffle(self._urls)
@@ -168,8 +179,6 @@ class Own:
             if not self._over:
                 await trio.sleep(self._away or self._chance.uniform(0, FIRST))
                 self._away = 0.0
-        self._there.set()
-        self._note("over")
 
     async def _listen(self, client: Client) -> None:
         try:

@@ -14,7 +14,7 @@ import trio
 from attrs import asdict, field, frozen
 
 from tests.faults.bare import Sent
-from tests.faults.checks import GRACE
+from tests.faults.checks import GRACE, REDIS_PATIENCE
 from tests.faults.crew import Crew, Hands, all_topics
 from tests.faults.fleet import NodeProcess, fleet
 from tests.faults.harm import FAULTS, LEASE, mischief
@@ -29,7 +29,7 @@ SETTINGS: Final[Mapping[str, Any]] = {
     "janitor_round": 0.3,
     "drain": 3.0,
     "link_deadline": 1.0,
-    "redis_patience": 3.0,
+    "redis_patience": REDIS_PATIENCE,
     "redis_away": 4.0,
     "event_deadline": 3.0,
     "ping_interval": 1.5,
