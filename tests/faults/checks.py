@@ -5,6 +5,7 @@ Violation with the first thing that is wrong, and returns in a few words what it
 from __future__ import annotations
 
 import math
+from bisect import bisect
 from collections.abc import Callable, Iterator, Sequence
 from itertools import pairwise
 from typing import Any, Final, TypeAlias
@@ -62,6 +63,7 @@ def check_order(history: History, timelines: Timelines) -> str:
     """What was answered before another was sent was applied before it; and of one session, what
     was sent first was applied first."""
     number = 0
+    given_up = _perhaps_given_up(history)
     for timeline, windows in _windows(history, timelines):
         seen: list[tuple[str, int]] = []
         for line in timeline.lines:
@@ -71,19 +73,27 @@ def check_order(history: History, timelines: Timelines) -> str:
             number += 1
             if windows.least(op.called) > timeline.places[op.name]:
                 raise Violation(f"{op.name} was sent at {op.called}, and applied too early: {op}")
-            if not (op.doubtful or _may_have_missed_unavailable(history, op)):
+            if not (op.doubtful or op.name in given_up):
                 seen.append((line["by"], op.number))
         check_sent_order(seen)
     return f"{number} writes in {len(timelines)} timelines"
 
 
-def _may_have_missed_unavailable(history: History, op: Op) -> bool:
-    """Whether a node may have given this event up, and its word of that was lost with a connection.
+def _perhaps_given_up(history: History) -> set[str]:
+    """The events that a node may have given up, and its word of that was lost with a connection.
     What is sent again then may come after what was sent behind it, as docs/protocol.md has it.
     """
-    welcomes = [view["t"] for view in history.views[op.client] if view["k"] == "welcome"]
-    sent = [op.called, *(t for t in welcomes if op.called < t < (op.done or math.inf))]
-    return any(after - before >= REDIS_PATIENCE for before, after in pairwise(sent))
+    welcomes = {
+        client: [view["t"] for view in views if view["k"] == "welcome"]
+        for client, views in history.views.items()
+    }
+    names = set()
+    for op in history.ops.values():
+        times = welcomes.get(op.client, [])
+        again = times[bisect(times, op.called) : bisect(times, op.done or math.inf)]
+        if any(after - t >= REDIS_PATIENCE for t, after in pairwise([op.called, *again])):
+            names.add(op.name)
+    return names
 
 
 def check_reads(history: History, timelines: Timelines) -> str:
