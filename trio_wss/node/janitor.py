@@ -15,6 +15,7 @@ from trio_wss.node.settle import end_session
 
 if TYPE_CHECKING:
     from trio_wss.node.node import Node
+    from trio_wss.node.session import Session
 
 log = structlog.get_logger(__name__)
 
@@ -34,8 +35,10 @@ async def run(node: Node) -> None:
         rounds += 1
         try:
             await _finish(node)
-            if node.link.replid != master:  # a failover: it may have lost sessions
-                master, calls = node.link.replid, 2
+            if node.link.replid != master:  # a failover: it may have lost sessions, and joins
+                now = node.link.replid
+                if await _compare_memberships(node):
+                    master, calls = now, 2
             if calls or rounds % ROLL_CALL == 0:
                 calls = max(0, calls - 1)
                 doubtful = await _call_the_roll(node, doubtful)
@@ -50,6 +53,21 @@ async def _finish(node: Node) -> None:
     for session, generation in list(node.unfinished.items()):
         await node.sessions.away(session, generation, node.settings.grace)
         node.unfinished.pop(session, None)
+
+
+async def _compare_memberships(node: Node) -> bool:
+    """Let every session find out which topics it is in. False: Redis did not always say."""
+    known: list[bool] = []
+
+    async def compare(session: Session) -> None:
+        known.append(await session.compare())
+
+    sessions = [connection.session for connection in node.connections]
+    for start in range(0, len(sessions), MOST):
+        async with trio.open_nursery() as nursery:
+            for session in sessions[start : start + MOST]:
+                nursery.start_soon(compare, session)
+    return all(known)
 
 
 async def _call_the_roll(node: Node, before: frozenset[str]) -> frozenset[str]:

@@ -5,12 +5,13 @@ A member is let in at once where its cursor is the topic's; else it catches up b
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Sequence, Set
+from typing import TYPE_CHECKING, Final
 
 import trio
 from attrs import define
 
+from trio_wss.reads import is_implied
 from trio_wss.store.outcome import Cursor, Joined, Left
 from trio_wss.wire import codec, text_frame
 
@@ -18,6 +19,9 @@ if TYPE_CHECKING:
     from trio_wss.node.catchup import CatchUp
     from trio_wss.node.hub import Hub, Topic
     from trio_wss.wire import Outbox
+
+
+NOWHERE: Final = Cursor("-", 0)  # no entry is there: who comes from it is told where to go on
 
 
 @define(eq=False)
@@ -81,6 +85,15 @@ class Memberships:
         if cursor is None:
             self.tell_joined(name, now, recovered=False)
         self._nursery.start_soon(self._bring_in, membership, cursor or now, cursor is not None)
+
+    def correct(self, topics: Set[str]) -> None:
+        """Be in these and no others: a failover has lost the commits of joins and leaves."""
+        for name in [*self._topics]:
+            if name not in topics and not is_implied(name):
+                self._leave(name)
+        if self._nursery is not None:
+            for name in topics - self._topics.keys():
+                self._nursery.start_soon(self._bring_in, self._follow(name), NOWHERE, False)
 
     def catch_up_alone(self, topic: Topic, cursor: Cursor) -> None:
         """Leave the topic's members until it has caught up with them."""

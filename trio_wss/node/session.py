@@ -132,6 +132,8 @@ class Session:
                     self.client, self.generation = taken.client, taken.generation
                     self.last = taken.last
                     self._welcome(resumed=True)
+                    for name in cursors.keys() - taken.cursors.keys():
+                        self.push(codec.left(name))
                     for name, now in taken.cursors.items():
                         self.memberships.restore(name, cursors.get(name), now)
                     return True
@@ -230,6 +232,28 @@ class Session:
         if self.generation != NEW and not self._moved:
             commit = Commit(NOTHING, self.client.session, self.generation)
             self.node.executor.commit(commit, answered)
+
+    async def compare(self) -> bool:
+        """Find out which topics the session is in, and tell the client where that is not what it
+        was told: a failover may have lost joins and leaves. False: Redis did not say.
+        """
+        known = True
+        there = trio.Event()
+
+        def answered(topics: set[str] | Gone | Unknown) -> None:
+            nonlocal known
+            known = not isinstance(topics, Unknown)
+            if isinstance(topics, Gone):
+                self._apply(SILENT, topics)
+            elif not (isinstance(topics, Unknown) or self._moved):
+                self.memberships.correct(topics)
+            there.set()
+
+        if self.generation != NEW and not self._moved:
+            await self.node.executor.room()
+            self.node.executor.topics(self.client.session, answered)
+            await there.wait()
+        return known
 
     async def settle(self, turn: Turn | Decision, lead: tuple[Op, ...] = ()) -> None:
         """Settle a turn that reads, or that begins the session: wait for what comes of it."""

@@ -123,6 +123,13 @@ class Executor:
         page = command("page", keys, arguments)
         self._link.submit(page, lambda reply: answered(_parse_page(reply)), urgent=True)
 
+    def topics(self, session: str, answered: Callable[[set[str] | Gone | Unknown], None]) -> None:
+        """Ask which topics a session is in. `answered` is called once, in order with commits."""
+        self._link.submit(
+            pack("HKEYS", self._keys.session(session)),
+            lambda reply: answered(_parse_topics(reply)),
+        )
+
     def publish(self, topic: str, text: bytes) -> None:
         """Give a text to a topic's members on all nodes, if Redis takes it now: nothing is kept."""
         self._link.submit(pack("PUBLISH", self._keys.channel + topic, b"\n" + text), _ignore)
@@ -223,10 +230,21 @@ def _parse_done(changes: bytes, answer: bytes, now: Iterable[bytes] | None) -> D
         else:
             membership.append(Left(what))
     if now is not None:
-        there = {field[2:].decode() for field in now if field.startswith(b"t:")}
+        there = _topics(now)
         membership = [
             change
             for change in membership
             if isinstance(change, Joined) == (change.topic in there or is_implied(change.topic))
         ]
     return Done(answer, tuple(membership), close)
+
+
+def _parse_topics(reply: Any) -> set[str] | Gone | Unknown:
+    if isinstance(reply, Exception):
+        return Unknown(str(reply))
+    return _topics(reply) if reply else Gone()
+
+
+def _topics(fields: Iterable[bytes]) -> set[str]:
+    """The topics among the fields of a session's hash."""
+    return {field[2:].decode() for field in fields if field.startswith(b"t:")}
