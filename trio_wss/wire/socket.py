@@ -170,10 +170,10 @@ async def serve(stream: trio.abc.Stream, host: Host[T]) -> None:
             await talk
             await socket.lane.aclose()
         finally:
+            host.keep_alive.discard(socket.lane)
             if not socket.lane.closed:
                 socket.outbox.seal(1001)
                 await trio.aclose_forcefully(socket.lane)
-            host.keep_alive.discard(socket.lane)
             nursery.cancel_scope.cancel()
 
 
