@@ -135,10 +135,12 @@ class Settings:
     """The time from accepting a socket to the end of its WebSocket handshake."""
 
     ping_interval: float = field(default=20.0, validator=_between(0.01, 3600))
-    """The time between two keep-alive pings (RFC 6455 §5.5.2)."""
+    """A client is sent a keep-alive ping before it has been silent for so long, after four fifths
+    at least (RFC 6455 §5.5.2)."""
 
     ping_timeout: float = field(default=20.0, validator=_between(0.01, 3600))
-    """How long a client may take to answer a ping before its connection counts as dead."""
+    """How long a client may stay silent after a ping before its connection counts as dead: one
+    that vanishes is found within `ping_interval + ping_timeout`."""
 
     event_deadline: float = field(default=5.0, validator=_between(0.01, 3600))
     """How long an event may be re-run on fresh values before it is answered `conflict`."""

@@ -1,7 +1,8 @@
 """Our own pings: a peer that is silent is asked once, then taken for gone.
 
-One task looks after all connections of a node. A peer is not asked while nobody reads its socket,
-since then no pong could be seen.
+One task looks after all connections of a node, and learns from a flag whether a peer was heard: so
+what comes costs nothing here. A peer is not asked while nobody reads its socket, since then no
+pong could be seen.
 """
 
 from itertools import takewhile
@@ -14,57 +15,89 @@ from trio_wss.wire.lane import Lane
 from trio_wss.wire.limits import WireLimits
 
 _PING: Final = ping_frame()
-_SLICES: Final = 20  # looks at some connections in the time after which each is looked at again
+_SLICES: Final = 7  # of the connections: each beat looks at the next one
+_SILENT: Final = 6  # looks in a row at which a peer was not heard, then it is pinged
+# In `ping_seconds`. At the last look that heard a peer it may have been silent since the look
+# before; and the last beat is for the deadline of a ping, which may be one late.
+_BEATS: Final = (_SILENT + 1) * _SLICES + 1
 _AT_ONCE: Final = 100  # pings between two checkpoints
 
 
 @final
 class KeepAlive:
-    """The connections of a node, each with the time (trio's clock) of the next look at it."""
+    """The connections of a node.
+
+    A peer whose socket is read is pinged when it has been silent for 82 to 98 % of `ping_seconds`:
+    one that does nothing but answer, at every 98 %. If nothing comes it is given up `pong_seconds`
+    after the ping, or up to 2 % of `ping_seconds` later: in all, no later than `ping_seconds +
+    pong_seconds` after it was last heard. Time that the node itself loses is nobody's silence.
+    """
 
     def __init__(self, limits: WireLimits) -> None:
-        self._limits = limits
-        # In the order of their times, since in each of them all wait equally long.
-        self._heard: dict[Lane, float] = {}
-        self._asked: dict[Lane, float] = {}
+        self._pause = limits.ping_seconds / _BEATS
+        self._patience = int(limits.pong_seconds / self._pause) + 1  # beats
+        self._beat = 0
+        # Each with the number of looks since it was heard.
+        self._slices: list[dict[Lane, int]] = [{} for _ in range(_SLICES)]
+        self._asked: dict[Lane, int] = {}  # with the beat at which it is given up, in their order
+
+    def __repr__(self) -> str:
+        known = sum(len(some) for some in self._slices)
+        return f"<KeepAlive {known} connections, {len(self._asked)} asked>"
 
     def add(self, lane: Lane) -> None:
         """Look after a connection, until `discard`."""
-        self._heard[lane] = trio.current_time() + self._limits.ping_seconds
+        self._slice[lane] = 0
 
     def discard(self, lane: Lane) -> None:
         """Forget a connection, if it is known."""
-        self._heard.pop(lane, None)
+        for some in self._slices:
+            some.pop(lane, None)
         self._asked.pop(lane, None)
+
+    @property
+    def _slice(self) -> dict[Lane, int]:
+        """Those whose turn is now: they are not looked at for longest."""
+        return self._slices[self._beat % _SLICES]
 
     async def run(self) -> NoReturn:
         """Look after them for ever."""
-        limits = self._limits
-        pause = min(limits.ping_seconds, limits.pong_seconds) / _SLICES
+        wake = trio.current_time()
         while True:
-            await trio.sleep(pause)
-            now = trio.current_time()
-            for number, lane in enumerate(_due(self._asked, now) + _due(self._heard, now), 1):
-                self._look(lane)
+            wake = max(wake + self._pause, trio.current_time())
+            await trio.sleep_until(wake)
+            self._beat += 1
+            for number, lane in enumerate(self._silent() + self._overdue(), 1):
+                self._act(lane)
                 if number % _AT_ONCE == 0:
                     await trio.lowlevel.checkpoint()
 
-    def _look(self, lane: Lane) -> None:
-        """Ping the peer, or give it up, where that is due."""
-        asked = self._asked.pop(lane, None) is not None
-        known = self._heard.pop(lane, None) is not None or asked
-        if not known or lane.outbox.sealed:
-            return
-        heard, lane.heard = lane.heard, False
-        if heard or not lane.reading:
-            self.add(lane)
-        elif asked:
-            lane.outbox.fail()
-        else:
+    def _silent(self) -> list[Lane]:
+        """Look at the slice whose turn it is: who is to be asked."""
+        found, some = [], self._slice
+        for lane, silent in some.items():
+            if lane.heard or not lane.reading:
+                lane.heard = False
+                some[lane] = 0
+                self._asked.pop(lane, None)
+            else:
+                some[lane] = silent + 1
+                if silent + 1 >= _SILENT and lane not in self._asked:
+                    found.append(lane)
+        return found
+
+    def _overdue(self) -> list[Lane]:
+        """Who was asked so long ago that an answer should be here."""
+        return [
+            lane for lane, _ in takewhile(lambda item: item[1] <= self._beat, self._asked.items())
+        ]
+
+    def _act(self, lane: Lane) -> None:
+        """Ping the peer, or give it up if it was; neither if it is gone or going by itself."""
+        if self._asked.pop(lane, None) is not None:
+            if not lane.heard and not lane.outbox.sealed:
+                lane.outbox.fail()
+        elif lane in self._slice and not lane.outbox.sealed:
             lane.outbox.push(_PING)
             lane.outbox.flush()
-            self._asked[lane] = trio.current_time() + self._limits.pong_seconds
-
-
-def _due(lanes: dict[Lane, float], now: float) -> list[Lane]:
-    return [lane for lane, _ in takewhile(lambda item: item[1] <= now, lanes.items())]
+            self._asked[lane] = self._beat + self._patience

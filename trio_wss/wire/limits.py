@@ -30,7 +30,7 @@ class WireLimits:
     """From the moment a Close is queued until the socket is closed whatever the peer does."""
 
     ping_seconds: float = field(default=20.0, validator=gt(0))
-    """A peer that is silent for so long is sent a ping."""
+    """A peer is sent a ping before it has been silent for so long, after four fifths at least."""
 
     pong_seconds: float = field(default=20.0, validator=gt(0))
-    """A peer that is silent for so long after a ping is gone."""
+    """A peer that is silent for so long after a ping is gone (at most 2 % of the above later)."""
