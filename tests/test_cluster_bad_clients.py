@@ -5,6 +5,7 @@ from __future__ import annotations
 import resource
 import socket
 import struct
+from collections import Counter
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
@@ -33,9 +34,11 @@ from tests.processes import trio_wss
 from tests.servers import RedisServer
 from trio_wss import App, Broadcast, Effects, Identity, Join, Reply, Request, Store
 from trio_wss.node import Node
+from trio_wss.node.turn import Decision
 from trio_wss.settings import Settings
 from trio_wss.store.embedded import find_server
 from trio_wss.testing import cluster
+from trio_wss.wire import codec
 
 BINARY, CONTINUATION, PING = 0x82, 0x80, 0x89
 MIB = 1 << 20
@@ -353,6 +356,41 @@ async def test_a_flood_of_nonsense_is_limited_too(redis: str) -> None:
             errors = await flooder.heard("wss.error", 1000)
             codes = [error["data"]["code"] for error in errors]
             assert codes.count("rate_limited") > 900
+
+
+async def test_a_flood_that_is_refused_does_not_hold_the_loop(
+    redis: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = attrs.evolve(SETTINGS, rate=0.001, burst=1)
+    turn = 0
+    refused: Counter[int] = Counter()  # in each turn of another task
+
+    async def others() -> None:
+        nonlocal turn
+        while True:
+            await trio.lowlevel.checkpoint()
+            turn += 1
+
+    with trio.fail_after(60):
+        async with (
+            cluster(app, 1, redis=redis, settings=settings) as nodes,
+            member(nodes.nodes[0].url) as flooder,
+            trio.open_nursery() as nursery,
+        ):
+            node = nodes.nodes[0]
+            count = node.count
+
+            def noted(message: codec.Message | Decision, outcome: str) -> None:
+                refused[turn] += outcome == "rate_limited"
+                count(message, outcome)
+
+            monkeypatch.setattr(node, "count", noted)
+            nursery.start_soon(others)
+            await flooder.raw(*(text("nonsense") for _ in range(1000)))
+            await flooder.heard("wss.error", 1000)
+            nursery.cancel_scope.cancel()
+    assert refused.total() > 900
+    assert max(refused.values()) <= 2  # one each time, in any order of the two
 
 
 async def test_a_client_that_vanished_without_a_word_is_found_and_let_go(redis: str) -> None:

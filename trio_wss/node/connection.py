@@ -155,6 +155,7 @@ class Connection:
         if not self._bucket.take(trio.current_time()) and not await self._may_be_late(number):
             self.session.push(codec.error(number, "rate_limited", "too many events"))
             self.node.count(message, "rate_limited")
+            await trio.lowlevel.checkpoint()  # no commit to wait for at the door
             return
         if isinstance(message, Decision):
             await self._send(message)
