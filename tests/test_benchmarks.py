@@ -1,13 +1,20 @@
 """The benchmark's arithmetic and its dialects; `make bench-smoke` runs it as a whole."""
 
+import ast
+import gc
 import math
 import socket
+from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
+import benchmarks.peers.collector
+import trio_wss.cli.single
 from benchmarks import processes
 from benchmarks.dialects import DIALECTS, NUMBER
 from benchmarks.figures import Spread, latencies, percentile, spreads
+from benchmarks.rivals import PEERS
 
 
 def test_a_percentile_is_the_nearest_rank() -> None:
@@ -41,6 +48,27 @@ def test_the_values_of_keys_are_read_and_emptied() -> None:
         assert processes.values(port, ["a", "b", "c"]) == [b"12", None, b"x"]
         processes.empty(url)
         assert processes.values(port, ["a"]) == [None]
+
+
+def test_every_peer_in_python_has_the_collector_that_ours_has(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def effect(calm: Callable[[], None]) -> list[object]:
+        done: list[object] = []
+        monkeypatch.setattr(gc, "freeze", lambda: done.append("freeze"))
+        monkeypatch.setattr(gc, "set_threshold", lambda *numbers: done.append(numbers))
+        calm()
+        return done
+
+    theirs = effect(benchmarks.peers.collector.calm_collector)
+    assert theirs == effect(trio_wss.cli.single.calm_collector) != []
+    for peer in PEERS.values():
+        path = Path(peer.command[-1])
+        if path.suffix == ".py":
+            calls = [
+                n.func for n in ast.walk(ast.parse(path.read_text())) if isinstance(n, ast.Call)
+            ]
+            assert "calm_collector" in {one.id for one in calls if isinstance(one, ast.Name)}, path
 
 
 @pytest.mark.parametrize(

@@ -14,6 +14,7 @@ from urllib.parse import parse_qs, urlsplit
 
 import uvloop
 from asyncio_rooms import Rooms
+from collector import calm_collector
 from picows import (
     WSAutoPingStrategy,
     WSFrame,
@@ -102,4 +103,5 @@ async def main(url: str) -> None:
 
 if __name__ == "__main__":
     logging.getLogger("picows").setLevel(logging.ERROR)  # it tells of every client that is slow
+    calm_collector()
     uvloop.run(main(sys.argv[1]))

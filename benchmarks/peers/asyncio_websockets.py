@@ -11,6 +11,7 @@ from urllib.parse import parse_qs, urlsplit
 
 import uvloop
 from asyncio_rooms import Rooms
+from collector import calm_collector
 from websockets.asyncio.server import ServerConnection, broadcast, serve
 from websockets.exceptions import ConnectionClosed
 
@@ -46,4 +47,5 @@ async def main(url: str) -> None:
 
 
 if __name__ == "__main__":
+    calm_collector()
     uvloop.run(main(sys.argv[1]))

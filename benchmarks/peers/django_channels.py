@@ -14,6 +14,7 @@ from urllib.parse import parse_qs
 import django
 import uvicorn
 from channels.generic.websocket import AsyncWebsocketConsumer
+from collector import calm_collector
 from django.conf import settings
 from redis.asyncio import Redis
 
@@ -56,6 +57,7 @@ class Server(uvicorn.Server):
     """Says when it listens."""
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        calm_collector()  # here uvicorn has imported all that it needs
         await super().startup(sockets)
         assert sockets is not None
         print(sockets[0].getsockname()[1], flush=True)
@@ -70,6 +72,7 @@ def main(url: str) -> None:
     config = uvicorn.Config(
         Room.as_asgi(),
         access_log=False,
+        backlog=4096,  # else it sets its own on the socket that it is given
         lifespan="off",
         log_level="critical",
         timeout_graceful_shutdown=1,

@@ -17,6 +17,7 @@ from urllib.parse import parse_qs, urlsplit
 import coredis
 import orjson
 import trio
+from collector import calm_collector
 from trio_websocket import ConnectionClosed, WebSocketConnection, WebSocketRequest, serve_websocket
 
 BEHIND = 1000  # messages that may wait for one client
@@ -141,4 +142,5 @@ async def main(url: str) -> None:
 
 
 if __name__ == "__main__":
+    calm_collector()
     trio.run(main, sys.argv[1])
