@@ -123,7 +123,7 @@ def _take_turn(plan: Plan, shape: str, case: Case, peer: Peer, url: str, redis: 
             }
             options = {**case.options, **(case.smoke if plan.smoke else {})}
             figures, failed = _load({"shape": shape, "options": options, "load": load})
-    except RuntimeError as error:
+    except (RuntimeError, OSError) as error:
         failed = str(error)
     return Turn(case.name, peer.name, 0, figures, failed, time.monotonic() - began)
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import resource
+import select
 import signal
 import socket
 import subprocess
@@ -115,29 +116,39 @@ def servers(
 ) -> Iterator[tuple[list[int], list[int]]]:
     """`count` servers of one peer; yields their ports and their pids.
 
-    A server prints its port when it listens and ends at SIGTERM.
+    A server prints its port when it listens and ends at SIGTERM. Raises RuntimeError for one that
+    prints something else, or nothing in time.
     """
-    started: list[subprocess.Popen[str]] = []
+    started: list[subprocess.Popen[bytes]] = []
     try:
         for _ in range(count):
             with on_core(SERVERS):
                 server = subprocess.Popen(
                     command,
                     stdout=subprocess.PIPE,
-                    text=True,
                     cwd=ROOT,
                     env={**os.environ, **environment},
                 )
             started.append(server)
-        yield [_announced_port(server) for server in started], [server.pid for server in started]
+        deadline = time.monotonic() + START
+        ports = [_announced_port(server, deadline) for server in started]
+        yield ports, [server.pid for server in started]
     finally:
         stop(started)
 
 
-def _announced_port(server: subprocess.Popen[str]) -> int:
+def _announced_port(server: subprocess.Popen[bytes], deadline: float) -> int:
     assert server.stdout is not None
-    line = server.stdout.readline()
-    if not line.strip().isdecimal():
+    pipe, line = server.stdout.fileno(), b""
+    readable = select.poll()
+    readable.register(pipe, select.POLLIN)
+    while not line.endswith(b"\n"):
+        if not readable.poll(max(0.0, deadline - time.monotonic()) * 1000):
+            raise RuntimeError(f"{server.args!r} did not start in {START:g} s: {line!r}")
+        if not (piece := os.read(pipe, 4096)):
+            break
+        line += piece
+    if not line.strip().isdigit():
         raise RuntimeError(f"{server.args!r} did not start: {line!r}")
     return int(line)
 
@@ -155,7 +166,7 @@ def _until_listening(port: int) -> None:
             return
 
 
-def stop(processes: Sequence[subprocess.Popen[str]] | Sequence[subprocess.Popen[bytes]]) -> None:
+def stop(processes: Sequence[subprocess.Popen[bytes]]) -> None:
     """End processes, by force if they do not go."""
     for process in processes:
         process.send_signal(signal.SIGTERM)

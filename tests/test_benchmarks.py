@@ -4,14 +4,17 @@ import ast
 import gc
 import math
 import socket
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from attrs import evolve
 
 import benchmarks.peers.collector
 import trio_wss.cli.single
-from benchmarks import processes
+from benchmarks import conductor, processes
+from benchmarks.conductor import Plan
 from benchmarks.dialects import DIALECTS, NUMBER
 from benchmarks.figures import Spread, latencies, percentile, spreads
 from benchmarks.rivals import PEERS
@@ -69,6 +72,54 @@ def test_every_peer_in_python_has_the_collector_that_ours_has(
                 n.func for n in ast.walk(ast.parse(path.read_text())) if isinstance(n, ast.Call)
             ]
             assert "calm_collector" in {one.id for one in calls if isinstance(one, ast.Name)}, path
+
+
+def server(code: str) -> tuple[str, ...]:
+    """The command of one in Python."""
+    return (sys.executable, "-c", f"import sys, time\n{code}\ntime.sleep(60)")
+
+
+def test_servers_tell_their_ports() -> None:
+    command = server("print(12, end='', flush=True); time.sleep(0.05); print(34, flush=True)")
+    with processes.servers(command, 2, {}) as (ports, pids):
+        assert ports == [1234, 1234]
+        assert len({*pids}) == 2
+
+
+@pytest.mark.parametrize("code", ["sys.exit()", "print('no', flush=True)"])
+def test_a_server_that_does_not_start_is_told(code: str) -> None:
+    with (
+        pytest.raises(RuntimeError, match=r"did not start: b'(no.*)?'$"),
+        processes.servers(server(code), 2, {}),
+    ):
+        raise AssertionError("it has started")
+
+
+@pytest.mark.parametrize("code", ["", "print(12, end='', flush=True)"])
+def test_a_server_that_does_not_start_is_not_waited_for(
+    code: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(processes, "START", 0.3)
+    with (
+        pytest.raises(RuntimeError, match=r"did not start in 0\.3 s"),
+        processes.servers(server(code), 2, {}),
+    ):
+        raise AssertionError("it has started")
+
+
+def test_a_peer_that_the_system_cannot_start_costs_only_its_turn(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(conductor, "_load", lambda task: ({"cpu_us": 1.0}, None))
+    broken = evolve(PEERS["ws"], command=("/no/such/program",))
+    sound = evolve(PEERS["ours"], command=server("print(1, flush=True)"))
+    cases = conductor.choose(conductor.all_cases(), ["events"])
+    plan = Plan(cases=cases, peers=[broken, sound], rounds=1, seconds=0.1)
+    first, second = conductor.run(plan)
+    assert first.peer == "ws"
+    assert first.failed
+    assert "/no/such/program" in first.failed
+    assert (second.peer, second.failed, second.figures) == ("ours", None, {"cpu_us": 1.0})
 
 
 @pytest.mark.parametrize(
