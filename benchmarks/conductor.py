@@ -23,6 +23,7 @@ from benchmarks.results import Turn
 from benchmarks.rivals import ENVIRONMENT, PEERS, Peer
 
 SLACK: Final = 120.0  # seconds that a load may take beyond its time
+WARM: Final = 0.5  # seconds of a turn before it is measured: caches fill, compilers do their work
 AT_ONCE: Final = 4  # turns, where nothing is measured
 USUAL: Final = 1.8  # seconds of a turn beside its time to measure
 
@@ -36,7 +37,7 @@ class Plan:
     peers: Sequence[Peer]
     rounds: int
     seconds: float
-    warm: float = 0.5
+    warm: float = WARM
     smoke: bool = False
 
     def turns(self, case: Case) -> int:
