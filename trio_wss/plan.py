@@ -72,7 +72,6 @@ class Plan:
     reply: Answer | None = None
     close: Close | None = None
     joins: tuple[str, ...] = ()
-    leaves: tuple[str, ...] = ()
     frees: bool = True  # nothing in it makes Redis larger: a full one takes it too
 
 
@@ -102,7 +101,7 @@ class _Draft:
     """A plan in the making."""
 
     __slots__ = (
-        "broadcasts", "client", "close", "frees", "history", "joins", "keys", "leaves",
+        "broadcasts", "client", "close", "frees", "history", "joins", "keys",
         "membership", "ops", "reply", "results", "size", "topics", "written",
     )  # fmt: skip
 
@@ -114,7 +113,6 @@ class _Draft:
         self.membership: list[Op] = []
         self.broadcasts: list[Op] = []
         self.joins: tuple[str, ...] = ()
-        self.leaves: tuple[str, ...] = ()
         self.reply: Answer | None = None
         self.close: Close | None = None
         self.results: list[Effect] = []  # effects whose outcome is used, by placeholder number
@@ -161,7 +159,6 @@ class _Draft:
                 self.join(effect)
             case Leave(topic):
                 self.member(topic)
-                self.leaves += (topic,)
                 self.membership.append(
                     ("L", (("m", topic),), [topic, self.client.session, encode(topic)])
                 )
@@ -248,7 +245,7 @@ class _Draft:
         if phase == "disconnect" and (self.reply or self.close or self.membership):
             raise PlanError("on_disconnect cannot Reply, Close, Join or Leave: the session is over")
         ops = self.ops + self.membership + self.broadcasts
-        return Plan(ops, self.reply, self.close, self.joins, self.leaves, self.frees)
+        return Plan(ops, self.reply, self.close, self.joins, self.frees)
 
 
 def check_name(what: str, name: str) -> str:
