@@ -152,7 +152,6 @@ def accept_key(
         head.method != "GET"
         or opening.version != b"1.1"
         or "upgrade" not in _tokens(headers, "connection")
-        or "host" not in headers
         or not _is_key(key)
         or headers.get("content-length", "0") != "0"
         or "transfer-encoding" in headers
