@@ -7,9 +7,10 @@ from functools import partial
 
 import trio
 
+from tests.frames import client_frame
 from trio_wss import wire
 from trio_wss.wire import Closed, Head, Host, KeepAlive, Outbox, Response, WebSocket, WireLimits
-from trio_wss.wire.frames import binary_frame, text_frame
+from trio_wss.wire.frames import BINARY, text_frame
 
 
 class EchoHost(Host[Head]):
@@ -34,7 +35,7 @@ class EchoHost(Host[Head]):
                     if isinstance(message, str):
                         socket.outbox.push(text_frame(message.encode()))
                     else:
-                        socket.outbox.push(binary_frame(message))
+                        socket.outbox.push(client_frame(BINARY, message, mask=None))
                 socket.outbox.flush()
                 await socket.outbox.room()
 

@@ -27,11 +27,6 @@ def text_frame(payload: bytes) -> bytes:
     return _frame(TEXT, payload)
 
 
-def binary_frame(payload: bytes) -> bytes:
-    """One unfragmented, unmasked binary frame."""
-    return _frame(BINARY, payload)
-
-
 def ping_frame(payload: bytes = b"") -> bytes:
     """A Ping of at most 125 bytes (RFC 6455 §5.5)."""
     return _frame(PING, payload[:125])
