@@ -4,7 +4,7 @@ line, in the order in which it happened. `t` is the time in seconds of the run.
 
 from __future__ import annotations
 
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Final, TypeAlias, final
@@ -20,11 +20,10 @@ BUFFERED: Final = 1 << 20
 
 @final
 class Recorder:
-    """Writes the history. `kinds` counts what has been written, for those who print."""
+    """Writes the history."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self.kinds: Counter[str] = Counter()
         self._file = path.open("wb", BUFFERED)
         self._start = trio.current_time()
 
@@ -34,7 +33,6 @@ class Recorder:
 
     def note(self, kind: str, **what: Any) -> None:
         """Write one record."""
-        self.kinds[kind] += 1
         self._file.write(orjson.dumps({"t": self.now(), "k": kind, **what}) + b"\n")
 
     def flush(self) -> None:

@@ -64,11 +64,6 @@ class Plan:
         """Seconds for each fault to come once, one every second or three at a time, and a rest."""
         return START + len(self.faults) * max(self.gap, 1.0) + REST
 
-    @property
-    def loses(self) -> bool:
-        """Whether acknowledged commits may be lost."""
-        return any(FAULTS[name].kind == "loss" for name in self.faults)
-
 
 def prepare(plan: Plan, folder: Path) -> None:
     """An empty folder, but for the plan."""
