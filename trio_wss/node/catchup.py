@@ -13,7 +13,7 @@ from typing import Final
 import trio
 from attrs import frozen
 
-from trio_wss.node.hub import Hub, Member, Topic
+from trio_wss.node.hub import NOTHING_YET, Hub, Member, Topic
 from trio_wss.store.executor import Executor, Page
 from trio_wss.store.outcome import Cursor, parse_text
 from trio_wss.wire import text_frame
@@ -48,7 +48,7 @@ class CatchUp:
 
         def apply(page: Page) -> Applied:
             if not page.whole:
-                topic.break_off(page.cursor)
+                topic.go_on_at(page.cursor, recovered=False)
             self._hub.part_from_slow(topic)
             taken = size = 0
             while taken < len(page.texts) and size < PORTION:
@@ -109,6 +109,8 @@ class CatchUp:
         """Make a member of one who has come to the end of the stream."""
         if not topic.live or at != page.cursor:
             return False
+        if at == NOTHING_YET and topic.cursor != at:  # it was quiet for so long that it expired
+            topic.go_on_at(at, recovered=True)
         if self._hub.enter(topic, member, at):
             return True
         self._hub.open_gap(topic)  # no push is missing, and yet it is elsewhere: a lost history

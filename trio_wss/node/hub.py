@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 RECENT: Final = 16  # broadcasts that a topic remembers while somebody joins
 LARGE: Final = 16 * 1024  # bytes of a broadcast that it does not remember
 PATIENCE: Final = 2.0  # seconds that commits wait for gaps to be filled
+NOTHING_YET: Final = Cursor("", 0)  # where a topic is that was never used, or not for a day
 UNKNOWN: Final = ()  # no text begins with one of these
 SLICE: Final = 200  # sockets written before other tasks get their turn: about a millisecond
 
@@ -130,11 +131,14 @@ class Topic:
             self._recent = deque(maxlen=RECENT)
         self._recent.append((before, frame))
 
-    def break_off(self, cursor: Cursor) -> None:
-        """The history is broken: tell every member where the topic goes on."""
+    def go_on_at(self, cursor: Cursor, *, recovered: bool) -> None:
+        """Tell every member where the topic goes on. Not `recovered`: its history is broken; else
+        it has expired in silence, and nothing is missing.
+        """
         self.cursor = cursor
+        self.forget()
         for member in self.members.values():
-            member.tell_joined(self.name, cursor, recovered=False)
+            member.tell_joined(self.name, cursor, recovered=recovered)
 
     @property
     def settled(self) -> trio.Event:
@@ -246,6 +250,9 @@ class Hub:
             last = topic.cursor
             place = Cursor(before, cursor.offset - 1)
             if last is None or last == place:
+                topic.take(cursor, place, text)
+            elif place == NOTHING_YET:
+                topic.go_on_at(place, recovered=True)
                 topic.take(cursor, place, text)
             elif cursor.offset > last.offset or cursor.epoch != last.epoch:
                 self.open_gap(topic)
