@@ -13,7 +13,8 @@ from typing import Final
 import trio
 from attrs import frozen
 
-from trio_wss.node.hub import NOTHING_YET, Hub, Member, Topic
+from trio_wss.node.hub import Hub
+from trio_wss.node.topic import NOTHING_YET, Member, Topic
 from trio_wss.store.executor import Executor, Page
 from trio_wss.store.outcome import Cursor, parse_text
 from trio_wss.wire import text_frame

@@ -17,7 +17,8 @@ from trio_wss.wire import codec, text_frame
 
 if TYPE_CHECKING:
     from trio_wss.node.catchup import CatchUp
-    from trio_wss.node.hub import Hub, Topic
+    from trio_wss.node.hub import Hub
+    from trio_wss.node.topic import Topic
     from trio_wss.wire import Outbox
 
 

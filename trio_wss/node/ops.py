@@ -23,8 +23,8 @@ from trio_wss.store.outcome import Cursor
 from trio_wss.wire import Closed, Head, Response
 
 if TYPE_CHECKING:
-    from trio_wss.node.hub import Topic
     from trio_wss.node.node import Node
+    from trio_wss.node.topic import Topic
     from trio_wss.wire import Outbox, WebSocket
 
 PAGE: Final = Path(trio_wss.__file__).parent / "web" / "ops"
