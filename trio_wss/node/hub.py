@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Final
 
 import trio
 
-from trio_wss.node.topic import NOTHING_YET, Member, Topic
-from trio_wss.store.outcome import Cursor, parse_text
+from trio_wss.node.topic import Member, Topic
+from trio_wss.store.outcome import NOWHERE, Cursor, parse_text
 
 if TYPE_CHECKING:
     from trio_wss.store.keys import Keys
@@ -38,7 +38,8 @@ class Hub:
         self._topics: dict[bytes, Topic] = {}
         self._dirty: deque[Outbox] = deque()
         self._gaps: deque[Topic] = deque()
-        self._missed: set[Topic] = set()  # gaps of a new link, for which it holds commits back
+        self._doubtful: list[Topic] = []  # of a new link: something may have been missed
+        self._missed: set[Topic] = set()  # of a new link too: it holds commits back for them
         self._read_at = 0.0  # when what is being written came
         self.gaps = 0
         self.heard: dict[Topic, int] = {}  # broadcasts since somebody last took the counts away
@@ -125,7 +126,7 @@ class Hub:
             place = Cursor(before, cursor.offset - 1)
             if last is None or last == place:
                 topic.take(cursor, place, text)
-            elif place == NOTHING_YET:
+            elif place == NOWHERE:
                 topic.go_on_at(place, recovered=True)
                 topic.take(cursor, place, text)
             elif cursor.offset > last.offset or cursor.epoch != last.epoch:
@@ -141,20 +142,33 @@ class Hub:
             if topic.cursor is not None:
                 self._missed.add(topic)
                 if topic.live:
-                    self.open_gap(topic)
+                    topic.interrupt()
+                    self._doubtful.append(topic)
         if self._missed:
             self._link.hold_back(PATIENCE)
+            self._wake.set()
+
+    def compare(self, topic: Topic, cursor: Cursor | None) -> None:
+        """Let a doubtful topic be live again if this, which is its own cursor in Redis, is ours."""
+        if topic.cursor == cursor:
+            topic.settle()
+            self._found(topic)
+        else:
+            self.open_gap(topic)
 
     async def _fill(self, fill_gap: Callable[[Topic], Awaitable[None]], topic: Topic) -> None:
         await fill_gap(topic)
+        self._found(topic)
+
+    def _found(self, topic: Topic) -> None:
+        """Nothing is missed in a topic any more."""
         self._missed.discard(topic)
         if not self._missed:
             self._link.go_on()
 
     def open_gap(self, topic: Topic) -> None:
         """What follows the topic's cursor is to be found in the stream."""
-        topic.live = False
-        topic.forget()
+        topic.interrupt()
         self.gaps += 1
         self._gaps.append(topic)
         self._wake.set()
@@ -189,12 +203,19 @@ class Hub:
         if not self._dirty:
             self.wrote(perf_counter() - self._read_at)
 
-    async def run(self, fill_gap: Callable[[Topic], Awaitable[None]]) -> None:
-        """The subscriber task: write what is left of large batches, and see to gaps."""
+    async def run(
+        self,
+        survey: Callable[[list[Topic]], Awaitable[None]],
+        fill_gap: Callable[[Topic], Awaitable[None]],
+    ) -> None:
+        """The subscriber task: write what is left of large batches, and see to what was missed."""
         async with trio.open_nursery() as nursery:
             while True:
                 await self._wake.wait()
                 self._wake = trio.Event()
+                if self._doubtful:
+                    nursery.start_soon(survey, self._doubtful)
+                    self._doubtful = []
                 while self._gaps:
                     nursery.start_soon(self._fill, fill_gap, self._gaps.popleft())
                 while self._dirty:

@@ -12,7 +12,6 @@ from trio_wss.wire import Outbox, text_frame
 
 RECENT: Final = 16  # broadcasts that a topic remembers while somebody joins
 LARGE: Final = 16 * 1024  # bytes of a broadcast that it does not remember
-NOTHING_YET: Final = Cursor("", 0)  # where a topic is that was never used, or not for a day
 UNKNOWN: Final = ()  # no text begins with one of these
 
 
@@ -48,7 +47,7 @@ class Topic:
         self._recent: deque[tuple[Cursor, bytes]] | None = None  # each behind its cursor
         self.members: Final[dict[Outbox, Member]] = {}
         self.holds = 0  # joins in flight and members catching up: reasons to stay subscribed
-        self.live = True  # False: pushes are dropped until the stream has filled the gap
+        self.live = True  # False: pushes are dropped until what was missed is found
         self._settled: trio.Event | None = None  # there is one while somebody waits for it
 
     def __repr__(self) -> str:
@@ -123,9 +122,14 @@ class Topic:
         for member in self.members.values():
             member.tell_joined(self.name, cursor, recovered=recovered)
 
+    def interrupt(self) -> None:
+        """What comes next may not follow the cursor: let nobody have it."""
+        self.live = False
+        self.forget()
+
     @property
     def settled(self) -> trio.Event:
-        """Set when a gap is filled."""
+        """Set when it is live again."""
         if self._settled is None:
             self._settled = trio.Event()
         return self._settled
