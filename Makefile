@@ -55,17 +55,20 @@ SHAPES :=
 PEERS :=
 ROUNDS := 3
 SECONDS := 2
+# Best one that was built with optimisations (PGO), as those of distributions are.
+PYTHON := $(patsubst $(call version,$(firstword $(PYTHONS)))=%,%,$(firstword $(PYTHONS)))
 BENCH := .cache/bench/venv/bin/python -m benchmarks
+BENCH_PYTHON := .cache/bench/.python$(subst /,_,$(PYTHON))
 # All of it goes into the docs; a selection does not.
 INTO := $(if $(SHAPES)$(PEERS),.cache/bench/report,docs)
 
-bench: .cache/bench/.python .cache/bench/.node ## Compare with other servers, half an hour; SHAPES=events PEERS=ours,ws ROUNDS=3 SECONDS=2
+bench: $(BENCH_PYTHON) .cache/bench/.node ## Compare with other servers, half an hour; SHAPES=events PEERS=ours,ws ROUNDS=3 SECONDS=2 PYTHON=…
 	$(BENCH) --shapes '$(SHAPES)' --peers '$(PEERS)' --rounds $(ROUNDS) --seconds $(SECONDS) --into $(INTO)
 
-bench-report: .cache/bench/.python ## Write the tables and pictures of the last comparison once more; RUN=run.json
+bench-report: $(BENCH_PYTHON) ## Write the tables and pictures of the last comparison once more; RUN=run.json
 	$(BENCH) --report $(or $(RUN),$(lastword $(sort $(wildcard .cache/bench/results/*.json)))) --into docs
 
-bench-smoke: .cache/bench/.python .cache/bench/.node ## See that the comparison works, in its smallest form.
+bench-smoke: $(BENCH_PYTHON) .cache/bench/.node ## See that the comparison works, in its smallest form.
 	$(BENCH) --smoke
 
 .PHONY: faults
@@ -99,8 +102,9 @@ clean: ## Remove everything that was made.
 	rm -rf .cache .coverage* .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache build dist
 	find . -name __pycache__ -not -path './.venv/*' -prune -exec rm -rf {} +
 
-.cache/bench/.python: pyproject.toml benchmarks/requirements.txt
-	$(patsubst $(call version,$(firstword $(PYTHONS)))=%,%,$(firstword $(PYTHONS))) -m venv .cache/bench/venv
+$(BENCH_PYTHON): pyproject.toml benchmarks/requirements.txt
+	@rm -rf .cache/bench/.python* .cache/bench/venv
+	$(PYTHON) -m venv .cache/bench/venv
 	.cache/bench/venv/bin/python -m pip install --quiet --upgrade 'pip>=25.1'
 	.cache/bench/venv/bin/python -m pip install --quiet --editable '.[embedded]' --requirement benchmarks/requirements.txt
 	@touch $@

@@ -325,8 +325,35 @@ async def test_a_topic_whose_record_expired_is_joined_and_goes_on(
             await old.good("say", room)
             await new.received("room:a", 1)
             await old.received("room:a", 2)
-            assert (await old.joined("room:a"))["data"]["recovered"] is False
+            joined = (await old.joined("room:a"))["data"]
+            assert (joined["epoch"], joined["offset"], joined["recovered"]) == ("", 0, True)
             assert old.of("room:a")[1] == new.of("room:a")[0]
+
+
+async def test_a_broadcast_to_a_topic_whose_record_expired_is_heard_by_all(
+    redis_url: str, shared_redis: RedisServer
+) -> None:
+    """Nothing is missing, so nobody is told that something is."""
+    room = {"topic": "room:a"}
+    with trio.fail_after(30), shared_redis.client() as server:
+        async with (
+            cluster(app, 2, redis=redis_url, settings=SETTINGS) as nodes,
+            member(nodes.nodes[0].url, {"in": "room:a"}) as one,
+            member(nodes.nodes[1].url, {"in": "room:a"}) as other,
+        ):
+            for number in (1, 2, 3):
+                if number > 1:  # a day later
+                    assert server.delete("{wss}:t:room:a", "{wss}:h:room:a") == 2
+                await one.good("say", room)
+                await one.received("room:a", number)
+                await other.received("room:a", number)
+            await one.good("say", room)
+            assert await one.received("room:a", 4) == await other.received("room:a", 4)
+            for each in (one, other):
+                said = each.of("room:a")
+                assert [frame["offset"] for frame in said] == [1, 1, 1, 2]
+                told = [f["data"] for f in each.named("wss.joined")]
+                assert [f["recovered"] for f in told if f["topic"] == "room:a"] == [True] * 3
 
 
 def calls(server: redis_py.Redis) -> int:

@@ -334,6 +334,28 @@ async def test_clients_are_sent_away_when_redis_is_away_for_too_long(
                 await until_ready(node)
 
 
+@both_ways
+async def test_redis_away_for_longer_than_a_lease_ends_no_session(
+    make_redis: MakeRedis, harm: Harm, mend: Harm
+) -> None:
+    """All leases and some graces are over when it is back; the first janitor must not use that."""
+    redis = make_redis(**DURABLE)
+    settings = attrs.evolve(QUICK, lease=0.6, grace=0.1, janitor_round=0.02)
+    with trio.fail_after(30):
+        async with four_members(redis, settings) as (nodes, everyone):
+            await all_say(everyone, range(1, 2))
+            await answered(everyone, range(1, 2))
+            harm(redis)
+            await trio.sleep(3 * settings.lease)  # so long is it away
+            mend(redis)
+            for node in nodes:
+                await until_ready(node)
+            await trio.sleep(2 * settings.lease)  # and for so long janitors go their rounds
+            await all_say(everyone, range(2, 3))
+            assert all(good == [2] for good in await answered(everyone, range(2, 3)))
+            assert all(one.code is None for one in everyone)
+
+
 @pytest.mark.slow
 @pytest.mark.any_engine
 async def test_ten_seconds_without_redis_with_the_settings_that_a_node_has_by_itself(

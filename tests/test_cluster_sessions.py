@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from functools import partial
+from typing import Annotated
 
 import redis
 import trio
@@ -22,6 +23,7 @@ from tests.resuming import (
     token,
     welcome,
 )
+from trio_wss import App, Effects, Read, Store
 from trio_wss.node import Node, janitor, serve
 from trio_wss.settings import Settings
 from trio_wss.testing import Cluster, cluster
@@ -211,3 +213,33 @@ async def test_what_a_session_leaves_in_redis_is_nothing(redis_url: str) -> None
             kinds = {key.partition(":")[0] for key in keys}
     # Nodes, master, state; topics' places and histories. No sessions, sets of them, or members.
     assert kinds == {"n", "nodes", "master", "k", "t", "h"}
+
+
+async def test_a_hook_whose_reads_keep_changing_runs_when_they_no_longer_do(
+    redis_url: str,
+) -> None:
+    """Its conflict is told to nobody, so it must not be the end of it."""
+    meddled = 0
+    changing = App()
+    settings = evolve(SETTINGS, grace=0.1, lease=0.3, event_deadline=0.2)
+
+    @changing.on_disconnect
+    def leave(n: Annotated[int, Read("n")]) -> Effects:
+        nonlocal meddled
+        if meddled < 1000:
+            meddled += 1
+            store.set("{wss}:k:n", str(meddled))
+        return Store("left", n)
+
+    with trio.fail_after(DEADLINE), redis.Redis.from_url(redis_url) as store:
+        store.set("{wss}:k:n", "0")
+        async with cluster(changing, 2, redis=redis_url, settings=settings) as nodes:
+            async with member(nodes.nodes[0].url) as client:
+                session = f"{{wss}}:s:{client.session}"
+                await client.leave()
+            await eventually(lambda: meddled > 1 and not nodes.nodes[0].connections)
+            assert store.get("{wss}:k:left") is None
+            assert store.exists(session)
+            meddled = 1000
+            await eventually(lambda: not store.exists(session))
+            assert store.get("{wss}:k:left") == store.get("{wss}:k:n")

@@ -125,4 +125,63 @@ async def test_two_resumes_of_one_generation_are_told_apart(redis_url: str) -> N
         assert await one.take(FIRST, second)
         assert isinstance(await one.commit(lost), Fenced)
         await one.sessions.away(CLIENT.session, lost, 0)  # what the first leaves behind
-        assert await one.sessions.due(0, 10, 10) == []
+        assert await one.sessions.due(0, 10, 10, 60) == []
+
+
+async def test_after_a_silence_of_all_nodes_nobody_is_due_for_a_lease(redis_url: str) -> None:
+    """That was Redis' own: the nodes, and the clients whose grace it took, come back first."""
+    async with node(redis_url) as one:
+        with redis.Redis.from_url(redis_url) as client:
+            now = client.time()[0] * 1000
+
+            def pulse(last: int, since: int) -> None:
+                client.set("{generations}:pulse", f"{now - last} {now - since}")
+
+            async def due() -> list[str]:
+                found = await one.sessions.due(60, 10, 0, 10)
+                return [stored.client.session for stored in found]
+
+            client.zadd("{generations}:due:", {CLIENT.session: 1})
+            client.zadd("{generations}:nodes", {"n2": 1})
+            client.hset("{generations}:n:n2", "gen", "1")
+            client.sadd("{generations}:o:n2", "s2")
+            pulse(6000, 100_000)  # nobody has beaten for over half a lease
+            assert await due() == []
+            pulse(1000, 9000)  # they do again, but not for a lease
+            assert await due() == []
+            assert client.zrange("{generations}:nodes", 0, 0) == [b"n2"]
+            pulse(4000, 11_000)
+            assert await due() == [CLIENT.session]
+            assert client.exists("{generations}:n:n2") == 0
+            assert client.zscore("{generations}:due:", "s2") is not None
+
+
+@pytest.mark.parametrize(
+    ("last", "starts_again"), [(4000, False), (6000, True)], ids=["a beat", "a silence"]
+)
+async def test_a_pulse_starts_again_after_a_silence(
+    redis_url: str, last: int, starts_again: bool
+) -> None:
+    async with node(redis_url) as one:
+        with redis.Redis.from_url(redis_url) as client:
+            now = client.time()[0] * 1000
+            client.set("{generations}:pulse", f"{now - last} 5")
+            assert await one.sessions.beat(10)
+            beaten, since = client.get("{generations}:pulse").split()
+            assert int(beaten) >= now
+            assert since == (beaten if starts_again else b"5")
+
+
+async def test_a_node_that_wakes_while_it_is_buried_learns_it_at_once(redis_url: str) -> None:
+    """However many sessions it has: they are taken off it a round at a time."""
+    async with node(redis_url) as one:
+        with redis.Redis.from_url(redis_url) as client:
+            client.sadd("{generations}:o:n1", *range(20))
+            client.zadd("{generations}:nodes", {"n1": 1})
+            await one.sessions.due(60, 10, 10, 60)
+            assert not await one.sessions.beat(60)
+            assert client.zscore("{generations}:nodes", "n1") == 1  # the rest comes off it, too
+            for _ in range(2):
+                await one.sessions.due(60, 10, 10, 60)
+            assert client.exists("{generations}:nodes", "{generations}:o:n1") == 0
+            assert client.zcard("{generations}:due:") == 21

@@ -37,6 +37,7 @@ SETTINGS: Final[Mapping[str, Any]] = {
     "handshake_timeout": 3.0,
     "outbox": 65536,
 }
+STILL: Final = 2 * LEASE  # seconds for a node to find that its record was lost with Redis
 QUIET: Final = 20.0  # seconds until everything is answered and everybody is back
 START: Final = 5.0  # seconds until there are faults, about
 REST: Final = 10.0  # seconds of a round's rest, about
@@ -148,7 +149,7 @@ async def come_to_rest(stage: Stage, crew: Crew) -> None:
     with trio.move_on_after(QUIET):
         for word in words:
             await crew.steward.finish(word)
-        await until(lambda: crew.idle)
+        await until_still(crew)
     stage.recorder.note("quiet", idle=crew.idle)
     for topic in all_topics():
         await find_level(stage.recorder, crew, topic)
@@ -205,6 +206,15 @@ async def count_members(recorder: Recorder, crew: Crew, topic: str, patience: fl
                 break
             await trio.sleep(0.2)
     recorder.note("members", topic=topic, seen=seen, there=there)
+
+
+async def until_still(crew: Crew) -> None:
+    """Everybody is there and waits, and nobody is sent away any more."""
+    since = trio.current_time()
+    while trio.current_time() - since < STILL:
+        await trio.sleep(0.02)
+        if not crew.idle:
+            since = trio.current_time()
 
 
 async def until(condition: Callable[[], bool]) -> None:

@@ -1,5 +1,6 @@
 """Catching up: the one loop that brings a cursor forward through a topic's stream, page by page,
-until it equals the topic's. It serves a new member, a resumed one, and the topic's own gap.
+until it equals the topic's. It serves a new member, a resumed one, and the topic's own gap. After
+a lost link a survey tells first which topics have one.
 
 A page is applied in the moment its answer comes, in one order with the pushes: a page that reaches
 the end of the stream therefore ends exactly where the pushes go on.
@@ -7,18 +8,20 @@ the end of the stream therefore ends exactly where the pushes go on.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Final
 
 import trio
 from attrs import frozen
 
-from trio_wss.node.hub import Hub, Member, Topic
+from trio_wss.node.hub import Hub
+from trio_wss.node.topic import Member, Topic
 from trio_wss.store.executor import Executor, Page
-from trio_wss.store.outcome import Cursor, parse_text
+from trio_wss.store.outcome import NOWHERE, Cursor, parse_text
 from trio_wss.wire import text_frame
 
-RETRY: Final = 0.5  # seconds until a page that Redis did not give is asked for again
+RETRY: Final = 0.5  # seconds until what Redis did not give is asked for again
+MANY: Final = 500  # topics of one question: less than a millisecond of Redis' time
 MOST: Final = 1024  # broadcasts of one page
 PORTION: Final = 64 * 1024  # bytes after which a gap's members get time to take them
 
@@ -40,6 +43,33 @@ class CatchUp:
         self._page = page
         self._pages = trio.CapacityLimiter(in_flight)
 
+    async def survey(self, topics: Sequence[Topic]) -> None:
+        """Compare the cursors of topics with Redis', many at a time: after a lost link most are
+        equal, such as those of each session, and a page for each would keep commits waiting.
+        """
+        done = 0
+        while done < len(topics):
+            done += await self._compare(topics[done : done + MANY])
+
+    async def _compare(self, topics: Sequence[Topic]) -> int:
+        """Compare these as the answer comes. Returns how many were compared."""
+        compared = 0
+        there = trio.Event()
+
+        def answered(cursors: list[Cursor | None] | None) -> None:
+            nonlocal compared
+            if cursors is not None:
+                for topic, cursor in zip(topics, cursors, strict=True):
+                    self._hub.compare(topic, cursor)
+                compared = len(topics)
+            there.set()
+
+        self._executor.cursors([topic.name for topic in topics], answered)
+        await there.wait()
+        if not compared:  # Redis did not say
+            await trio.sleep(RETRY)
+        return compared
+
     async def fill_gap(self, topic: Topic) -> None:
         """Bring a topic's own cursor to the end of its stream, and its members with it.
 
@@ -48,7 +78,7 @@ class CatchUp:
 
         def apply(page: Page) -> Applied:
             if not page.whole:
-                topic.break_off(page.cursor)
+                topic.go_on_at(page.cursor, recovered=False)
             self._hub.part_from_slow(topic)
             taken = size = 0
             while taken < len(page.texts) and size < PORTION:
@@ -109,6 +139,8 @@ class CatchUp:
         """Make a member of one who has come to the end of the stream."""
         if not topic.live or at != page.cursor:
             return False
+        if at == NOWHERE and topic.cursor != at:  # it was quiet for so long that it expired
+            topic.go_on_at(at, recovered=True)
         if self._hub.enter(topic, member, at):
             return True
         self._hub.open_gap(topic)  # no push is missing, and yet it is elsewhere: a lost history

@@ -9,146 +9,24 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Awaitable, Callable, Iterator
 from time import perf_counter
-from typing import TYPE_CHECKING, Final, Protocol
+from typing import TYPE_CHECKING, Final
 
 import trio
 
-from trio_wss.store.outcome import Cursor, parse_text, text_head
-from trio_wss.wire import text_frame
+from trio_wss.node.topic import Member, Topic
+from trio_wss.store.outcome import NOWHERE, Cursor, parse_text
 
 if TYPE_CHECKING:
     from trio_wss.store.keys import Keys
     from trio_wss.store.link import Link
     from trio_wss.wire import Outbox
 
-RECENT: Final = 16  # broadcasts that a topic remembers while somebody joins
-LARGE: Final = 16 * 1024  # bytes of a broadcast that it does not remember
 PATIENCE: Final = 2.0  # seconds that commits wait for gaps to be filled
-UNKNOWN: Final = ()  # no text begins with one of these
 SLICE: Final = 200  # sockets written before other tasks get their turn: about a millisecond
 
 
 def _ignore(_: float) -> None:
     pass
-
-
-class Member(Protocol):
-    """What the hub needs of a connection."""
-
-    @property
-    def outbox(self) -> Outbox:
-        """Where its frames go."""
-
-    def tell_joined(self, topic: str, cursor: Cursor, *, recovered: bool) -> None:
-        """Send `wss.joined`."""
-
-    def catch_up_alone(self, topic: Topic, cursor: Cursor) -> None:
-        """Go through the stream at its own pace, and come back."""
-
-
-class Topic:
-    """A topic that somebody on this node is in, or is about to be."""
-
-    __slots__ = (
-        "_epoch", "_next", "_offset", "_recent", "_settled", "channel", "holds", "live", "members",
-        "name",
-    )  # fmt: skip
-
-    def __init__(self, name: str, channel: bytes) -> None:
-        self.name: Final = name
-        self.channel: Final = channel
-        self._epoch = ""
-        self._offset = -1  # nothing of it has been seen yet
-        # How the text begins that follows: the usual push is told by it alone.
-        self._next: bytes | tuple[()] = UNKNOWN
-        self._recent: deque[tuple[Cursor, bytes]] | None = None  # each behind its cursor
-        self.members: Final[dict[Outbox, Member]] = {}
-        self.holds = 0  # joins in flight and members catching up: reasons to stay subscribed
-        self.live = True  # False: pushes are dropped until the stream has filled the gap
-        self._settled: trio.Event | None = None  # there is one while somebody waits for it
-
-    def __repr__(self) -> str:
-        state = "" if self.live else " gap"
-        return f"<Topic {self.name} at {self.cursor} members={len(self.members)}{state}>"
-
-    @property
-    def cursor(self) -> Cursor | None:
-        """The last broadcast its members were given; None: nothing of it has been seen yet."""
-        return None if self._offset < 0 else Cursor(self._epoch, self._offset)
-
-    @cursor.setter
-    def cursor(self, cursor: Cursor) -> None:
-        self._epoch, self._offset = cursor.epoch, cursor.offset
-        self._next = text_head(cursor.epoch, cursor.offset + 1) if cursor.epoch else UNKNOWN
-
-    def follow(self, payload: bytes) -> bool:
-        """Take a push if it is the next one, of the same epoch."""
-        head = self._next
-        if not (self.live and payload.startswith(head)):
-            return False
-        frame = self.give(payload[len(head) :])
-        if self.holds:
-            self._remember(Cursor(self._epoch, self._offset), frame)
-        self._offset += 1
-        self._next = text_head(self._epoch, self._offset + 1)
-        return True
-
-    def take(self, cursor: Cursor, before: Cursor, text: bytes) -> None:
-        """Take a push that is the next one or the first one, of whatever epoch."""
-        frame = self.give(text)
-        if self.holds:
-            self._remember(before, frame)
-        self.cursor = cursor
-
-    def give(self, text: bytes) -> bytes:
-        """Give one broadcast to every member: encoded once, the same bytes to all."""
-        frame = text_frame(text)
-        for outbox in self.members:
-            outbox.push(frame)
-        return frame
-
-    def since(self, cursor: Cursor) -> list[bytes] | None:
-        """The frames that followed a cursor; None if that is too long ago, or never was."""
-        if cursor == self.cursor:
-            return []
-        frames = []
-        for before, frame in reversed(self._recent or ()):
-            frames.append(frame)
-            if before == cursor:
-                return frames[::-1]
-        return None
-
-    def forget(self) -> None:
-        """Nobody joins any more, or what follows is not what came before."""
-        self._recent = None  # there is a topic for every session: an empty deque is not small
-
-    def _remember(self, before: Cursor, frame: bytes) -> None:
-        if len(frame) > LARGE:
-            self._recent = None
-            return
-        if self._recent is None:
-            self._recent = deque(maxlen=RECENT)
-        self._recent.append((before, frame))
-
-    def break_off(self, cursor: Cursor) -> None:
-        """The history is broken: tell every member where the topic goes on."""
-        self.cursor = cursor
-        for member in self.members.values():
-            member.tell_joined(self.name, cursor, recovered=False)
-
-    @property
-    def settled(self) -> trio.Event:
-        """Set when a gap is filled."""
-        if self._settled is None:
-            self._settled = trio.Event()
-        return self._settled
-
-    def settle(self) -> None:
-        """Live again: what comes next follows the cursor."""
-        self.live = True
-        if self._settled is not None:
-            self._settled.set()
-            self._settled = None
 
 
 class Hub:
@@ -160,7 +38,8 @@ class Hub:
         self._topics: dict[bytes, Topic] = {}
         self._dirty: deque[Outbox] = deque()
         self._gaps: deque[Topic] = deque()
-        self._missed: set[Topic] = set()  # gaps of a new link, for which it holds commits back
+        self._doubtful: list[Topic] = []  # of a new link: something may have been missed
+        self._missed: set[Topic] = set()  # of a new link too: it holds commits back for them
         self._read_at = 0.0  # when what is being written came
         self.gaps = 0
         self.heard: dict[Topic, int] = {}  # broadcasts since somebody last took the counts away
@@ -247,6 +126,9 @@ class Hub:
             place = Cursor(before, cursor.offset - 1)
             if last is None or last == place:
                 topic.take(cursor, place, text)
+            elif place == NOWHERE:
+                topic.go_on_at(place, recovered=True)
+                topic.take(cursor, place, text)
             elif cursor.offset > last.offset or cursor.epoch != last.epoch:
                 self.open_gap(topic)
 
@@ -260,20 +142,33 @@ class Hub:
             if topic.cursor is not None:
                 self._missed.add(topic)
                 if topic.live:
-                    self.open_gap(topic)
+                    topic.interrupt()
+                    self._doubtful.append(topic)
         if self._missed:
             self._link.hold_back(PATIENCE)
+            self._wake.set()
+
+    def compare(self, topic: Topic, cursor: Cursor | None) -> None:
+        """Let a doubtful topic be live again if this, which is its own cursor in Redis, is ours."""
+        if topic.cursor == cursor:
+            topic.settle()
+            self._found(topic)
+        else:
+            self.open_gap(topic)
 
     async def _fill(self, fill_gap: Callable[[Topic], Awaitable[None]], topic: Topic) -> None:
         await fill_gap(topic)
+        self._found(topic)
+
+    def _found(self, topic: Topic) -> None:
+        """Nothing is missed in a topic any more."""
         self._missed.discard(topic)
         if not self._missed:
             self._link.go_on()
 
     def open_gap(self, topic: Topic) -> None:
         """What follows the topic's cursor is to be found in the stream."""
-        topic.live = False
-        topic.forget()
+        topic.interrupt()
         self.gaps += 1
         self._gaps.append(topic)
         self._wake.set()
@@ -308,12 +203,19 @@ class Hub:
         if not self._dirty:
             self.wrote(perf_counter() - self._read_at)
 
-    async def run(self, fill_gap: Callable[[Topic], Awaitable[None]]) -> None:
-        """The subscriber task: write what is left of large batches, and see to gaps."""
+    async def run(
+        self,
+        survey: Callable[[list[Topic]], Awaitable[None]],
+        fill_gap: Callable[[Topic], Awaitable[None]],
+    ) -> None:
+        """The subscriber task: write what is left of large batches, and see to what was missed."""
         async with trio.open_nursery() as nursery:
             while True:
                 await self._wake.wait()
                 self._wake = trio.Event()
+                if self._doubtful:
+                    nursery.start_soon(survey, self._doubtful)
+                    self._doubtful = []
                 while self._gaps:
                     nursery.start_soon(self._fill, fill_gap, self._gaps.popleft())
                 while self._dirty:

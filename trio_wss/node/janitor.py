@@ -52,7 +52,8 @@ async def _finish(node: Node) -> None:
     """Do again what connections could not: let their sessions be due."""
     for session, generation in list(node.unfinished.items()):
         await node.sessions.away(session, generation, node.settings.grace)
-        node.unfinished.pop(session, None)
+        if node.unfinished.get(session) == generation:  # else it was here once more meanwhile
+            del node.unfinished[session]
 
 
 async def _compare_memberships(node: Node) -> bool:
@@ -81,11 +82,11 @@ async def _call_the_roll(node: Node, before: frozenset[str]) -> frozenset[str]:
     here = {one.client.session: one for one in sessions}
     for session in sessions:
         if here[session.client.session] is not session:  # two connections of one session
-            session.check()
-            here[session.client.session].check()
+            await session.check()
+            await here[session.client.session].check()
     doubtful = (there ^ here.keys()) - node.unfinished.keys()
     for name in doubtful & before & here.keys():
-        here[name].check()
+        await here[name].check()
     lost = list(doubtful & before - here.keys() - node.arriving)[:MOST]
     for name in await node.sessions.orphaned(lost, node.settings.grace):
         log.warning("a session has no connection", session=name)
@@ -95,7 +96,8 @@ async def _call_the_roll(node: Node, before: frozenset[str]) -> frozenset[str]:
 async def _end_due(node: Node) -> int:
     """End the sessions that are due. Returns how many there were."""
     settings = node.settings
-    due = await node.sessions.due(settings.grace, MOST, settings.lease * AGAIN)
+    lease = settings.lease
+    due = await node.sessions.due(settings.grace, MOST, lease * AGAIN, lease)
     async with trio.open_nursery() as nursery:
         for stored in due:
             nursery.start_soon(end_session, node, stored)

@@ -17,11 +17,12 @@ from trio_wss.wire import codec, text_frame
 
 if TYPE_CHECKING:
     from trio_wss.node.catchup import CatchUp
-    from trio_wss.node.hub import Hub, Topic
+    from trio_wss.node.hub import Hub
+    from trio_wss.node.topic import Topic
     from trio_wss.wire import Outbox
 
 
-NOWHERE: Final = Cursor("-", 0)  # no entry is there: who comes from it is told where to go on
+ELSEWHERE: Final = Cursor("-", 0)  # no entry is there: who comes from it is told where to go on
 
 
 @define(eq=False)
@@ -93,7 +94,7 @@ class Memberships:
                 self._leave(name)
         if self._nursery is not None:
             for name in topics - self._topics.keys():
-                self._nursery.start_soon(self._bring_in, self._follow(name), NOWHERE, False)
+                self._nursery.start_soon(self._bring_in, self._follow(name), ELSEWHERE, False)
 
     def catch_up_alone(self, topic: Topic, cursor: Cursor) -> None:
         """Leave the topic's members until it has caught up with them."""

@@ -19,18 +19,17 @@ from trio_wss.node.health import health
 from trio_wss.node.metrics import CONTENT_TYPE, Metrics
 from trio_wss.node.snapshot import NODES
 from trio_wss.node.static import StaticFiles
-from trio_wss.store.outcome import Cursor
+from trio_wss.store.outcome import NOWHERE, Cursor
 from trio_wss.wire import Closed, Head, Response
 
 if TYPE_CHECKING:
-    from trio_wss.node.hub import Topic
     from trio_wss.node.node import Node
+    from trio_wss.node.topic import Topic
     from trio_wss.wire import Outbox, WebSocket
 
 PAGE: Final = Path(trio_wss.__file__).parent / "web" / "ops"
 MOST: Final = 64  # sockets at once
 LONGEST: Final = 1024  # bytes of a message: nobody has anything to say here
-NOWHERE: Final = Cursor("", 0)  # the topic keeps no history
 
 
 @final

@@ -15,8 +15,8 @@ from trio_wss.node.load import TOP, Load, TopicLoad, load_between, top_topics
 from trio_wss.node.snapshot import DEAF, NODES, Snapshot, take_snapshot
 
 if TYPE_CHECKING:
-    from trio_wss.node.hub import Topic
     from trio_wss.node.node import Node
+    from trio_wss.node.topic import Topic
 
 BEAT: Final = 1.0  # seconds
 

@@ -104,9 +104,11 @@ class Session:
         node, client = self.node, self.client
         held = [node.hub.hold(topic) for topic in implied_topics(client)]
         turn = own_turn(node.app, client, node.app.connect, "connect")
-        await self.settle(turn, node.sessions.begin(client, self.token))
-        for topic in held:
-            node.hub.release(topic)
+        try:
+            await self.settle(turn, node.sessions.begin(client, self.token))
+        finally:
+            for topic in held:
+                node.hub.release(topic)
         if self.generation == NEW:  # and where on_connect said no, that was said before
             self._close(AGAIN_LATER, "the session could not begin")
         return self.generation != NEW
@@ -222,13 +224,16 @@ class Session:
         )  # fmt: skip
         self.node.executor.commit(commit, arrived)
 
-    def check(self) -> None:
-        """Find out whether the session is still ours: one that only listens makes no commits."""
+    async def check(self) -> None:
+        """Find out, soon, whether the session is still ours: one that only listens makes no
+        commits.
+        """
 
         def answered(outcome: Outcome) -> None:
             if isinstance(outcome, Fenced | Gone):
                 self._apply(SILENT, outcome)
 
+        await self.node.executor.room()
         if self.generation != NEW and not self._moved:
             commit = Commit(NOTHING, self.client.session, self.generation)
             self.node.executor.commit(commit, answered)

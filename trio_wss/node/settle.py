@@ -69,13 +69,17 @@ async def end_session(node: Node, session: StoredSession) -> Outcome:
     """The commit that ends a session, with what on_disconnect wants, or at least bare.
 
     Whoever makes it: it is refused where the session is gone or was resumed, so that it is made
-    once. A handler that fails does not keep a session alive.
+    once. A handler that fails does not keep a session alive; one whose reads keep changing is run
+    again when the session is due again.
     """
     lead = node.sessions.end(session.client.session)
 
     async def sent(
         decision: Decision, requests: Sequence[ReadRequest], entries: Sequence[Entry]
     ) -> Outcome:
+        if decision.refusal == "conflict":  # nobody is told, so it must not be the last word
+            log.warning("on_disconnect met a conflict", session=session.client.session)
+            raise Unavailable(CONFLICT)
         return await node.executor.committed(
             Commit(
                 decision.plan,

@@ -57,7 +57,7 @@ async def serve(
             services.start_soon(serve_ops, node, ops_listeners)
         registered = trio.Event()
         services.start_soon(_keep_link, node)
-        services.start_soon(node.hub.run, node.catch_up.fill_gap)
+        services.start_soon(node.hub.run, node.catch_up.survey, node.catch_up.fill_gap)
         services.start_soon(_keep_registered, node, registered)
         services.start_soon(_leave_a_dead_redis, node)
         services.start_soon(janitor.run, node)

@@ -34,6 +34,7 @@ from trio_wss.store.outcome import (
     Outcome,
     Stale,
     Unknown,
+    parse_meta,
 )
 from trio_wss.store.resp import pack
 from trio_wss.store.scripts import ask, command, words
@@ -130,6 +131,16 @@ class Executor:
             lambda reply: answered(_parse_topics(reply)),
         )
 
+    def cursors(
+        self, topics: Sequence[str], answered: Callable[[list[Cursor | None] | None], None]
+    ) -> None:
+        """Ask for the cursors of topics in Redis; None for one that cannot be read.
+
+        `answered` is called as that of a page is.
+        """
+        metas = pack("MGET", *map(self._keys.meta, topics))
+        self._link.submit(metas, lambda reply: answered(_parse_metas(reply)), urgent=True)
+
     def publish(self, topic: str, text: bytes) -> None:
         """Give a text to a topic's members on all nodes, if Redis takes it now: nothing is kept."""
         self._link.submit(pack("PUBLISH", self._keys.channel + topic, b"\n" + text), _ignore)
@@ -205,6 +216,10 @@ def _parse_page(reply: Any) -> Page | None:
         return None
     whole, epoch, offset, *texts = reply
     return Page(whole == b"whole", Cursor(epoch.decode(), int(offset)), texts)
+
+
+def _parse_metas(reply: Any) -> list[Cursor | None] | None:
+    return None if isinstance(reply, Exception) else [parse_meta(text) for text in reply]
 
 
 def _parse_record(record: bytes, now: Iterable[bytes] | None = None) -> Outcome:

@@ -13,7 +13,7 @@ NODE_RING: Final = 4096  # of a node: more than it may have unanswered
 class Keys:
     """The keys and channels of one namespace."""
 
-    __slots__ = ("channel", "due", "master", "nodes", "prefix")
+    __slots__ = ("channel", "due", "master", "nodes", "prefix", "pulse")
 
     def __init__(self, namespace: str, database: int = 0) -> None:
         self.prefix: Final = f"{{{namespace}}}:"
@@ -21,6 +21,7 @@ class Keys:
         self.channel: Final = f"{{{namespace}}}/{database}:"
         self.nodes: Final = f"{self.prefix}nodes"
         self.master: Final = f"{self.prefix}master"
+        self.pulse: Final = f"{self.prefix}pulse"
         self.due: Final = f"{self.prefix}due:"
 
     def state(self, key: str) -> str:

@@ -20,6 +20,10 @@ class Cursor:
     offset: int
 
 
+NOWHERE: Final = Cursor("", 0)
+"""Where a topic is that has no history."""
+
+
 @frozen
 class Joined:
     """The session is in `topic` from `cursor` on."""
@@ -88,6 +92,19 @@ class Unknown:
 def text_head(epoch: str, offset: int) -> bytes:
     """How the text of a broadcast begins whose epoch is not new."""
     return b"%b %d\n" % (epoch.encode(), offset)
+
+
+_META: Final = re.compile(rb"([!-~]+) [!-~]+ ([0-9]{1,16})")
+
+
+def parse_meta(text: bytes | None) -> Cursor | None:
+    """The cursor in a topic's meta, `epoch master offset`, which may be missing; None for what is
+    no meta.
+    """
+    if text is None:
+        return NOWHERE
+    found = _META.fullmatch(text)
+    return found and Cursor(found[1].decode(), int(found[2]))
 
 
 class Foreign(WssError):

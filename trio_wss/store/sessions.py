@@ -60,7 +60,7 @@ class Sessions:
 
         Raises Unavailable, as all that asks Redis here does.
         """
-        keys = [self._keys.node(self._node), self._keys.nodes]
+        keys = [self._keys.node(self._node), self._keys.nodes, self._keys.pulse]
         arguments = [self._node, _milliseconds(lease), "new" if new else ""]
         return bool(await ask(self._link, command("beat", keys, arguments)))
 
@@ -160,17 +160,21 @@ class Sessions:
         found = await ask(self._link, pack("SMEMBERS", self._keys.sessions_of(self._node)))
         return frozenset(session.decode() for session in found)
 
-    async def due(self, grace: float, most: int, again: float) -> Sequence[StoredSession]:
+    async def due(
+        self, grace: float, most: int, again: float, lease: float
+    ) -> Sequence[StoredSession]:
         """Sessions to end now; those of a node whose lease is over get `grace` seconds first.
 
-        They are due again after `again` seconds, if who asks does not end them.
+        They are due again after `again` seconds, if who asks does not end them. None are for
+        `lease` seconds after Redis was away from all nodes.
         """
         prefix = self._keys.prefix
         arguments = [
             str(most), _milliseconds(grace), _milliseconds(again),
-            f"{prefix}s:", f"{prefix}o:", f"{prefix}n:",
+            f"{prefix}s:", f"{prefix}o:", f"{prefix}n:", _milliseconds(lease),
         ]  # fmt: skip
-        flat = await ask(self._link, command("due", [self._keys.due, self._keys.nodes], arguments))
+        keys = [self._keys.due, self._keys.nodes, self._keys.pulse]
+        flat = await ask(self._link, command("due", keys, arguments))
         return [
             StoredSession(_client(session.decode(), client), generation.decode())
             for session, generation, client in zip(flat[::3], flat[1::3], flat[2::3], strict=True)
