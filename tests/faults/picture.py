@@ -10,7 +10,7 @@ from xml.sax.saxutils import escape
 from tests.faults.record import History, Op
 
 WIDTH: Final = 1200
-TOP: Final = 20  # of the curves; the faults have their rows below
+TOP: Final = 45  # of the curves, below their names; the faults have their rows below
 CURVES: Final = 260
 ROW: Final = 15
 LEFT: Final = 150
@@ -52,8 +52,8 @@ def draw(history: History, kinds: dict[str, str]) -> str:
     for second in range(0, int(end) + 1, max(5, int(end / 12) // 5 * 5)):
         parts.append(f'<text x="{x(second):.1f}" y="{height - 8}">{second} s</text>')
     rate, slow = _rate(done), _slowest(done)
-    parts += _curve(rate, "events answered per second", "#222", x, TOP + 10)
-    parts += _curve(slow, "slowest answer in each second, in s", "#b30000", x, TOP + 25)
+    parts += _curve(rate, "events answered per second", "#222", x, 15)
+    parts += _curve(slow, "slowest answer in each second, in s", "#b30000", x, 32)
     return "\n".join([*parts, "</svg>\n"])
 
 
@@ -66,7 +66,7 @@ def _curve(
         for second in range(max(points, default=0) + 1)
     )
     yield f'<polyline points="{path}" fill="none" stroke="{colour}" stroke-width="1.3"/>'
-    yield f'<text x="4" y="{label}" fill="{colour}">{name}, up to {most:.0f}</text>'
+    yield f'<text x="{LEFT}" y="{label}" fill="{colour}">{name}, up to {most:.0f}</text>'
 
 
 def _rate(done: list[Op]) -> dict[int, float]:
