@@ -15,7 +15,7 @@ from trio_wss.encoding import decode, explained, structurer
 from trio_wss.errors import Invalid, PlanError, Refused, RegistrationError
 from trio_wss.reads import Client, ReadRequest, is_implied
 from trio_wss.scalars import Hook
-from trio_wss.signatures import NO_DEFAULT, Parameter, parameters_of
+from trio_wss.signatures import NO_DEFAULT, Parameter, parameters_of, titled
 from trio_wss.templates import Template, compile_template, name_of, takes_none
 
 MOST_DRAINED: Final = 257
@@ -66,8 +66,11 @@ class Handler:
         self._compile(parameters_of(function, name, takes_event, localns))
         self.reads = bool(self._requests)
 
+    def __str__(self) -> str:
+        return titled(self.function, self.name)
+
     def __repr__(self) -> str:
-        return f"<Handler of {self.name!r}: {getattr(self.function, '__qualname__', '?')}>"
+        return f"<{self}>"
 
     def _compile(self, parameters: tuple[Parameter, ...]) -> None:
         roots = {p.role: p.type for p in parameters if p.role == "event"} | {"client": Client}
@@ -76,9 +79,7 @@ class Handler:
             try:
                 places.append(self._place(parameter, roots))
             except RegistrationError as error:
-                raise RegistrationError(
-                    f"handler {self!r}, parameter {parameter.name!r}: {error}"
-                ) from error
+                raise RegistrationError(f"{self}, parameter {parameter.name!r}: {error}") from error
         self._pick = _picker(places)
         self._call = _caller(self.function, parameters)
 
@@ -144,7 +145,7 @@ class Handler:
     def _not_allowed(self, verb: str, value: Any) -> PlanError:
         name = type(value).__name__
         return PlanError(
-            f"{self!r} {verb} a {name}: {value!r:.100}. A handler returns None, an effect or an "
+            f"{self} {verb} a {name}: {value!r:.100}. A handler returns None, an effect or an "
             f"iterable of effects, which are {_ALLOWED}"
         )
 
@@ -183,7 +184,7 @@ def _randomness(_: Sequence[bytes | None], __: float, seed: int) -> Random:
 def _reader(parameter: Parameter, index: int, text: str) -> Given:
     """Structures the value of one read, or stands in for it."""
     type_, hook = parameter.type, structurer(parameter.type)
-    absent = _absent(parameter, text)
+    absent = _absent(parameter)
 
     def read(values: Sequence[bytes | None], _: float, __: int) -> Any:
         raw = values[index]
@@ -198,8 +199,8 @@ def _reader(parameter: Parameter, index: int, text: str) -> Given:
     return read
 
 
-def _absent(parameter: Parameter, text: str) -> Callable[[], Any]:
-    """What a read gives when there is nothing; see `Read`."""
+def _absent(parameter: Parameter) -> Callable[[], Any]:
+    """What a read gives when there is nothing; see `Read`. A client is not told the key."""
     type_ = parameter.type
     if parameter.default is not NO_DEFAULT:
         return lambda: parameter.default
@@ -211,7 +212,7 @@ def _absent(parameter: Parameter, text: str) -> Callable[[], Any]:
         return lambda: hook(nothing, type_)
 
     def refuse() -> Any:
-        raise Refused("absent", f"Nothing is stored at {text}.")
+        raise Refused("absent", "There is nothing of that name.")
 
     return refuse
 

@@ -32,6 +32,11 @@ class Parameter:
     keyword_only: bool
 
 
+def titled(function: Callable[..., Any], name: str) -> str:
+    """How messages call the handler `name`."""
+    return f"handler {getattr(function, '__qualname__', function)!s} of {name!r}"
+
+
 def parameters_of(
     function: Callable[..., Any],
     name: str,
@@ -40,7 +45,7 @@ def parameters_of(
 ) -> tuple[Parameter, ...]:
     """The parameters of the handler `name`. Strings among the annotations are looked up in the
     function's module and in `localns`. Raises `RegistrationError`."""
-    where = f"handler {getattr(function, '__qualname__', function)!s} of {name!r}"
+    where = titled(function, name)
     if _is_async(function) or _is_async(type(function).__call__):
         raise RegistrationError(
             f"{where} is async, but a handler is pure: it returns effects and waits for nothing. "

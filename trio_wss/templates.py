@@ -65,8 +65,8 @@ class Template:
         if not 0 < len(key) <= MOST_BYTES or not (
             key.isascii() or len(key.encode(errors="replace")) <= MOST_BYTES
         ):
-            at = self.path
-            raise Invalid(f"{at}: {self.text!r} must come to 1 to {MOST_BYTES} bytes", at)
+            at = self.path  # and not the template: how keys are made is no client's business
+            raise Invalid(f"{at}: must make a name of 1 to {MOST_BYTES} bytes", at)
         return key
 
 
@@ -95,7 +95,9 @@ def compile_template(text: str, roots: Roots) -> Template:
         try:
             template.fill(None, None)
         except Invalid as error:
-            raise RegistrationError(f"template {text!r}: {error}") from error
+            raise RegistrationError(
+                f"template {text!r} must come to 1 to {MOST_BYTES} bytes"
+            ) from error
     return template
 
 
