@@ -76,6 +76,39 @@ def test_names_of_events(name: Any) -> None:
         App().on(name)
 
 
+@pytest.mark.parametrize("name", ["on_connect", "on_disconnect", "on_gap", "authenticate"])
+def test_a_decorator_with_brackets_is_told_to_have_none(name: str) -> None:
+    with pytest.raises(RegistrationError, match=rf"^write @app\.{name} without \(\)$"):
+        getattr(App(), name)()
+
+
+def test_on_without_a_name_is_told_to_have_one() -> None:
+    with pytest.raises(RegistrationError, match=r'^enter .*: write @app\.on\("name"\)'):
+        App().on(enter)  # type: ignore[arg-type]  # the point of the test
+
+
+def test_authenticate_takes_the_request_and_nothing_else() -> None:
+    """Found at the start: a handshake would be answered with 500 each time."""
+
+    def nothing() -> None: ...
+
+    def two(request: Request, more: int) -> None: ...
+
+    def named(*, request: Request) -> None: ...
+
+    app = App()
+    for wrong in (nothing, two, named, None, 5):
+        with pytest.raises(RegistrationError, match="authenticate"):
+            app.authenticate(wrong)  # type: ignore[type-var]  # the point of the test
+    with pytest.raises(RegistrationError, match="one parameter, the Request: two does not"):
+        app.authenticate(two)  # type: ignore[type-var]  # the point of the test
+    assert app.authenticator is None
+
+    def default(request: Request, more: int = 1) -> None: ...
+
+    app.authenticate(default)
+
+
 def test_the_longest_name() -> None:
     app = App()
     app.on("x" * 64)(enter)
@@ -88,13 +121,15 @@ def test_nothing_is_registered_twice() -> None:
     app.on_connect(enter)
     app.on_disconnect(enter)
     app.authenticate(lambda request: None)
-    with pytest.raises(RegistrationError, match=r"event 'say' has a handler: <Handler .* enter>"):
+    with pytest.raises(
+        RegistrationError, match=r"event 'say' has a handler: handler enter of 'say'$"
+    ):
         app.on("say")(enter)
-    with pytest.raises(RegistrationError, match="on_connect has a handler"):
+    with pytest.raises(RegistrationError, match="on_connect has a handler: handler enter of"):
         app.on_connect(enter)
     with pytest.raises(RegistrationError, match="on_disconnect has a handler"):
         app.on_disconnect(enter)
-    with pytest.raises(RegistrationError, match="authenticate is registered"):
+    with pytest.raises(RegistrationError, match=r"authenticate is registered: <lambda>$"):
         app.authenticate(lambda request: None)
 
 

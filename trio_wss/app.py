@@ -1,6 +1,7 @@
 """The app: the table of a program's handlers and topics. It is filled at import and only read from
 then on; it holds no data and does nothing."""
 
+import inspect
 import re
 import sys
 from collections.abc import Awaitable, Callable, Mapping
@@ -16,12 +17,15 @@ from trio_wss.errors import RegistrationError
 from trio_wss.handlers import Handler
 from trio_wss.plan import MOST_TTL
 from trio_wss.reads import Gap
+from trio_wss.templates import name_of
 
 MOST_EVENT_NAME: Final = 64
 """So many characters may an event's name have."""
 
 LEAST_TTL: Final = 0.001
 """Seconds: Redis counts in milliseconds."""
+
+_MISSING: Final[Any] = None  # what a decorator with () behind it is given for its function
 
 HandlerT = TypeVar("HandlerT", bound=Callable[..., Effects])
 
@@ -83,46 +87,45 @@ class App:
 
         def register(function: HandlerT) -> HandlerT:
             if event in self._handlers:
-                raise RegistrationError(f"event {event!r} has a handler: {self._handlers[event]!r}")
+                raise RegistrationError(f"event {event!r} has a handler: {self._handlers[event]}")
             self._handlers[event] = Handler(function, event, localns=_locals_of_caller())
             return function
 
         return register
 
-    def on_connect(self, function: HandlerT) -> HandlerT:
+    def on_connect(self, function: HandlerT = _MISSING) -> HandlerT:
         """Register what runs when a session begins. It takes no event."""
-        if self.connect is not None:
-            raise RegistrationError(f"on_connect has a handler: {self.connect!r}")
+        _check_slot("on_connect", function, self.connect)
         self.connect = Handler(
             function, "on_connect", takes_event=False, localns=_locals_of_caller()
         )
         return function
 
-    def on_disconnect(self, function: HandlerT) -> HandlerT:
+    def on_disconnect(self, function: HandlerT = _MISSING) -> HandlerT:
         """Register what runs once when a session is over. It takes no event and cannot Reply."""
-        if self.disconnect is not None:
-            raise RegistrationError(f"on_disconnect has a handler: {self.disconnect!r}")
+        _check_slot("on_disconnect", function, self.disconnect)
         self.disconnect = Handler(
             function, "on_disconnect", takes_event=False, localns=_locals_of_caller()
         )
         return function
 
-    def on_gap(self, function: HandlerT) -> HandlerT:
+    def on_gap(self, function: HandlerT = _MISSING) -> HandlerT:
         """Register what runs when a client has missed broadcasts that are no longer kept. Its
         event is a `Gap`; what it replies, the client is sent: the topic's state anew, say."""
-        if self.gap is not None:
-            raise RegistrationError(f"on_gap has a handler: {self.gap!r}")
+        _check_slot("on_gap", function, self.gap)
         handler = Handler(function, "on_gap", localns=_locals_of_caller())
         if handler.event_type not in (None, Gap):
-            raise RegistrationError(f"{handler!r}: its event is a Gap, not {handler.event_type!r}")
+            raise RegistrationError(f"{handler}: its event is a Gap, not {handler.event_type!r}")
         self.gap = handler
         return function
 
-    def authenticate(self, function: AuthenticatorT) -> AuthenticatorT:
+    def authenticate(self, function: AuthenticatorT = _MISSING) -> AuthenticatorT:
         """Register what tells who a client is, before there is a session. It may be async: it
         returns an Identity, or None for an anonymous client, or raises Refused (HTTP 401)."""
+        _check_given("authenticate", function)
         if self.authenticator is not None:
-            raise RegistrationError(f"authenticate is registered: {self.authenticator!r}")
+            raise RegistrationError(f"authenticate is registered: {name_of(self.authenticator)}")
+        _check_authenticator(function)
         self.authenticator = function
         return function
 
@@ -143,7 +146,31 @@ class App:
         return self._history
 
 
+def _check_given(decorator: str, function: object) -> None:
+    if function is _MISSING:
+        raise RegistrationError(f"write @app.{decorator} without ()")
+
+
+def _check_slot(decorator: str, function: object, before: Handler | None) -> None:
+    _check_given(decorator, function)
+    if before is not None:
+        raise RegistrationError(f"{decorator} has a handler: {before}")
+
+
+def _check_authenticator(function: Callable[..., Any]) -> None:
+    try:
+        inspect.signature(function).bind(None)
+    except (TypeError, ValueError) as error:
+        raise RegistrationError(
+            f"authenticate takes one parameter, the Request: {name_of(function)} does not ({error})"
+        ) from error
+
+
 def _check_event(name: object) -> None:
+    if callable(name):
+        raise RegistrationError(
+            f'{name_of(name)} is registered for no event: write @app.on("name"), with its name'
+        )
     if not isinstance(name, str) or not 0 < len(name) <= MOST_EVENT_NAME:
         raise RegistrationError(
             f'an event has a name of 1 to {MOST_EVENT_NAME} characters, as in @app.on("say"), '
