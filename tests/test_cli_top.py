@@ -20,9 +20,10 @@ import trio
 from rich.console import Console
 
 from tests.members import eventually, member
+from tests.peer import Peer, server
 from tests.processes import DEADLINE, call, trio_wss
 from trio_wss import App, Broadcast, Client, Effects, Join
-from trio_wss.cli.cluster import FORGOTTEN, GONE, Cluster, parse_url
+from trio_wss.cli.cluster import FORGOTTEN, GONE, Cluster, look, parse_url
 from trio_wss.cli.tables import everything, milliseconds, size
 from trio_wss.errors import SettingsError
 from trio_wss.settings import Settings
@@ -225,3 +226,20 @@ async def test_it_tries_again_when_the_node_goes(redis_url: str) -> None:
             await eventually(lambda: found.note)
             assert "no connection" in found.note
             nursery.cancel_scope.cancel()
+
+
+async def test_a_public_port_is_told_to_be_none_of_operations(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """It greets, and sends what is broadcast, but no node's word."""
+
+    async def chat(peer: Peer) -> None:
+        for n in range(3):
+            await peer.put(event="said", topic="all", data={"n": n})
+        await peer.until_closed()
+
+    monkeypatch.setattr("trio_wss.cli.cluster.ALL", 0)
+    monkeypatch.setattr("trio_wss.cli.cluster.PATIENCE", 0.5)
+    async with server(chat) as url:
+        with pytest.raises(SettingsError, match="perhaps it is not an operations port, see --ops"):
+            await look(url)

@@ -158,7 +158,11 @@ async def look(url: str) -> Cluster:
         with trio.move_on_after(PATIENCE):
             while not cluster.words:
                 frame = orjson.loads(await socket.get_message())
-                cluster.hear(frame["data"])
+                if frame["event"] == "wss.node":
+                    cluster.hear(frame["data"])
     if not cluster.words:
-        raise SettingsError(f"no node has said anything at {url}.")
+        raise SettingsError(
+            f"no node has said anything at {url}: perhaps it is not an operations port, see"
+            " --ops-port of trio-wss run."
+        )
     return cluster
