@@ -111,6 +111,8 @@ def test_of_two_that_bind_at_once_the_first_to_listen_has_the_port() -> None:
     first[0].listen()
     with pytest.raises(SettingsError, match=f"port {port} on 127.0.0.1 is taken"):
         ports.listeners(second)
+    with pytest.raises(SettingsError, match="choose another with --ops-port"):
+        ports.listeners(second, option="--ops-port")
     close(first + second)
 
 

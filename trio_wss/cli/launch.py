@@ -14,6 +14,7 @@ from trio_wss.settings import Settings
 from trio_wss.store.address import parse_address
 
 MOST_PORT: Final = 65_535
+EVERYWHERE: Final = {"0.0.0.0", "::"}  # any other address is among them
 
 
 @frozen
@@ -42,11 +43,21 @@ class Launch:
         ops = self.settings.ops_port
         if ops == 0 and (self.reload or self.workers > 1):
             raise SettingsError("--ops-port must be a port, not 0, with --workers or --reload.")
+        if self.settings.port and self.settings.port in self.ops_ports and self._one_host():
+            raise SettingsError(
+                f"--port and --ops-port are the same, {self.settings.port}: each needs its own"
+                f"{', and so does each of the --workers' if self.workers > 1 else ''}."
+            )
         if ops is not None and ops + self.workers - 1 > MOST_PORT:
             raise SettingsError(
                 f"--ops-port {ops} leaves no port for the last of {self.workers} --workers: choose"
                 " a lower one."
             )
+
+    def _one_host(self) -> bool:
+        """Whether a port of one listener is taken for the other."""
+        hosts = {self.settings.host, self.settings.ops_host}
+        return len(hosts) == 1 or bool(hosts & EVERYWHERE)
 
     @property
     def demo(self) -> bool:

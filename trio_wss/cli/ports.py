@@ -49,14 +49,14 @@ def hold(host: str, port: int) -> list[socket.socket]:
     return bind(host, port, shared=True)
 
 
-def listeners(sockets: list[socket.socket]) -> list[trio.SocketListener]:
-    """Listen on bound sockets. Raises SettingsError."""
+def listeners(sockets: list[socket.socket], *, option: str = "--port") -> list[trio.SocketListener]:
+    """Listen on bound sockets. Raises SettingsError, which names the option that they are from."""
     try:
         for bound in sockets:
             bound.listen(_BACKLOG)
     except OSError as error:  # two that bound at the same moment: the first to listen has it
         host, port = sockets[0].getsockname()[:2]
-        raise SettingsError(_explain(error, host, port, "--port")) from None
+        raise SettingsError(_explain(error, host, port, option)) from None
     return [trio.SocketListener(trio.socket.from_stdlib_socket(bound)) for bound in sockets]
 
 

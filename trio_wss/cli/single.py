@@ -58,7 +58,7 @@ async def run_node(launch: Launch, app: App) -> int:
             app,
             evolve(settings, redis=redis),
             listeners=listeners(bound),
-            ops_listeners=listeners(ops) if ops else None,
+            ops_listeners=listeners(ops, option="--ops-port") if ops else None,
             shutdown=stop.asked,
         )
         async with trio.open_nursery() as nursery:
