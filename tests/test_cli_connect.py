@@ -15,10 +15,12 @@ from typing import Any
 
 import pytest
 import trio
+from trio_websocket import serve_websocket
 
-from tests.peer import Peer, echo, server
+from tests.peer import House, Peer, echo, server
 from tests.processes import DEADLINE, Lines, call
 from trio_wss.cli.connect import lines
+from trio_wss.cli.entry import call as call_here
 
 SCRIPT = str(Path(sys.executable).parent / "trio-wss")
 
@@ -172,6 +174,35 @@ async def test_no_connection_is_one_sentence_and_exit_code_2(tmp_path: Path) -> 
     code, out, err = await call("connect", "here", cwd=tmp_path)
     assert (code, out) == (2, "")
     assert 'here must be a URL such as "ws://' in err
+
+
+async def test_headers_are_sent() -> None:
+    house = House(echo)
+    serve = partial(serve_websocket, house.receive, "127.0.0.1", 0, ssl_context=None)
+    async with trio.open_nursery() as nursery:
+        url = f"ws://127.0.0.1:{(await nursery.start(serve)).port}"
+        headers = ("--header", "Authorization: Bearer a:b ", "--header", "X-Room:tea")
+        code, _, err = await pipe(url, "say", *headers, "--origin", "http://a")
+        nursery.cancel_scope.cancel()
+    assert (code, err) == (0, "")
+    [request] = house.requests
+    sent = {(b"authorization", b"Bearer a:b"), (b"x-room", b"tea"), (b"origin", b"http://a")}
+    assert sent <= {(name.lower(), value) for name, value in request.headers}
+
+
+@pytest.mark.parametrize(
+    "pairs",
+    [["hush"], [": hush"], ["a b: hush"], ["a: hush\r\nb: c"], ["a: hush", "A: hush"]],
+)
+def test_a_wrong_header_is_told_without_its_value(
+    pairs: list[str], capfd: pytest.CaptureFixture[str]
+) -> None:
+    options = [part for pair in pairs for part in ("--header", pair)]
+    assert call_here(["connect", "ws://127.0.0.1:1", *options]) == 2
+    out, err = capfd.readouterr()
+    assert (out, err.count("\n")) == ("", 1)
+    assert "header" in err
+    assert "hush" not in err
 
 
 async def test_a_reader_that_has_gone_is_no_traceback() -> None:

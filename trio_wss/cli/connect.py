@@ -5,8 +5,9 @@ object per line. The exit code says whether an answer was an error, or there was
 """
 
 import os
+import re
 import sys
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from functools import partial
 from typing import Final
 
@@ -29,7 +30,9 @@ from trio_wss.client import (
     Pending,
 )
 from trio_wss.client import connect as dial
+from trio_wss.errors import SettingsError
 
+_TOKEN: Final = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")
 _STDIN: Final = 0
 _ERROR_ANSWER: Final = 1
 _NO_CONNECTION: Final = 2
@@ -39,13 +42,22 @@ _NO_CONNECTION: Final = 2
 @click.argument("urls", nargs=-1, required=True, metavar="URL...")
 @click.option("--origin", metavar="URL", help="The Origin header to send.")
 @click.option(
+    "--header",
+    "pairs",
+    multiple=True,
+    metavar="'NAME: VALUE'",
+    help="A header to send, such as a token's. May be repeated.",
+)
+@click.option(
     "--timeout",
     type=click.FloatRange(min=0, min_open=True),
     default=10.0,
     show_default=True,
     help="Seconds to wait for the connection, and for each answer.",
 )
-def connect(urls: tuple[str, ...], origin: str | None, timeout: float) -> int:
+def connect(
+    urls: tuple[str, ...], origin: str | None, pairs: tuple[str, ...], timeout: float
+) -> int:
     """Connect to a node and type EVENT JSON, as in: say {"room":"lobby","text":"hi"}
 
     When the connection is lost, go on with the session at the next URL, or at the same.
@@ -53,8 +65,28 @@ def connect(urls: tuple[str, ...], origin: str | None, timeout: float) -> int:
     In a pipe: one line in for each event, one JSON object out for each answer and broadcast; `re`
     is the number of the line. Exit code 1: an answer was an error, 2: no connection.
     """
-    headers = {} if origin is None else {"Origin": origin}
+    headers = parse_headers(pairs if origin is None else (f"Origin: {origin}", *pairs))
     return trio.run(partial(converse, urls, headers, timeout))
+
+
+def parse_headers(pairs: Iterable[str]) -> dict[str, str]:
+    """Headers written as `Name: value` (RFC 9110 §5.5, §5.6.2), each name once.
+
+    Raises SettingsError, which shows no value: it may be a secret.
+    """
+    headers: dict[str, str] = {}
+    for number, pair in enumerate(pairs, 1):
+        name, colon, text = pair.partition(":")
+        value = text.strip()
+        if not colon or not _TOKEN.fullmatch(name) or not value.isprintable():
+            raise SettingsError(
+                "a --header must be one line like 'Authorization: Bearer …', with letters, digits"
+                " and dashes as its name."
+            )
+        headers[name.lower()] = value
+        if len(headers) < number:
+            raise SettingsError(f"the header {name} is given twice: leave one of them out.")
+    return headers
 
 
 async def converse(urls: Sequence[str], headers: Mapping[str, str], patience: float) -> int:
