@@ -83,4 +83,4 @@ async def test_clients_outlive_the_node_that_they_kill(tmp_path: Path) -> None:
 async def test_a_wrong_option_is_one_sentence(tmp_path: Path) -> None:
     code, _, said = await call("demo", "--redis", "http://x", cwd=tmp_path)
     assert code == 2
-    assert said.startswith("trio-wss: redis must be a URL")
+    assert said.startswith("trio-wss: --redis must be a URL")

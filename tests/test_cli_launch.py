@@ -16,11 +16,19 @@ from trio_wss.settings import Settings
     [
         (Launch("a:b", Settings(redis="redis://db"), data=Path("d")), "--data is the embedded"),
         (Launch("a:b", Settings(), workers=2, reload=True), "--reload works on one process"),
-        (Launch("a:b", Settings(redis="redis://db:x")), "REDIS_SERVER"),
-        (Launch("a:b", Settings(redis="redis+sentinel://a,b")), "REDIS_SERVER names no service"),
+        (Launch("a:b", Settings(redis="redis://db:x")), "redis is not the URL"),
+        (Launch("a:b", Settings(redis="redis+sentinel://a,b")), "redis names no service"),
         (Launch("a:b", Settings(ops_port=0), workers=2), "not 0, with --workers"),
         (Launch("a:b", Settings(ops_port=0), reload=True), "not 0, with --workers or --reload"),
         (Launch("a:b", Settings(ops_port=65535), workers=2), "--ops-port 65535 leaves no port"),
+        (
+            Launch("a:b", Settings(port=8198, ops_port=8198)),
+            "--port and --ops-port are the same, 8198: each needs its own.$",
+        ),
+        (
+            Launch("a:b", Settings(port=8199, ops_port=8198, host="0.0.0.0"), workers=2),
+            "the same, 8199: .* each of the --workers",
+        ),
     ],
 )
 def test_what_does_not_go_together(launch: Launch, says: str) -> None:
@@ -31,6 +39,8 @@ def test_what_does_not_go_together(launch: Launch, says: str) -> None:
 def test_what_does() -> None:
     Launch("a:b", Settings(redis="redis://db/1"), workers=2).check()
     Launch("a:b", Settings(), data=Path("d"), reload=True).check()
+    Launch("a:b", Settings(host="192.0.2.1", port=8198, ops_port=8198)).check()
+    Launch("a:b", Settings(port=8197, ops_port=8198), workers=2).check()
 
 
 def test_a_child_gets_every_setting_that_a_flag_can_set(monkeypatch: pytest.MonkeyPatch) -> None:

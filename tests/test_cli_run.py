@@ -210,21 +210,30 @@ async def test_json_logs_are_one_line_even_for_a_traceback(tmp_path: Path) -> No
 @pytest.mark.parametrize(
     ("arguments", "env", "says"),
     [
-        (["--port", "70000"], {}, "port must be a whole number from 0 to 65535"),
+        (["--port", "70000"], {}, "--port .SERVER_PORT. must be a whole number from 0 to"),
         (["--port", "many"], {}, "'many' is not a valid integer"),
         ([], {"SERVER_PORT": "many"}, "SERVER_PORT.*'many' is not a valid integer"),
-        (["--redis", "http://db"], {}, "redis must be a URL such as"),
-        ([], {"REDIS_SERVER": "redis://db:port"}, "REDIS_SERVER is not"),
+        ([], {"SERVER_PORT": "99999"}, "--port .SERVER_PORT. must be a whole number"),
+        (["--redis", "http://db"], {}, "--redis .REDIS_SERVER. must be a URL such as"),
+        ([], {"REDIS_SERVER": "redis://db:port"}, "--redis .REDIS_SERVER. is not the URL"),
+        (["--redis-file", "foo"], {}, "the URL in --redis-file .REDIS_SERVER_FILE. must be a URL"),
         (["--redis", "redis://db", "--data", "here"], {}, "--data is the embedded server's"),
-        (["--redis", "redis://db"], {"REDIS_SERVER_FILE": "url"}, "are both set: leave one"),
+        (["--redis", "redis://a", "--redis-file", "foo"], {}, "are both set: leave one"),
+        ([], {"REDIS_SERVER": "redis://a", "REDIS_SERVER_FILE": "foo"}, "are both set: leave one"),
+        (["--redis", "x"], {"REDIS_SERVER_FILE": "foo"}, "--redis .REDIS_SERVER. must be"),
+        (["--redis-file", "foo"], {"REDIS_SERVER": "redis://a"}, "the URL in --redis-file"),
         (["--redis-file", "nowhere"], {}, "nowhere, which cannot be read .No such file"),
-        (["--namespace", "{a}"], {}, "namespace must be 1 to 64 letters"),
-        (["--origin", "example.org"], {}, "origins must be like"),
-        (["--host", "not an address"], {}, "host must be an address"),
+        (["--namespace", "{a}"], {}, "--namespace must be 1 to 64 letters"),
+        (["--origin", "example.org"], {}, "--origin must be like"),
+        (["--host", "not an address"], {}, "--host must be an address"),
         (["--host", "192.0.2.1"], {}, "host 192.0.2.1 is no address of this machine"),
         (["--workers", "0"], {}, "0 is not in the range"),
         (["--workers", "2", "--reload"], {}, "--reload works on one process"),
-        (["--drain", "0"], {}, "drain must be a number from"),
+        (["--drain", "0"], {}, "--drain must be a number from"),
+        (["--set", "rate=-1"], {}, "--set rate must be a number from 0"),
+        (["--set", "rate=x"], {}, "--set rate must be a number, not 'x'"),
+        (["--set", "port=5"], {}, "--set is not for port: use --port"),
+        (["--port", "8198", "--ops-port", "8198"], {}, "are the same, 8198"),
         (["--log-format", "xml"], {}, "'xml' is not one of"),
         (["--nonsense"], {}, "No such option.*--nonsense"),
         (["a", "b"], {}, "unexpected extra argument"),
@@ -244,6 +253,7 @@ def test_a_wrong_call_is_one_sentence_and_exit_code_2(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(sys, "path", list(sys.path))
+    Path("foo").write_text("foo")
     for name in ("REDIS_SERVER", "REDIS_SERVER_FILE", "SERVER_PORT"):
         monkeypatch.delenv(name, raising=False)
     for name, value in env.items():

@@ -7,7 +7,7 @@ from attrs import fields
 from attrs.exceptions import FrozenInstanceError
 
 from trio_wss.errors import SettingsError
-from trio_wss.settings import Settings, parse_settings
+from trio_wss.settings import Settings
 
 
 def test_the_defaults_are_legal_and_safe() -> None:
@@ -109,27 +109,6 @@ def test_a_password_is_never_shown() -> None:
     with pytest.raises(SettingsError) as caught:
         Settings(redis=url.replace("redis://", "http://"))
     assert "hush" not in str(caught.value)
-
-
-def test_settings_are_parsed_as_they_are_written_on_a_command_line() -> None:
-    parsed = parse_settings(["rate=0", "grace=1.5", "max_topics=7"])
-    settings = Settings(**parsed)
-    assert (settings.rate, settings.grace, settings.max_topics) == (0.0, 1.5, 7)
-    assert type(settings.max_topics) is int
-
-
-@pytest.mark.parametrize(
-    ("pair", "says"),
-    [
-        ("nothing=1", "there is no setting 'nothing'"),
-        ("rate", "rate must be a number, not ''"),
-        ("max_topics=1.5", "max_topics must be a whole number, not '1.5'"),
-        ("host=a", "there is no setting 'host'"),
-    ],
-)
-def test_a_setting_that_cannot_be_parsed_is_named(pair: str, says: str) -> None:
-    with pytest.raises(SettingsError, match=says):
-        parse_settings([pair])
 
 
 def test_any_origin_can_be_allowed() -> None:

@@ -76,7 +76,7 @@ def test_a_bad_url_names_the_setting_and_shows_no_password(url: str) -> None:
     with pytest.raises(SettingsError) as caught:
         parse_address(url)
     text = str(caught.value)
-    assert "REDIS_SERVER" in text
+    assert text.startswith("redis ")
     assert "redis://[user:password@]host" in text or "ssl_" in text
     assert "s3" not in text
     assert caught.value.__cause__ is None

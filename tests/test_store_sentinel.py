@@ -107,7 +107,7 @@ def test_a_bad_url_names_the_setting_and_the_cure_and_shows_no_password(url: str
     with pytest.raises(SettingsError) as caught:
         parse_address(url)
     text = str(caught.value)
-    assert "REDIS_SERVER" in text
+    assert text.startswith("redis ")
     assert "use redis+sentinel://" in text
     assert "s3" not in text
     assert caught.value.__suppress_context__ or caught.value.__context__ is None

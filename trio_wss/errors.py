@@ -69,5 +69,15 @@ class SettingsError(WssError):
     """A setting is wrong: one sentence that names it and the cure. Exit code 2."""
 
 
+class WrongSetting(SettingsError):
+    """One setting has a wrong value. `setting` is its name in `Settings`; `complaint` is the rest
+    of the sentence, for whoever calls it something else: the command line does."""
+
+    def __init__(self, setting: str, complaint: str) -> None:
+        super().__init__(f"{setting} {complaint}")
+        self.setting = setting
+        self.complaint = complaint
+
+
 class Unavailable(WssError):
     """Redis did not answer. Whether the commit was applied is not known."""

@@ -1,7 +1,7 @@
 """Everything that can be set on a node, with its default, its unit and its check.
 
 Pure: nothing here reads the environment or a file; the command line does that.
-A wrong value raises SettingsError with one sentence that names the setting and the cure.
+A wrong value raises WrongSetting, with one sentence that names the setting and the cure.
 """
 
 import re
@@ -9,10 +9,10 @@ from collections.abc import Callable, Iterable
 from typing import Any
 from urllib.parse import urlsplit
 
-from attrs import Attribute, field, fields, frozen
+from attrs import Attribute, field, frozen
 from attrs.validators import optional
 
-from trio_wss.errors import SettingsError
+from trio_wss.errors import WrongSetting
 
 _NAMESPACE = re.compile(r"[A-Za-z0-9_.-]{1,64}")
 _ORIGIN = re.compile(r"https?://[^/?#\s@]+")
@@ -32,8 +32,8 @@ def _between(low: float, high: float, note: str = "") -> _Check:
         fits = isinstance(value, int) if whole else isinstance(value, int | float)
         if not fits or isinstance(value, bool) or not low <= value <= high:
             noun = "a whole number" if whole else "a number"
-            raise SettingsError(
-                f"{attribute.name} must be {noun} from {low} to {high}{note}, not {value!r}."
+            raise WrongSetting(
+                attribute.name, f"must be {noun} from {low} to {high}{note}, not {value!r}."
             )
 
     return check
@@ -41,9 +41,9 @@ def _between(low: float, high: float, note: str = "") -> _Check:
 
 def _check_host(_: Any, attribute: "Attribute[str]", value: Any) -> None:
     if not isinstance(value, str) or not value or re.search(r"[\s/]", value):
-        raise SettingsError(
-            f'{attribute.name} must be an address or a name such as "127.0.0.1" or "0.0.0.0",'
-            f" not {value!r}."
+        raise WrongSetting(
+            attribute.name,
+            f'must be an address or a name such as "127.0.0.1" or "0.0.0.0", not {value!r}.',
         )
 
 
@@ -56,17 +56,18 @@ def _check_redis(_: Any, attribute: "Attribute[str | None]", value: Any) -> None
     except ValueError:  # an unclosed bracket, for one
         scheme = ""
     if scheme not in _REDIS_SCHEMES:
-        raise SettingsError(
-            'redis must be a URL such as "redis://host:6379/0", "rediss://…", "unix:///path" or'
-            f' "redis+sentinel://host:26379/service"{f", not {scheme}://" if scheme else ""}.'
+        raise WrongSetting(
+            attribute.name,
+            'must be a URL such as "redis://host:6379/0", "rediss://…", "unix:///path" or'
+            f' "redis+sentinel://host:26379/service"{f", not {scheme}://" if scheme else ""}.',
         )
 
 
 def _check_namespace(_: Any, attribute: "Attribute[str]", value: Any) -> None:
     if not isinstance(value, str) or not _NAMESPACE.fullmatch(value):
-        raise SettingsError(
-            "namespace must be 1 to 64 letters, digits, dots, dashes or underscores,"
-            f" not {value!r}."
+        raise WrongSetting(
+            attribute.name,
+            f"must be 1 to 64 letters, digits, dots, dashes or underscores, not {value!r}.",
         )
 
 
@@ -77,9 +78,10 @@ def _as_tuple(value: Iterable[str]) -> tuple[str, ...]:
 def _check_origins(_: Any, attribute: "Attribute[tuple[str, ...]]", value: Any) -> None:
     for origin in value:
         if origin != "*" and (not isinstance(origin, str) or not _ORIGIN.fullmatch(origin)):
-            raise SettingsError(
-                'origins must be like "https://example.org" or "http://localhost:8000",'
-                f' with no path behind, or "*" for any, not {origin!r}.'
+            raise WrongSetting(
+                attribute.name,
+                'must be like "https://example.org" or "http://localhost:8000",'
+                f' with no path behind, or "*" for any, not {origin!r}.',
             )
 
 
@@ -171,20 +173,3 @@ class Settings:
 
     catchup_in_flight: int = field(default=4, validator=_between(1, 1000))
     """Pages that a node reads at the same time."""
-
-
-def parse_settings(pairs: Iterable[str]) -> dict[str, Any]:
-    """Settings written as `name=value`, as on the command line. Raises SettingsError."""
-    known = {f.name: f.type for f in fields(Settings) if f.type in (int, float)}
-    values: dict[str, Any] = {}
-    for pair in pairs:
-        name, _, text = pair.partition("=")
-        kind = known.get(name)
-        if kind is None:
-            raise SettingsError(f"there is no setting {name!r}: there are {', '.join(known)}.")
-        try:
-            values[name] = kind(text)
-        except ValueError:
-            noun = "a whole number" if kind is int else "a number"
-            raise SettingsError(f"{name} must be {noun}, not {text!r}.") from None
-    return values

@@ -6,6 +6,7 @@ import click
 import trio
 
 from trio_wss.cli import log
+from trio_wss.cli.typed import as_typed
 from trio_wss.settings import Settings
 
 
@@ -22,6 +23,7 @@ from trio_wss.settings import Settings
     show_default=True,
     help="Node processes on the one port.",
 )
+@as_typed()
 def demo(nodes: int, **options: Any) -> int:
     """Start the demo on several nodes. Its page, at the printed address, can kill them."""
     # Here, not above: `connect` and `--help` start twice as fast without Redis's client library.

@@ -7,6 +7,7 @@ import orjson
 import trio
 
 from trio_wss.cli.redis_url import find_redis_url, redis_file
+from trio_wss.cli.typed import as_typed
 from trio_wss.effects import Broadcast
 from trio_wss.errors import SettingsError, WssError
 from trio_wss.settings import Settings
@@ -45,6 +46,7 @@ NOT_KNOWN = 1
     show_default=True,
     help="Seconds that it keeps them: as the app says.",
 )
+@as_typed()
 def emit(topic: str, event: str, json: str | None, namespace: str, **options: Any) -> int:
     """Broadcast EVENT with the data JSON to everyone in TOPIC, whichever node they are on.
 
@@ -61,7 +63,7 @@ def emit(topic: str, event: str, json: str | None, namespace: str, **options: An
     except orjson.JSONDecodeError as error:
         raise SettingsError(f"{json!r} is not JSON: {error}.") from None
     effect = Broadcast(topic, event, data, volatile=options["volatile"])
-    redis = find_redis_url(options["redis"], options["redis_file"])
+    redis = find_redis_url()
     if redis is None:
         raise SettingsError("Redis is not named: use --redis, REDIS_SERVER or REDIS_SERVER_FILE.")
     settings = Settings(redis=redis, namespace=namespace)

@@ -7,10 +7,14 @@ from pathlib import Path
 from typing import Any, Final
 
 import click
+from click.core import ParameterSource
 
 from trio_wss.errors import SettingsError
 
 MOST: Final = 4096  # bytes of a URL: whatever is longer is another file
+
+_FLAG: Final = ParameterSource.COMMANDLINE
+_NAME: Final = "--redis-file (REDIS_SERVER_FILE)"
 
 redis_file: Final[Callable[..., Any]] = click.option(
     "--redis-file",
@@ -22,17 +26,27 @@ redis_file: Final[Callable[..., Any]] = click.option(
 )
 
 
-def find_redis_url(url: str | None, file: Path | None) -> str | None:
-    """The URL that was given, or that the file holds; None if there is neither.
+def given_redis(context: click.Context) -> tuple[str | None, Path | None]:
+    """What a command was given as --redis and --redis-file: a flag wins over both variables."""
+    given = {name: context.params.get(name) for name in ("redis", "redis_file")}
+    flags = [name for name in given if context.get_parameter_source(name) is _FLAG]
+    if len(flags) == 1:
+        given = {name: value for name, value in given.items() if name in flags}
+    return given.get("redis"), given.get("redis_file")
+
+
+def find_redis_url() -> str | None:
+    """The URL that the running command was given, or that the file holds; None for neither.
 
     Raises SettingsError where both are given, and for a file that cannot be read or is empty.
     """
+    url, file = given_redis(click.get_current_context())
     if file is None:
         return url
     if url is not None:
         raise SettingsError(
-            "REDIS_SERVER and REDIS_SERVER_FILE (or --redis and --redis-file) are both set: leave"
-            " one of them out."
+            "--redis (REDIS_SERVER) and --redis-file (REDIS_SERVER_FILE) are both set: leave one of"
+            " them out."
         )
     try:
         with file.open("rb") as opened:
@@ -40,11 +54,11 @@ def find_redis_url(url: str | None, file: Path | None) -> str | None:
     except (OSError, UnicodeDecodeError) as error:
         reason = (isinstance(error, OSError) and error.strerror) or "it is not text"
         raise SettingsError(
-            f"REDIS_SERVER_FILE names {file}, which cannot be read ({reason}): it must be a file"
-            " that holds the URL of Redis."
+            f"{_NAME} names {file}, which cannot be read ({reason}): it must be a file that holds"
+            " the URL of Redis."
         ) from None
     if not text or len(text) > MOST or len(text.split()) != 1:
         raise SettingsError(
-            f"REDIS_SERVER_FILE names {file}, which must hold the URL of Redis and nothing else."
+            f"{_NAME} names {file}, which must hold the URL of Redis and nothing else."
         )
     return text

@@ -8,11 +8,10 @@ import trio
 
 from trio_wss.cli import log
 from trio_wss.cli.redis_url import find_redis_url, redis_file
-from trio_wss.errors import SettingsError
-from trio_wss.settings import Settings, parse_settings
+from trio_wss.cli.typed import as_typed, parse_settings
+from trio_wss.settings import Settings
 
 _DEFAULTS = Settings()
-FLAGS = {"port", "drain"}  # numbers that have a flag of their own
 
 
 @click.command()
@@ -95,6 +94,7 @@ FLAGS = {"port", "drain"}  # numbers that have a flag of their own
     help="Any other setting of a node, such as rate=0 or grace=60. May be repeated.",
 )
 @click.option("--channel", type=int, hidden=True, help="The parent's end, for a child of ours.")
+@as_typed()
 def run(app: str | None, channel: int | None, **options: Any) -> int:
     """Start a node: MODULE:APP, else `app` in ./app.py, else the demo."""
     # Here, not above: `connect` and `--help` start twice as fast without Redis's client library.
@@ -103,9 +103,6 @@ def run(app: str | None, channel: int | None, **options: Any) -> int:
     from trio_wss.cli.parent import run_children
     from trio_wss.cli.single import run_node
 
-    rest = parse_settings(options["pairs"])
-    if flags := rest.keys() & FLAGS:
-        raise SettingsError(f"--set is not for {min(flags)}: use --{min(flags)}.")
     launch = Launch(
         target=apps.find(app),
         settings=Settings(
@@ -113,11 +110,11 @@ def run(app: str | None, channel: int | None, **options: Any) -> int:
             port=options["port"],
             ops_host=options["ops_host"],
             ops_port=options["ops_port"],
-            redis=find_redis_url(options["redis"], options["redis_file"]),
+            redis=find_redis_url(),
             namespace=options["namespace"],
             origins=options["origins"],
             drain=options["drain"],
-            **rest,
+            **parse_settings(options["pairs"]),
         ),
         data=options["data"],
         workers=options["workers"],

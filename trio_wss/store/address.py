@@ -10,7 +10,7 @@ import trio
 from attrs import evolve, field, frozen
 from redis.connection import parse_url
 
-from trio_wss.errors import SettingsError
+from trio_wss.errors import WrongSetting
 from trio_wss.store import sentinel
 from trio_wss.store.resp import LOSSES, lost_by
 
@@ -78,7 +78,7 @@ class Address:
 
 
 def parse_address(url: str) -> Address:
-    """The address a REDIS_SERVER names. Raises SettingsError with the cure.
+    """The address that the setting `redis` names. Raises WrongSetting with the cure.
 
     No part of the URL is in the error: a password with a stray `/` or `?` could be anywhere in it.
     """
@@ -90,20 +90,20 @@ def parse_address(url: str) -> Address:
         options: dict[str, Any] = dict(parse_url(url))  # type: ignore[no-untyped-call]  # redis-py
         parts = urlsplit(url)
     except ValueError:
-        raise SettingsError(f"REDIS_SERVER is not the URL of a Redis: {cure}") from None
+        raise WrongSetting("redis", f"is not the URL of a Redis: {cure}") from None
     options.pop("connection_class", None)
     if parts.scheme == "unix":
         if not options.get("path"):
-            raise SettingsError(f"REDIS_SERVER names no socket: {cure}")
+            raise WrongSetting("redis", f"names no socket: {cure}")
     elif parts.path.strip("/") and not parts.path.strip("/").isdecimal():
-        raise SettingsError(f"The database of REDIS_SERVER is not a number: {cure}")
+        raise WrongSetting("redis", f"names a database that is not a number: {cure}")
     if sentinels is not None:
         sentinels = evolve(sentinels, options=_for_sentinels(options, tls=parts.scheme == "rediss"))
     tls = _tls_context(options) if parts.scheme == "rediss" else None
     if options.keys() - {"host", "port", "path", "username", "password", "db"}:
-        raise SettingsError(f"REDIS_SERVER has an option that is not known: {cure}")
+        raise WrongSetting("redis", f"has an option that is not known: {cure}")
     if options.get("db", 0) < 0:
-        raise SettingsError(f"The database of REDIS_SERVER is below 0: {cure}")
+        raise WrongSetting("redis", f"names a database below 0: {cure}")
     return Address(
         host=options.get("host", "localhost"),
         port=options.get("port", 6379),
@@ -135,7 +135,7 @@ def _tls_context(options: dict[str, Any]) -> ssl.SSLContext:
     """Takes redis-py's `ssl_…` options out of `options`."""
     verify = _VERIFY.get(options.pop("ssl_cert_reqs", "required"))
     if verify is None:
-        raise SettingsError("REDIS_SERVER's ssl_cert_reqs must be none, optional or required")
+        raise WrongSetting("redis", "must have none, optional or required as its ssl_cert_reqs")
     checked = _yes(options.pop("ssl_check_hostname", True))
     try:
         context = ssl.create_default_context(
@@ -147,7 +147,7 @@ def _tls_context(options: dict[str, Any]) -> ssl.SSLContext:
         if certificate is not None:
             context.load_cert_chain(certificate, key, options.pop("ssl_password", ""))
     except OSError as error:
-        raise SettingsError(
-            f"REDIS_SERVER's TLS files cannot be used ({error}): check its ssl_… options"
+        raise WrongSetting(
+            "redis", f"names TLS files that cannot be used ({error}): check its ssl_… options"
         ) from None
     return context

@@ -14,7 +14,7 @@ from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
 from redis.retry import Retry
 
-from trio_wss.errors import SettingsError
+from trio_wss.errors import WrongSetting
 from trio_wss.store.resp import LinkLost
 
 PORT: Final = 26379
@@ -85,7 +85,7 @@ def shown(host: str, port: int) -> str:
 def split(url: str) -> tuple[str, Sentinels]:
     """The URL of a single server that has all that is not about Sentinels; and the Sentinels.
 
-    Raises SettingsError, with no part of the URL in it.
+    Raises WrongSetting, with no part of the URL in it.
     """
     scheme, _, rest = url.partition("://")
     place, question, query = rest.partition("?")
@@ -95,9 +95,9 @@ def split(url: str) -> tuple[str, Sentinels]:
     try:
         members = tuple(map(_member, hosts.split(",")))
     except ValueError:
-        raise SettingsError(f"REDIS_SERVER names no Sentinels: {CURE}") from None
+        raise WrongSetting("redis", f"names no Sentinels: {CURE}") from None
     if not _SERVICE.fullmatch(service):
-        raise SettingsError(f"REDIS_SERVER names no service of its Sentinels: {CURE}")
+        raise WrongSetting("redis", f"names no service of its Sentinels: {CURE}")
     plain = f"{SCHEMES[scheme]}://{credentials}{at}sentinel/{database}{question}{query}"
     return plain, Sentinels(members, service)
 
