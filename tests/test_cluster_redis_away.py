@@ -350,6 +350,7 @@ async def test_redis_away_for_longer_than_a_lease_ends_no_session(
             mend(redis)
             for node in nodes:
                 await until_ready(node)
+            assert [node.statistics.link_losses for node in nodes] == [1, 1]  # however many tries
             await trio.sleep(2 * settings.lease)  # and for so long janitors go their rounds
             await all_say(everyone, range(2, 3))
             assert all(good == [2] for good in await answered(everyone, range(2, 3)))
