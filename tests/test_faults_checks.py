@@ -64,6 +64,22 @@ SPOILT: dict[str, tuple[str, str, Spoil]] = {
         "acknowledged means applied, once", "answered internal",
         lambda h, w: find(h, k="done", op="a.3").update(how="internal"),
     ),
+    "a refusal that was forgotten": (
+        "acknowledged means applied, once", "a.5 was answered ok",
+        lambda h, w: find(h, k="done", op="a.5").update(how="ok", data=None),
+    ),
+    "a refusal of what is never refused": (
+        "acknowledged means applied, once", "b.4 was answered poor",
+        lambda h, w: find(h, k="done", op="b.4").update(how="poor", data="x"),
+    ),
+    "a conflict of what reads nothing": (
+        "acknowledged means applied, once", "a.2 was answered conflict",
+        lambda h, w: (find(h, k="done", op="a.2").update(how="conflict"), w.pop(4)),
+    ),
+    "a failure that was hidden": (
+        "acknowledged means applied, once", "a.5 was answered on_purpose",
+        lambda h, w: find(h, k="call", op="a.5")["data"].update(fail=True),
+    ),
     "a wrong answer": (
         "answers are true", "answered 3, not 2",
         lambda h, w: find(h, k="done", op="a.2").update(data=3),

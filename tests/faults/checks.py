@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import math
 from bisect import bisect
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from itertools import pairwise
 from typing import Any, Final, TypeAlias
 
@@ -22,7 +22,19 @@ UNKNOWN: Final = frozenset({None, "lost", "posted", "unavailable"})
 GRACE: Final = 2.0  # seconds, of the sessions of a run
 REDIS_PATIENCE: Final = 3.0  # seconds, of the nodes of a run: then an event is `unavailable`
 COME_BACK: Final = frozenset({1000, 1001, 1006, 1012, 1013})
-EXPECTED: Final = frozenset({"ok", "differs", "poor", "on_purpose", "internal", "conflict"})
+OUTCOMES: Final[Mapping[str, Collection[str]]] = {
+    "add": ("ok",),
+    "say": ("ok",),
+    "join": ("ok",),
+    "leave": ("ok",),
+    "get": ("ok", "conflict"),
+    "look": ("ok", "conflict"),
+    "who": ("ok", "conflict"),
+    "swap": ("ok", "conflict", "differs"),
+    "move": ("ok", "conflict", "poor"),
+    "refuse": ("on_purpose", "internal"),
+}
+"""What may come of each event, where it is known: a conflict only of those that read."""
 
 
 def check_applied(history: History, timelines: Timelines) -> str:
@@ -31,7 +43,8 @@ def check_applied(history: History, timelines: Timelines) -> str:
     for op in history.ops.values():
         if op.how in UNKNOWN:
             continue
-        if op.how not in EXPECTED or (op.how == "internal") != (op.data.get("fail") is True):
+        fails = op.data.get("fail") is True
+        if op.how not in OUTCOMES.get(op.event, ()) or (op.how == "internal") != fails:
             raise Violation(f"{op.name} was answered {op.how} {op.answer}: {op.event} {op.data}")
         if op.how != "ok" and op.name in last.places:
             raise Violation(f"{op.name} was answered {op.how}, and was applied")
