@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from copy import deepcopy
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -139,6 +140,14 @@ SPOILT: dict[str, tuple[str, str, Spoil]] = {
         "each broadcast once, in one order", "told to be elsewhere",
         lambda h, w: find(h, k="joined", c="b", t=6.3).update(at=["e", 2]),
     ),
+    "told of a gap where there is none": (
+        "each broadcast once, in one order", "all since is kept",
+        lambda h, w: find(h, k="joined", c="b", t=6.3).update(whole=False),
+    ),
+    "told of a gap where all is kept": (
+        "each broadcast once, in one order", "all since is kept",
+        lambda h, w: find(h, k="joined", c="b", t=6.3).update(whole=False, at=["e", 400]),
+    ),
     "a client that hears no more": (
         "all is answered and heard in the end", "did not hear b.3",
         lambda h, w: h.remove(said(7.1, "b", 2, "b.3")),
@@ -203,6 +212,17 @@ def test_a_bug_is_caught(bug: str, tmp_path: Path) -> None:
     spoil(records, ledger)
     found = judged(tmp_path, records, ledger)
     assert text in found.get(check, "nothing"), found
+
+
+@pytest.mark.parametrize(
+    "why", [{"at": ["e", 401]}, {"at": ["e", 2], "t": 126.1}], ids=["too many", "too old"]
+)
+def test_a_gap_may_be_told_of_what_is_no_longer_kept(why: dict[str, Any], tmp_path: Path) -> None:
+    records = deepcopy(RECORDS)
+    find(records, k="joined", c="b", t=6.3).update(whole=False, **why)
+    records = [one for one in records if one["k"] != "said" or one["c"] != "b" or one["n"] == 1]
+    records.append({"t": 130, "k": "end", "live": ["s2"]})
+    assert "each broadcast once, in one order" not in judged(tmp_path, records, LEDGER)
 
 
 def test_what_a_node_may_have_given_up_may_come_late(tmp_path: Path) -> None:

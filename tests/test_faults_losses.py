@@ -42,6 +42,19 @@ def test_a_loss_that_was_hidden_is_caught(tmp_path: Path) -> None:
     assert "was at ('e', 1)" in found["each broadcast once, in one order"]
 
 
+def test_a_gap_that_is_told_though_its_broadcasts_outlived_a_loss_is_caught(tmp_path: Path) -> None:
+    """What was lost came after them."""
+    records, first, second = after_a_loss(told=True)
+    second.insert(6, first[6])
+    find(records, k="done", op="b.3").update(data=2)
+    records = [one for one in records if one["k"] != "said" or one["op"] != "b.3"]
+    first.append({"do": "add", "by": "s1", "op": "a.7", "key": "y"})
+    records.insert(0, call(6.2, "a.7", "add", key="y"))
+    found = judged(tmp_path, records, first, second, kept=7)
+    assert list(found) == ["each broadcast once, in one order"]
+    assert "all since is kept" in found["each broadcast once, in one order"]
+
+
 def test_a_row_of_two_timelines_is_caught(tmp_path: Path) -> None:
     """The offsets go up by one, but what was heard at the first is lost."""
     records, first, second = after_a_loss(told=False)
