@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from tests.faults import judge as judging
-from tests.faults.sample import LEDGER, RECORDS, Lines, find, judged, said, seen
+from tests.faults.sample import LEDGER, RECORDS, ROOM, Lines, find, judged, said, seen
 
 Spoil = Callable[[Lines, Lines], object]
 
@@ -22,6 +22,23 @@ def test_a_good_history_passes(tmp_path: Path) -> None:
 def send_together_and_swap(records: Lines, ledger: Lines) -> None:
     find(records, k="call", op="a.2").update(t=1.9)
     ledger.insert(2, ledger.pop(4))
+
+
+def begin_anew(records: Lines, ledger: Lines) -> None:
+    """b comes back at once, and yet gets another session; the first one is ended in time."""
+    find(records, k="welcome", t=6.3).update(session="s3", resumed=False)
+    find(records, k="done", op="b.5").update(data=["s1", "s2", "s3"])
+    find(records, k="members").update(seen=["s3"], there=["s3"])
+    find(records, k="end").update(live=["s3"])
+    ledger[7].update(by="s3")
+    ledger.insert(7, {"do": "in", "by": "s3", "topics": [ROOM]})
+    ledger.insert(9, {"do": "out", "by": "s2"})
+
+
+def end_at_once(records: Lines, ledger: Lines) -> None:
+    """Its first session is over, and so b gets another."""
+    begin_anew(records, ledger)
+    ledger.insert(7, ledger.pop(9))
 
 
 SPOILT: dict[str, tuple[str, str, Spoil]] = {
@@ -170,8 +187,14 @@ SPOILT: dict[str, tuple[str, str, Spoil]] = {
     "a hook that never ran": (
         "every disconnect hook once", "without their hook: ['s1']", lambda h, w: w.pop(),
     ),
+    "a session that is there and not given back": (
+        "sessions survive connections", "b asked for session s2, which was there", begin_anew,
+    ),
+    "a session that is over when its connection is": (
+        "sessions survive connections", "s2 had a connection at 6, and was over", end_at_once,
+    ),
     "a hook of a session that was just resumed": (
-        "every disconnect hook once", "b had resumed",
+        "sessions survive connections", "s2 had a connection at 6.2",
         lambda h, w: w.__setitem__(7, {"do": "out", "by": "s2"}),
     ),
     "a hook of a live session": (
@@ -223,6 +246,40 @@ def test_a_gap_may_be_told_of_what_is_no_longer_kept(why: dict[str, Any], tmp_pa
     records = [one for one in records if one["k"] != "said" or one["c"] != "b" or one["n"] == 1]
     records.append({"t": 130, "k": "end", "live": ["s2"]})
     assert "each broadcast once, in one order" not in judged(tmp_path, records, LEDGER)
+
+
+EXCUSES: dict[str, tuple[Spoil, Spoil]] = {
+    "it did not ask": (
+        begin_anew, lambda h, w: find(h, session="s3").update(asked=False),
+    ),
+    "it could not ask, by a record of old": (
+        begin_anew,
+        lambda h, w: (
+            find(h, session="s3").pop("asked"), find(h, k="closed").update(code=4409),
+        ),
+    ),
+    "it asked too late": (
+        begin_anew, lambda h, w: find(h, session="s3").update(since=1.3),
+    ),
+    "it had said goodbye": (
+        end_at_once,
+        lambda h, w: h.insert(h.index(find(h, k="closed")), seen(6.2, "b", "leaving")),
+    ),
+    "its node had lost its lease": (
+        end_at_once, lambda h, w: h.append(seen(8.2, "b", "closed", code=1012)),
+    ),
+    "its node was dead": (
+        end_at_once, lambda h, w: find(h, k="fault").update(begun=3, t=3.1),
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("excuse", EXCUSES)
+def test_a_session_may_be_lost_for_a_reason(excuse: str, tmp_path: Path) -> None:
+    records, ledger = deepcopy(RECORDS), deepcopy(LEDGER)
+    for spoil in EXCUSES[excuse]:
+        spoil(records, ledger)
+    assert "sessions survive connections" not in judged(tmp_path, records, ledger)
 
 
 def test_what_a_node_may_have_given_up_may_come_late(tmp_path: Path) -> None:

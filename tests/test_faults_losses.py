@@ -75,6 +75,19 @@ def test_a_read_of_what_a_loss_undid_is_caught(tmp_path: Path) -> None:
     assert "b.9 read 'b'" in found["reads are linearisable"]
 
 
+@pytest.mark.parametrize(("dialled", "caught"), [(6.4, False), (6.52, True)])
+def test_a_session_may_be_refused_by_the_history_that_ends(
+    dialled: float, caught: bool, tmp_path: Path
+) -> None:
+    """It was over there, say, and that is lost; but not by one who asks after that."""
+    records, first, second = after_a_loss(told=True)
+    new = {"session": "s3", "resumed": False, "asked": True, "node": "n2"}
+    records.append(seen(6.6, "b", "welcome", since=dialled, **new))
+    second.insert(6, {"do": "in", "by": "s3", "topics": []})
+    found = judged(tmp_path, records, first, second, kept=6)
+    assert ("sessions survive connections" in found) == caught
+
+
 def test_what_is_lost_with_its_redis_is_counted_and_no_fault(tmp_path: Path) -> None:
     records, first, second = after_a_loss(told=True)
     assert judged(tmp_path, records, first, second, kept=6) == {}

@@ -46,9 +46,9 @@ def said(t: float, client: str, n: int, op: str, epoch: str = "e") -> dict[str, 
 
 
 RECORDS: Lines = [
-    seen(1, "a", "welcome", session="s1", resumed=False, node="n1", since=0.5),
+    seen(1, "a", "welcome", session="s1", resumed=False, asked=False, node="n1", since=0.5),
     seen(1, "a", "joined", topic=ROOM, at=["", 0], whole=True),
-    seen(1.2, "b", "welcome", session="s2", resumed=False, node="n2", since=0.6),
+    seen(1.2, "b", "welcome", session="s2", resumed=False, asked=False, node="n2", since=0.6),
     seen(1.2, "b", "joined", topic=ROOM, at=["", 0], whole=True),
     call(2, "a.1", "add", key="x"), done(2.1, "a.1", 1),
     call(3, "b.1", "swap", key="p", old=None, new="b"), done(3.1, "b.1"),
@@ -60,7 +60,7 @@ RECORDS: Lines = [
     call(6, "b.2", "say", topic=ROOM), done(6.1, "b.2", 1),
     said(6.1, "a", 1, "b.2"), said(6.1, "b", 1, "b.2"),
     seen(6.2, "b", "closed", code=1006),
-    seen(6.3, "b", "welcome", session="s2", resumed=True, node="n1", since=6.2),
+    seen(6.3, "b", "welcome", session="s2", resumed=True, asked=True, node="n1", since=6.2),
     seen(6.3, "b", "joined", topic=ROOM, at=["e", 1], whole=True),
     call(7, "b.3", "say", topic=ROOM), done(7.1, "b.3", 2),
     said(7.1, "a", 2, "b.3"), said(7.1, "b", 2, "b.3"),

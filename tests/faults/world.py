@@ -4,6 +4,7 @@ fault, node or connection.
 
 from __future__ import annotations
 
+import math
 from bisect import bisect_left, bisect_right
 from collections import Counter, defaultdict
 from collections.abc import Hashable, Iterator, Mapping, Sequence
@@ -127,6 +128,8 @@ class Timeline:
         self.ends = ends
         self.places: dict[str, int] = {}
         self.answers: dict[str, Any] = {}
+        self.begun: dict[str, int] = {}  # session: the place of its first line, and of its last
+        self.ended: dict[str, int] = {}
         self.spoken: defaultdict[str, dict[str, int]] = defaultdict(dict)  # topic: op: offset
         self.world = World()
         self._series: defaultdict[Key, list[tuple[int, Hashable]]] = defaultdict(list)
@@ -141,6 +144,7 @@ class Timeline:
                 series.append((place + 1, value))
         op = line.get("op")
         if op is None:
+            (self.begun if line["do"] == "in" else self.ended)[line["by"]] = place
             return
         if op in self.places:
             raise Violation(f"{op} was applied twice: lines {self.places[op]} and {place}")
@@ -181,6 +185,11 @@ class Windows:
         """So many lines had been made by then: all that were answered before."""
         at = bisect_left(self._done, (time, -1)) - 1
         return self._least[at] + 1 if at >= 0 else 0
+
+    def made(self, place: int) -> float:
+        """When the line at a place had been made: it, or one behind it, was answered."""
+        at = bisect_left(self._least, place)
+        return self._done[at][0] if at < len(self._done) else math.inf
 
     def most(self, time: float, length: int) -> int:
         """More lines than this had not been made: what was not yet sent comes after."""
