@@ -57,6 +57,14 @@ SPOILT: dict[str, tuple[str, str, Spoil]] = {
         lambda h, w: w.insert(7, {"do": "refuse", "by": "s1", "op": "a.5"}),
     ),
     "a hook run twice": (judging.SERIAL, "s1 was over", lambda h, w: w.append(dict(w[-1]))),
+    "a hook on an old value": (
+        judging.SERIAL, "read [None, []], but there was ['b', []]",
+        lambda h, w: w[-1].update(found=[None, []]),
+    ),
+    "a hook that missed a member": (
+        judging.SERIAL, "read ['b', []], but there was ['b', ['s1']]",
+        lambda h, w: w.insert(8, {"do": "join", "by": "s1", "op": "a.7", "topic": "room:salt"}),
+    ),
     "a zombie's commit": (
         judging.SERIAL, "s1 was over",
         lambda h, w: w.append({"do": "add", "by": "s1", "op": "a.9", "key": "x"}),
@@ -124,7 +132,10 @@ SPOILT: dict[str, tuple[str, str, Spoil]] = {
     ),
     "a false refusal": (
         "reads are linearisable", "b.1 read 'q'",
-        lambda h, w: (find(h, k="done", op="b.1").update(how="differs", data="q"), w.pop(3)),
+        lambda h, w: (
+            find(h, k="done", op="b.1").update(how="differs", data="q"), w.pop(3),
+            w[-1].pop("found"),
+        ),
     ),
     "a broadcast missing": (
         "each broadcast once, in one order", "was at ('', 0)",

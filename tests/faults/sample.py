@@ -24,7 +24,7 @@ LEDGER: Lines = [
     {"do": "say", "by": "s2", "op": "b.2", "topic": ROOM},
     {"do": "say", "by": "s2", "op": "b.3", "topic": ROOM},
     {"do": "leave", "by": "s1", "op": "a.6", "topic": ROOM},
-    {"do": "out", "by": "s1"},
+    {"do": "out", "by": "s1", "found": ["b", []]},
 ]  # fmt: skip
 
 

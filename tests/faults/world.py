@@ -12,7 +12,7 @@ from typing import Any, Final, TypeAlias, final
 
 from attrs import define, field
 
-from tests.faults.app import ACCOUNTS, BALANCE
+from tests.faults.app import ACCOUNTS, BALANCE, LAST_REGISTER, LAST_ROOM
 from tests.histories import Violation
 
 Line: TypeAlias = Mapping[str, Any]
@@ -51,7 +51,11 @@ class World:
         for topic in line["topics"]:
             self.topics[topic].add(by)
 
-    def _out(self, by: str, _: Line) -> None:
+    def _out(self, by: str, line: Line) -> None:
+        there = [self.registers.get(LAST_REGISTER), sorted(self.topics[LAST_ROOM])]
+        found = line.get("found", there)  # older records have none
+        if found != there:
+            raise Violation(f"{dict(line)} read {found}, but there was {there}")
         self.live.remove(by)
         self.ended.add(by)
         for members in self.topics.values():
