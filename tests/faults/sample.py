@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,8 @@ import orjson
 from tests.faults import judge as judging
 
 Lines = list[dict[str, Any]]
+Spoil = Callable[[Lines, Lines], object]
+"""What spoils records and a ledger."""
 
 ROOM = "room:tea"
 
@@ -81,6 +84,29 @@ RECORDS: Lines = [
 def find(records: Lines, **what: Any) -> dict[str, Any]:
     """The first record with these values."""
     return next(one for one in records if what.items() <= one.items())
+
+
+def send_together_and_swap(records: Lines, ledger: Lines) -> None:
+    """A session's second event is applied before its first; both were under way."""
+    find(records, k="call", op="a.2").update(t=1.9)
+    ledger.insert(2, ledger.pop(4))
+
+
+def begin_anew(records: Lines, ledger: Lines) -> None:
+    """b comes back at once, and yet gets another session; the first one is ended in time."""
+    find(records, k="welcome", t=6.3).update(session="s3", resumed=False)
+    find(records, k="done", op="b.5").update(data=["s1", "s2", "s3"])
+    find(records, k="members").update(seen=["s3"], there=["s3"])
+    find(records, k="end").update(live=["s3"])
+    ledger[7].update(by="s3")
+    ledger.insert(7, {"do": "in", "by": "s3", "topics": [ROOM]})
+    ledger.insert(9, {"do": "out", "by": "s2"})
+
+
+def end_at_once(records: Lines, ledger: Lines) -> None:
+    """Its first session is over, and so b gets another."""
+    begin_anew(records, ledger)
+    ledger.insert(7, ledger.pop(9))
 
 
 def judged(folder: Path, records: Lines, *ledgers: Lines, kept: int = 0) -> dict[str, str]:
