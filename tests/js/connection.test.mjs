@@ -198,6 +198,14 @@ test("a node that does not welcome in time is left for another", async (t) => {
   assert.equal(FakeSocket.last.url.host, "b");
 });
 
+test("closing a connection that is not open yet fails nothing", async (t) => {
+  const { client } = start(t);
+  await settle();
+  client.close();
+  await settle();
+  assert.deepEqual([client.state, FakeSocket.last.closed], ["closed", [1000, ""]]);
+});
+
 test("an address that is never made does not hold it", async (t) => {
   let tries = 0;
   start(t, { url: () => (tries++ ? "ws://b/" : new Promise(() => {})), random: 0 });

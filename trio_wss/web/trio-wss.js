@@ -150,12 +150,13 @@ export class Client {
       };
       socket.onmessage = (message) => this.#take(JSON.parse(message.data));
       socket.onclose = ({ code, reason }) => this.#over(code, reason);
+      socket.onerror = () => {}; // a close follows; Node's `ws` throws an error that nobody hears
     } catch (error) {
       if (isPresent()) this.#over(VANISHED, String(error));
     }
   }
 
-  /** Hear no more of the socket; returned if it may still be open. */
+  /** Hear no more of the socket, errors apart; returned if it may still be open. */
   #leave() {
     clearTimeout(this.#timer);
     const socket = this.#socket;
