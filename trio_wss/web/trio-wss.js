@@ -182,7 +182,6 @@ export class Client {
       if (Date.now() - this.#since >= bound() * 1000) this.#tries = 0;
       this.#since = Date.now();
     }
-    for (const [id, { wanted }] of this.#unanswered) if (!wanted) this.#unanswered.delete(id);
     const [reason, hint] = read(text);
     this.#loss = new ConnectionLost(code, reason);
     if (!COME_BACK.has(code) || Date.now() - this.#since >= this.#options.giveUp * 1000) {
@@ -265,6 +264,7 @@ export class Client {
     Object.assign(this, { session, node, state: "connected" });
     this.#since = Date.now();
     this.#token = token;
+    for (const [id, { wanted }] of this.#unanswered) if (!wanted) this.#unanswered.delete(id);
     const sent = [...this.#unanswered.values()];
     if (resumed) {
       this.#id = Math.max(this.#id, last);
