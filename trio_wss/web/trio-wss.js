@@ -175,7 +175,8 @@ export class Client {
   /** The connection, or the try to get one, is over. */
   #over(code, text, wait) {
     const socket = this.#leave();
-    if (socket && this.#left.push(socket) > MOST_LEFT) this.#left.shift().close();
+    // The first may have the session still; a try that came to nothing is followed by newer ones.
+    if (socket && this.#left.push(socket) > MOST_LEFT) this.#left.splice(1, 1)[0].close();
     const [first, most] = this.#options.backOff;
     const bound = () => Math.min(most, first * 2 ** this.#tries);
     if (this.state === "connected") {
