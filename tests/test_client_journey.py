@@ -283,6 +283,27 @@ async def test_a_first_server_that_refuses_is_final(
         assert len(town.calls) == 1
 
 
+async def test_a_server_that_could_not_begin_the_session_is_left_for_the_next(
+    autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The code of its Close says that it is no refusal."""
+
+    async def away(peer: Peer) -> None:
+        await peer.put(event="wss.error", data={"code": "unavailable", "message": "Redis is away"})
+        await peer.socket.aclose(1013, "the session could not begin")
+
+    async with street(monkeypatch, a=House(away, greet=False), b=nothing) as town:
+        async with connect("ws://a", "ws://b") as client:
+            assert client.state == HERE
+        with pytest.raises(
+            ConnectError, match="ws://a refused: unavailable: Redis is away"
+        ) as told:
+            async with connect("ws://a"):
+                raise AssertionError
+        assert told.value.code == 1013
+        assert [host for _, host in town.calls] == ["a", "b", "a"]
+
+
 async def test_a_server_that_closes_before_the_welcome_is_tried_again(
     autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:

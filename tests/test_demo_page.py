@@ -125,6 +125,89 @@ async def test_lost_history_is_said_and_the_state_read_anew(chromium: Chromium) 
         assert kept == [*map(str, range(151, 200)), "last"]
 
 
+# A part of the page with a client that the test plays: `hear` is what comes, in its order.
+PART = """
+    const listeners = {};
+    const client = { session: "me", on: (event, listener) => { listeners[event] = listener; } };
+    const message = (n) => ({ by: "x", at: 0, text: `${n}` });
+    const hear = (...numbers) => {
+        for (const n of numbers) listeners.posted({ n, ...message(n) }, { offset: n });
+    };
+    const kept = (posts, most = 5) => {
+        const log = Array.from({ length: posts }, (_, at) => message(at + 1));
+        chat.reset({ log: log.slice(-most), posts, people: ["me"] });
+    };
+"""
+
+
+@pytest.mark.parametrize(
+    ("what", "shown"),
+    [
+        ("hear(1); kept(1); hear(2)", "1 2"),
+        ("hear(9); kept(9); hear(10)", "5 6 7 8 9 10"),
+        ("kept(9); hear(8, 9, 10)", "5 6 7 8 9 10"),
+        ("hear(10, 11); kept(9); hear(12)", "5 6 7 8 9 10 11 12"),
+        ("kept(9); hear(10, 11); kept(10); hear(12)", "5 6 7 8 9 10 11 12"),
+        ("kept(2); chat.lost(); hear(5); kept(5); hear(6)", "1 2 | 3 4 5 6"),
+        ("kept(2); chat.lost(); hear(3, 4); kept(3); hear(5)", "1 2 | 3 4 5"),
+        ("hear(4); chat.lost(); hear(6); kept(3); kept(6); hear(7)", "| 1 2 3 4 5 6 7"),
+        ("kept(9); chat.lost(); hear(9, 10); kept(9); hear(11)", "5 6 7 8 9 | 10 11"),
+        ("kept(9); chat.lost(); hear(9); kept(8); hear(10)", "5 6 7 8 9 | 4 5 6 7 8 9 10"),
+        ("kept(9); chat.lost(); hear(2, 3); kept(2); hear(4)", "5 6 7 8 9 | 1 2 3 4"),
+    ],
+    ids=[
+        "an empty room",
+        "a busy room",
+        "the state overtakes what is in it",
+        "the state is that of before a resume",
+        "so is that of one who knew it",
+        "history was lost",
+        "and the state is older than what came since",
+        "twice, before the state came",
+        "nothing was missed",
+        "Redis lost its last commits",
+        "Redis lost its data",
+    ],
+)
+async def test_the_chat_is_whole_and_in_order(chromium: Chromium, what: str, shown: str) -> None:
+    async with two_nodes() as nodes, demo_page(chromium, nodes.nodes[0].url) as tab:
+        await tab.run(f"""import("/chat.js").then(({{ startChat }}) => {{
+            {PART}
+            const chat = startChat(client, "tea");
+            {what};
+        }})""")
+        texts = [
+            "|" if text.startswith("Messages were lost") else text for text in await tab.run(TEXTS)
+        ]
+        assert " ".join(texts) == shown
+
+
+async def test_a_room_whose_state_does_not_come_shows_what_is_new(chromium: Chromium) -> None:
+    async with two_nodes() as nodes, demo_page(chromium, nodes.nodes[0].url) as tab:
+        await tab.run(f"""import("/chat.js").then(({{ startChat }}) => {{
+            {PART}
+            const chat = startChat(client, "tea");
+            for (let n = 8; n < 1000; n++) hear(n);
+        }})""")
+        texts = await tab.run(TEXTS)
+        assert texts == [str(n) for n in range(1000 - len(texts), 1000)]
+        assert texts
+
+
+async def test_nobody_plays_before_the_board_is_known(chromium: Chromium) -> None:
+    async with two_nodes() as nodes, demo_page(chromium, nodes.nodes[0].url) as tab:
+        enabled = "document.querySelectorAll('#game button:enabled').length"
+        assert await tab.run(enabled) == 11
+        await tab.run(f"""import("/game.js").then(({{ startGame }}) => {{
+            {PART}
+            document.querySelector("#board").replaceChildren();
+            window.game = startGame(client, "tea", {{}});
+        }})""")
+        assert await tab.run(enabled) == 0
+        await tab.run("game.reset({ board: { cells: '.'.repeat(9), turn: 0, game: 1 } })")
+        assert await tab.run(enabled) == 11
+
+
 async def test_everything_has_a_name_and_can_be_reached_by_keyboard(chromium: Chromium) -> None:
     async with two_nodes() as nodes, demo_page(chromium, nodes.nodes[0].url) as tab:
         await tab.call("Accessibility.enable")

@@ -2,25 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from copy import deepcopy
 from pathlib import Path
 
 import pytest
 
 from tests.faults import judge as judging
-from tests.faults.sample import LEDGER, RECORDS, Lines, find, judged, said, seen
-
-Spoil = Callable[[Lines, Lines], object]
+from tests.faults.sample import (
+    LEDGER,
+    RECORDS,
+    Spoil,
+    begin_anew,
+    end_at_once,
+    find,
+    judged,
+    said,
+    seen,
+    send_together_and_swap,
+)
 
 
 def test_a_good_history_passes(tmp_path: Path) -> None:
     assert judged(tmp_path, RECORDS, LEDGER) == {}
-
-
-def send_together_and_swap(records: Lines, ledger: Lines) -> None:
-    find(records, k="call", op="a.2").update(t=1.9)
-    ledger.insert(2, ledger.pop(4))
 
 
 SPOILT: dict[str, tuple[str, str, Spoil]] = {
@@ -39,6 +42,14 @@ SPOILT: dict[str, tuple[str, str, Spoil]] = {
         lambda h, w: w.insert(7, {"do": "refuse", "by": "s1", "op": "a.5"}),
     ),
     "a hook run twice": (judging.SERIAL, "s1 was over", lambda h, w: w.append(dict(w[-1]))),
+    "a hook on an old value": (
+        judging.SERIAL, "read [None, []], but there was ['b', []]",
+        lambda h, w: w[-1].update(found=[None, []]),
+    ),
+    "a hook that missed a member": (
+        judging.SERIAL, "read ['b', []], but there was ['b', ['s1']]",
+        lambda h, w: w.insert(8, {"do": "join", "by": "s1", "op": "a.7", "topic": "room:salt"}),
+    ),
     "a zombie's commit": (
         judging.SERIAL, "s1 was over",
         lambda h, w: w.append({"do": "add", "by": "s1", "op": "a.9", "key": "x"}),
@@ -63,6 +74,22 @@ SPOILT: dict[str, tuple[str, str, Spoil]] = {
     "an internal error": (
         "acknowledged means applied, once", "answered internal",
         lambda h, w: find(h, k="done", op="a.3").update(how="internal"),
+    ),
+    "a refusal that was forgotten": (
+        "acknowledged means applied, once", "a.5 was answered ok",
+        lambda h, w: find(h, k="done", op="a.5").update(how="ok", data=None),
+    ),
+    "a refusal of what is never refused": (
+        "acknowledged means applied, once", "b.4 was answered poor",
+        lambda h, w: find(h, k="done", op="b.4").update(how="poor", data="x"),
+    ),
+    "a conflict of what reads nothing": (
+        "acknowledged means applied, once", "a.2 was answered conflict",
+        lambda h, w: (find(h, k="done", op="a.2").update(how="conflict"), w.pop(4)),
+    ),
+    "a failure that was hidden": (
+        "acknowledged means applied, once", "a.5 was answered on_purpose",
+        lambda h, w: find(h, k="call", op="a.5")["data"].update(fail=True),
     ),
     "a wrong answer": (
         "answers are true", "answered 3, not 2",
@@ -90,7 +117,10 @@ SPOILT: dict[str, tuple[str, str, Spoil]] = {
     ),
     "a false refusal": (
         "reads are linearisable", "b.1 read 'q'",
-        lambda h, w: (find(h, k="done", op="b.1").update(how="differs", data="q"), w.pop(3)),
+        lambda h, w: (
+            find(h, k="done", op="b.1").update(how="differs", data="q"), w.pop(3),
+            w[-1].pop("found"),
+        ),
     ),
     "a broadcast missing": (
         "each broadcast once, in one order", "was at ('', 0)",
@@ -123,6 +153,14 @@ SPOILT: dict[str, tuple[str, str, Spoil]] = {
         "each broadcast once, in one order", "told to be elsewhere",
         lambda h, w: find(h, k="joined", c="b", t=6.3).update(at=["e", 2]),
     ),
+    "told of a gap where there is none": (
+        "each broadcast once, in one order", "all since is kept",
+        lambda h, w: find(h, k="joined", c="b", t=6.3).update(whole=False),
+    ),
+    "told of a gap where all is kept": (
+        "each broadcast once, in one order", "all since is kept",
+        lambda h, w: find(h, k="joined", c="b", t=6.3).update(whole=False, at=["e", 400]),
+    ),
     "a client that hears no more": (
         "all is answered and heard in the end", "did not hear b.3",
         lambda h, w: h.remove(said(7.1, "b", 2, "b.3")),
@@ -145,8 +183,14 @@ SPOILT: dict[str, tuple[str, str, Spoil]] = {
     "a hook that never ran": (
         "every disconnect hook once", "without their hook: ['s1']", lambda h, w: w.pop(),
     ),
+    "a session that is there and not given back": (
+        "sessions survive connections", "b asked for session s2, which was there", begin_anew,
+    ),
+    "a session that is over when its connection is": (
+        "sessions survive connections", "s2 had a connection at 6, and was over", end_at_once,
+    ),
     "a hook of a session that was just resumed": (
-        "every disconnect hook once", "b had resumed",
+        "sessions survive connections", "s2 had a connection at 6.2",
         lambda h, w: w.__setitem__(7, {"do": "out", "by": "s2"}),
     ),
     "a hook of a live session": (
@@ -187,14 +231,6 @@ def test_a_bug_is_caught(bug: str, tmp_path: Path) -> None:
     spoil(records, ledger)
     found = judged(tmp_path, records, ledger)
     assert text in found.get(check, "nothing"), found
-
-
-def test_what_a_node_may_have_given_up_may_come_late(tmp_path: Path) -> None:
-    """Its client cannot know: the connection was lost with the word of it."""
-    records, ledger = deepcopy(RECORDS), deepcopy(LEDGER)
-    send_together_and_swap(records, ledger)
-    find(records, k="call", op="a.1").update(t=-2.1)  # and sent again with the welcome at 1
-    assert "writes in real-time order, and as sent" not in judged(tmp_path, records, ledger)
 
 
 def test_every_check_is_shown_to_catch_something() -> None:

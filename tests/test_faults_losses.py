@@ -42,6 +42,19 @@ def test_a_loss_that_was_hidden_is_caught(tmp_path: Path) -> None:
     assert "was at ('e', 1)" in found["each broadcast once, in one order"]
 
 
+def test_a_gap_that_is_told_though_its_broadcasts_outlived_a_loss_is_caught(tmp_path: Path) -> None:
+    """What was lost came after them."""
+    records, first, second = after_a_loss(told=True)
+    second.insert(6, first[6])
+    find(records, k="done", op="b.3").update(data=2)
+    records = [one for one in records if one["k"] != "said" or one["op"] != "b.3"]
+    first.append({"do": "add", "by": "s1", "op": "a.7", "key": "y"})
+    records.insert(0, call(6.2, "a.7", "add", key="y"))
+    found = judged(tmp_path, records, first, second, kept=7)
+    assert list(found) == ["each broadcast once, in one order"]
+    assert "all since is kept" in found["each broadcast once, in one order"]
+
+
 def test_a_row_of_two_timelines_is_caught(tmp_path: Path) -> None:
     """The offsets go up by one, but what was heard at the first is lost."""
     records, first, second = after_a_loss(told=False)
@@ -60,6 +73,19 @@ def test_a_read_of_what_a_loss_undid_is_caught(tmp_path: Path) -> None:
     records += [call(8, "b.9", "get", key="p"), done(8.1, "b.9", "b")]
     found = judged(tmp_path, records, first, second, kept=3)
     assert "b.9 read 'b'" in found["reads are linearisable"]
+
+
+@pytest.mark.parametrize(("dialled", "caught"), [(6.4, False), (6.52, True)])
+def test_a_session_may_be_refused_by_the_history_that_ends(
+    dialled: float, caught: bool, tmp_path: Path
+) -> None:
+    """It was over there, say, and that is lost; but not by one who asks after that."""
+    records, first, second = after_a_loss(told=True)
+    new = {"session": "s3", "resumed": False, "asked": True, "node": "n2"}
+    records.append(seen(6.6, "b", "welcome", since=dialled, **new))
+    second.insert(6, {"do": "in", "by": "s3", "topics": []})
+    found = judged(tmp_path, records, first, second, kept=6)
+    assert ("sessions survive connections" in found) == caught
 
 
 def test_what_is_lost_with_its_redis_is_counted_and_no_fault(tmp_path: Path) -> None:

@@ -35,6 +35,8 @@ from trio_wss import (
 LEDGER: Final = "ledger"
 ACCOUNTS: Final = ("a", "b", "c", "d")
 BALANCE: Final = 100  # of each account, before anything was moved
+LAST_REGISTER: Final = "p"  # what a session reads as it ends
+LAST_ROOM: Final = "room:salt"
 MOST: Final = 100_000  # lines of the ledger, between two times that it is taken away
 
 app = App(history=400, history_ttl=120)
@@ -61,9 +63,14 @@ def enter(client: Client) -> Iterator[Effect]:
 
 
 @app.on_disconnect
-def leave_for_good(client: Client) -> Effects:
-    """A session is over: once in its life."""
-    return line(client, "out")
+def leave_for_good(
+    client: Client,
+    value: Annotated[str | None, Read(f"register:{LAST_REGISTER}")],
+    members: Annotated[list[Member], Members(LAST_ROOM)],
+) -> Effects:
+    """A session is over: once in its life. It finds what others keep changing just then."""
+    found = [value, sorted(member.session for member in members)]
+    return line(client, "out", found=found)
 
 
 @app.on_gap

@@ -251,7 +251,10 @@ class Bare:
 
     async def _welcomed(self, data: Any) -> None:
         session, resumed, node = data["session"], data["resumed"], data["node"]
-        self._note("welcome", session=session, resumed=resumed, node=node, since=self._dialled)
+        asked = self._token is not None
+        self._note(
+            "welcome", session=session, resumed=resumed, asked=asked, node=node, since=self._dialled
+        )
         self._token, self.session = data["token"], session
         if not resumed:
             self.topics.clear()

@@ -55,6 +55,18 @@ BREAKS: Final[dict[str, Break]] = {
         "store/due.lua", "'NX', at(grace)", "'NX', at(grace * 1000)",
         "never ends the sessions of a dead node",
     ),
+    "never-resumes": Break(
+        "node/session.py", "found = await sessions.find(token)", "found = None",
+        "begins a new session for everybody who comes back",
+    ),
+    "no-grace": Break(
+        "node/session.py", "if clean or doubtful or self._over:", "if True:",
+        "ends a session with its connection",
+    ),
+    "always-broken": Break(
+        "node/session.py", "restore(name, cursors.get(name), now)", "restore(name, None, now)",
+        "says `recovered: false` in every topic of a session that is resumed",
+    ),
 }  # fmt: skip
 
 

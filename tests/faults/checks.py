@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import math
 from bisect import bisect
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from itertools import pairwise
 from typing import Any, Final, TypeAlias
 
@@ -22,7 +22,19 @@ UNKNOWN: Final = frozenset({None, "lost", "posted", "unavailable"})
 GRACE: Final = 2.0  # seconds, of the sessions of a run
 REDIS_PATIENCE: Final = 3.0  # seconds, of the nodes of a run: then an event is `unavailable`
 COME_BACK: Final = frozenset({1000, 1001, 1006, 1012, 1013})
-EXPECTED: Final = frozenset({"ok", "differs", "poor", "on_purpose", "internal", "conflict"})
+OUTCOMES: Final[Mapping[str, Collection[str]]] = {
+    "add": ("ok",),
+    "say": ("ok",),
+    "join": ("ok",),
+    "leave": ("ok",),
+    "get": ("ok", "conflict"),
+    "look": ("ok", "conflict"),
+    "who": ("ok", "conflict"),
+    "swap": ("ok", "conflict", "differs"),
+    "move": ("ok", "conflict", "poor"),
+    "refuse": ("on_purpose", "internal"),
+}
+"""What may come of each event, where it is known: a conflict only of those that read."""
 
 
 def check_applied(history: History, timelines: Timelines) -> str:
@@ -31,7 +43,8 @@ def check_applied(history: History, timelines: Timelines) -> str:
     for op in history.ops.values():
         if op.how in UNKNOWN:
             continue
-        if op.how not in EXPECTED or (op.how == "internal") != (op.data.get("fail") is True):
+        fails = op.data.get("fail") is True
+        if op.how not in OUTCOMES.get(op.event, ()) or (op.how == "internal") != fails:
             raise Violation(f"{op.name} was answered {op.how} {op.answer}: {op.event} {op.data}")
         if op.how != "ok" and op.name in last.places:
             raise Violation(f"{op.name} was answered {op.how}, and was applied")
@@ -64,7 +77,7 @@ def check_order(history: History, timelines: Timelines) -> str:
     was sent first was applied first."""
     number = 0
     given_up = _perhaps_given_up(history)
-    for timeline, windows in _windows(history, timelines):
+    for timeline, windows in timed(history, timelines):
         seen: list[tuple[str, int]] = []
         for line in timeline.lines:
             op = history.ops.get(line.get("op", ""))
@@ -100,7 +113,7 @@ def check_reads(history: History, timelines: Timelines) -> str:
     """Every value that was read was there between the question and the answer, and no pair of
     values was torn."""
     number = 0
-    windows = _windows(history, timelines)
+    windows = timed(history, timelines)
     for op in history.ops.values():
         if op.done is None or (read := what_was_read(op)) is None:
             continue
@@ -136,9 +149,10 @@ def what_was_read(op: Op) -> tuple[Key, Callable[[Any], bool]] | None:
     return None
 
 
-def _windows(history: History, timelines: Timelines) -> list[tuple[Timeline, Windows]]:
+def timed(history: History, timelines: Timelines) -> list[tuple[Timeline, Windows]]:
+    """Each timeline, and what real time says of it."""
     found = []
-    begun = list(_welcomes(history))
+    begun = list(welcomes(history))
     for timeline in timelines:
         done: list[tuple[float, int]] = []
         called: list[tuple[float, int]] = []
@@ -148,16 +162,15 @@ def _windows(history: History, timelines: Timelines) -> list[tuple[Timeline, Win
                 called.append((op.called, place))
                 if op.how == "ok" and op.done is not None and not op.doubtful:
                     done.append((op.done, place))
-        entered = {line["by"]: n for n, line in enumerate(timeline.lines) if line["do"] == "in"}
         for session, dialled, welcomed in begun:
-            if session in entered:
-                called.append((dialled, entered[session]))
-                done.append((welcomed, entered[session]))
+            if session in timeline.begun:
+                called.append((dialled, timeline.begun[session]))
+                done.append((welcomed, timeline.begun[session]))
         found.append((timeline, Windows(done, called)))
     return found
 
 
-def _welcomes(history: History) -> Iterator[tuple[str, float, float]]:
+def welcomes(history: History) -> Iterator[tuple[str, float, float]]:
     """The sessions that clients were welcomed to: their names, when they dialled, when it came."""
     for records in history.views.values():
         for record in records:
@@ -208,35 +221,15 @@ def check_hooks(history: History, timelines: Timelines) -> str:
     """Every session that began has ended with its hook, once, except those that still live.
     (That it ran once at most, and nothing after it, the timelines have shown.)"""
     known = {by for line in timelines for by in (*line.world.live, *line.world.ended)}
-    for session, _, welcomed in _welcomes(history):
+    for session, _, welcomed in welcomes(history):
         if session not in known:
             raise Violation(f"session {session} was welcomed at {welcomed} and never began")
     world = timelines[-1].world
     *_, end = ({"live": list(world.live)}, *history.of("end"))
-    _check_spared(history, timelines[-1])
     dead, lacking = world.live - set(end["live"]), set(end["live"]) - world.live
     if dead or lacking:
         raise Violation(f"without their hook: {sorted(dead)}; ended though live: {sorted(lacking)}")
     return f"{len(world.ended)} sessions ended, {len(world.live)} live"
-
-
-def _check_spared(history: History, timeline: Timeline) -> None:
-    """No hook runs within its grace after a session was resumed: who ended it came too late."""
-    ended = {line["by"]: n for n, line in enumerate(timeline.lines) if line["do"] == "out"}
-    answered = [
-        (place, op.done)
-        for name, place in timeline.places.items()
-        if (op := history.ops.get(name)) is not None and op.done is not None and op.how == "ok"
-    ]
-    for client, records in history.views.items():
-        if any(record["k"] == "leaving" for record in records):
-            continue
-        for record in records:
-            if record["k"] == "welcome" and record["resumed"] and record["session"] in ended:
-                place = ended[record["session"]]
-                latest = min((done for after, done in answered if after > place), default=math.inf)
-                if timeline.begins < record["since"] and latest < record["since"] + GRACE:
-                    raise Violation(f"{client} had resumed {dict(record)}, and it was ended")
 
 
 def check_protocol(history: History, timelines: Timelines) -> str:

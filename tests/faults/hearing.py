@@ -1,15 +1,17 @@
 """What clients heard, held against what was said: one order per topic that all agree on, no gap and
-no repetition, unless the client was told `recovered: false`.
+no repetition, unless the client was told `recovered: false`; and it was told so of a loss only.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
+from collections.abc import Mapping, Sequence
 from typing import TypeAlias
 
 from attrs import define
 
-from tests.faults.record import History, Record
+from tests.faults.app import app
+from tests.faults.record import History, Op, Record
 from tests.faults.world import Timeline
 from tests.histories import Violation
 
@@ -33,6 +35,7 @@ class Listener:
     """One client's hearing, record by record."""
 
     client: str
+    ops: Mapping[str, Op]
     timelines: Sequence[Timeline]
     places: dict[tuple[str, str, int], str]  # shared by all: topic, epoch, offset: operation
     stretches: dict[str, Stretch]
@@ -73,7 +76,21 @@ class Listener:
             return
         if not record["whole"]:
             self.told += 1
+            if before is not None and self._is_all_kept(topic, before.cursor, record):
+                raise self._fault(record, f"was at {before.cursor}, and all since is kept")
         self.stretches[topic] = Stretch(cursor, list(self.timelines))
+
+    def _is_all_kept(self, topic: str, cursor: Cursor, told: Record) -> bool:
+        """Whether the broadcast at a cursor, and so all that follow it, were surely in the topic's
+        stream when this was told: neither too many nor too old, nor lost with their Redis."""
+        if _cursor(told) == cursor:
+            return True  # there was nothing to miss
+        op = self.ops.get(self.places.get((topic, *cursor), ""))
+        most, seconds = app.history(topic)
+        if op is None or told["at"][1] - cursor[1] >= most or told["t"] - op.called >= seconds:
+            return False
+        since = [line for line in self.timelines if op.called < line.begins <= told["t"]]
+        return all(line.places.get(op.name, math.inf) < line.kept for line in since)
 
     def _said(self, record: Record) -> None:
         topic, (epoch, offset) = record["topic"], _cursor(record)
@@ -98,7 +115,8 @@ def check_hearing(history: History, timelines: Sequence[Timeline]) -> str:
     """Every client has each broadcast of its topics once, in the one order, or was told."""
     places: dict[tuple[str, str, int], str] = {}
     listeners = [
-        Listener(client, timelines, places, stretches={}) for client in sorted(history.views)
+        Listener(client, history.ops, timelines, places, stretches={})
+        for client in sorted(history.views)
     ]
     for listener in listeners:
         for record in history.views[listener.client]:

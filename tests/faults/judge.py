@@ -11,6 +11,7 @@ from attrs import frozen
 from tests.faults import checks
 from tests.faults.hearing import check_hearing
 from tests.faults.record import History, read, sort, until_rest
+from tests.faults.resuming import check_sessions
 from tests.faults.stores import read_timelines
 from tests.faults.world import Timeline
 from tests.histories import Violation
@@ -24,6 +25,7 @@ CHECKS: Final[dict[str, Check]] = {
     "reads are linearisable": checks.check_reads,
     "each broadcast once, in one order": check_hearing,
     "all is answered and heard in the end": checks.check_settled,
+    "sessions survive connections": check_sessions,
     "no ghost": checks.check_presence,
     "every disconnect hook once": checks.check_hooks,
     "clients see no broken protocol": checks.check_protocol,

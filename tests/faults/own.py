@@ -52,6 +52,7 @@ class Own:
         self._over = False
         self._life = trio.CancelScope()
         self._ticket: Ticket | None = None
+        self._asks = False  # to resume, at its next connection
         self._since = 0.0
         self._away = 0.0
 
@@ -160,6 +161,7 @@ class Own:
             self._since = self._recorder.now()
             self._chance.shuffle(self._urls)
             ticket, self._ticket = self._ticket, None
+            self._asks = ticket is not None
             with suppress(ConnectError):
                 async with connect(
                     *self._urls,
@@ -193,9 +195,11 @@ class Own:
                 if not resumed:
                     self.topics.clear()
                 self.session, self.connected = session, True
+                asked, self._asks = self._asks, True  # this client has a session to go on with
                 self._note(
-                    "welcome", session=session, resumed=resumed, node=node, since=self._since
-                )
+                    "welcome", session=session, resumed=resumed, asked=asked, node=node,
+                    since=self._since,
+                )  # fmt: skip
             case Disconnected(code, reason):
                 if self.connected:
                     self._note("closed", code=code, why=reason)

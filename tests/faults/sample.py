@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,8 @@ import orjson
 from tests.faults import judge as judging
 
 Lines = list[dict[str, Any]]
+Spoil = Callable[[Lines, Lines], object]
+"""What spoils records and a ledger."""
 
 ROOM = "room:tea"
 
@@ -24,7 +27,7 @@ LEDGER: Lines = [
     {"do": "say", "by": "s2", "op": "b.2", "topic": ROOM},
     {"do": "say", "by": "s2", "op": "b.3", "topic": ROOM},
     {"do": "leave", "by": "s1", "op": "a.6", "topic": ROOM},
-    {"do": "out", "by": "s1"},
+    {"do": "out", "by": "s1", "found": ["b", []]},
 ]  # fmt: skip
 
 
@@ -46,9 +49,9 @@ def said(t: float, client: str, n: int, op: str, epoch: str = "e") -> dict[str, 
 
 
 RECORDS: Lines = [
-    seen(1, "a", "welcome", session="s1", resumed=False, node="n1", since=0.5),
+    seen(1, "a", "welcome", session="s1", resumed=False, asked=False, node="n1", since=0.5),
     seen(1, "a", "joined", topic=ROOM, at=["", 0], whole=True),
-    seen(1.2, "b", "welcome", session="s2", resumed=False, node="n2", since=0.6),
+    seen(1.2, "b", "welcome", session="s2", resumed=False, asked=False, node="n2", since=0.6),
     seen(1.2, "b", "joined", topic=ROOM, at=["", 0], whole=True),
     call(2, "a.1", "add", key="x"), done(2.1, "a.1", 1),
     call(3, "b.1", "swap", key="p", old=None, new="b"), done(3.1, "b.1"),
@@ -60,7 +63,7 @@ RECORDS: Lines = [
     call(6, "b.2", "say", topic=ROOM), done(6.1, "b.2", 1),
     said(6.1, "a", 1, "b.2"), said(6.1, "b", 1, "b.2"),
     seen(6.2, "b", "closed", code=1006),
-    seen(6.3, "b", "welcome", session="s2", resumed=True, node="n1", since=6.2),
+    seen(6.3, "b", "welcome", session="s2", resumed=True, asked=True, node="n1", since=6.2),
     seen(6.3, "b", "joined", topic=ROOM, at=["e", 1], whole=True),
     call(7, "b.3", "say", topic=ROOM), done(7.1, "b.3", 2),
     said(7.1, "a", 2, "b.3"), said(7.1, "b", 2, "b.3"),
@@ -81,6 +84,29 @@ RECORDS: Lines = [
 def find(records: Lines, **what: Any) -> dict[str, Any]:
     """The first record with these values."""
     return next(one for one in records if what.items() <= one.items())
+
+
+def send_together_and_swap(records: Lines, ledger: Lines) -> None:
+    """A session's second event is applied before its first; both were under way."""
+    find(records, k="call", op="a.2").update(t=1.9)
+    ledger.insert(2, ledger.pop(4))
+
+
+def begin_anew(records: Lines, ledger: Lines) -> None:
+    """b comes back at once, and yet gets another session; the first one is ended in time."""
+    find(records, k="welcome", t=6.3).update(session="s3", resumed=False)
+    find(records, k="done", op="b.5").update(data=["s1", "s2", "s3"])
+    find(records, k="members").update(seen=["s3"], there=["s3"])
+    find(records, k="end").update(live=["s3"])
+    ledger[7].update(by="s3")
+    ledger.insert(7, {"do": "in", "by": "s3", "topics": [ROOM]})
+    ledger.insert(9, {"do": "out", "by": "s2"})
+
+
+def end_at_once(records: Lines, ledger: Lines) -> None:
+    """Its first session is over, and so b gets another."""
+    begin_anew(records, ledger)
+    ledger.insert(7, ledger.pop(9))
 
 
 def judged(folder: Path, records: Lines, *ledgers: Lines, kept: int = 0) -> dict[str, str]:

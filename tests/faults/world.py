@@ -4,6 +4,7 @@ fault, node or connection.
 
 from __future__ import annotations
 
+import math
 from bisect import bisect_left, bisect_right
 from collections import Counter, defaultdict
 from collections.abc import Hashable, Iterator, Mapping, Sequence
@@ -11,7 +12,7 @@ from typing import Any, Final, TypeAlias, final
 
 from attrs import define, field
 
-from tests.faults.app import ACCOUNTS, BALANCE
+from tests.faults.app import ACCOUNTS, BALANCE, LAST_REGISTER, LAST_ROOM
 from tests.histories import Violation
 
 Line: TypeAlias = Mapping[str, Any]
@@ -50,7 +51,11 @@ class World:
         for topic in line["topics"]:
             self.topics[topic].add(by)
 
-    def _out(self, by: str, _: Line) -> None:
+    def _out(self, by: str, line: Line) -> None:
+        there = [self.registers.get(LAST_REGISTER), sorted(self.topics[LAST_ROOM])]
+        found = line.get("found", there)  # older records have none
+        if found != there:
+            raise Violation(f"{dict(line)} read {found}, but there was {there}")
         self.live.remove(by)
         self.ended.add(by)
         for members in self.topics.values():
@@ -127,6 +132,8 @@ class Timeline:
         self.ends = ends
         self.places: dict[str, int] = {}
         self.answers: dict[str, Any] = {}
+        self.begun: dict[str, int] = {}  # session: the place of its first line, and of its last
+        self.ended: dict[str, int] = {}
         self.spoken: defaultdict[str, dict[str, int]] = defaultdict(dict)  # topic: op: offset
         self.world = World()
         self._series: defaultdict[Key, list[tuple[int, Hashable]]] = defaultdict(list)
@@ -141,6 +148,7 @@ class Timeline:
                 series.append((place + 1, value))
         op = line.get("op")
         if op is None:
+            (self.begun if line["do"] == "in" else self.ended)[line["by"]] = place
             return
         if op in self.places:
             raise Violation(f"{op} was applied twice: lines {self.places[op]} and {place}")
@@ -181,6 +189,11 @@ class Windows:
         """So many lines had been made by then: all that were answered before."""
         at = bisect_left(self._done, (time, -1)) - 1
         return self._least[at] + 1 if at >= 0 else 0
+
+    def made(self, place: int) -> float:
+        """When the line at a place had been made: it, or one behind it, was answered."""
+        at = bisect_left(self._least, place)
+        return self._done[at][0] if at < len(self._done) else math.inf
 
     def most(self, time: float, length: int) -> int:
         """More lines than this had not been made: what was not yet sent comes after."""

@@ -254,3 +254,21 @@ test("one that is out when its connection is over is not sent again", async (t) 
   FakeSocket.last.welcome({ resumed: true, last: 1 });
   assert.deepEqual(FakeSocket.last.events, []);
 });
+
+for (const state of ["waiting", "connecting"]) {
+  test(`nor is one that nobody waits for any more since it is ${state}`, async (t) => {
+    const { client } = await started(t);
+    const control = new AbortController();
+    const answer = watch(client.send("say", 1, { signal: control.signal, again: true }));
+    client.send("say", 2).catch(() => {});
+    FakeSocket.last.lose();
+    if (state === "connecting") await pass(0.25);
+    assert.equal(client.state, state);
+    control.abort(new Error("enough"));
+    await pass(0.25);
+    FakeSocket.last.welcome({ resumed: true, last: 2 });
+    assert.equal(answer.error.message, "enough");
+    assert.deepEqual(ids(FakeSocket.last), [2]);
+    assert.equal(client.unanswered, 1);
+  });
+}

@@ -2,7 +2,11 @@
 import { mock } from "node:test";
 import { connect } from "../../trio_wss/web/trio-wss.js";
 
-/** A WebSocket as far as the client uses one. `all` holds those that were made, in order. */
+/**
+ * A WebSocket as far as the client uses one. `all` holds those that were made, in order.
+ *
+ * It tells of errors as Node's `ws` does: one that nobody listens to is thrown.
+ */
 export class FakeSocket {
   static all = [];
 
@@ -29,6 +33,7 @@ export class FakeSocket {
       throw new RangeError(`a browser does not close with ${code}`);
     }
     this.closed ??= [code, reason];
+    if (this.readyState === 0) process.nextTick(() => this.#fail()); // as `ws` does: after it
     this.readyState = this.readyState === 0 ? 3 : 2;
   }
 
@@ -52,7 +57,13 @@ export class FakeSocket {
 
   lose(code = 1006, reason = "") {
     this.readyState = 3;
+    if (code === 1006) this.#fail();
     this.onclose?.({ code, reason, wasClean: code !== 1006 });
+  }
+
+  #fail() {
+    if (!this.onerror) throw new Error("an error that nobody listens to");
+    this.onerror({});
   }
 
   /** The events that were sent, pings and the resume left out. */

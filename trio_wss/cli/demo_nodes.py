@@ -108,7 +108,8 @@ async def run_nodes(launch: Launch, count: int) -> int:
                 if not stop.asked.is_set():
                     print(f"listening on {url(host, port)}")
                     print(f"Open {page(host, port)} in a browser, and once more.", flush=True)
-                    async with connect(near(host, port), query={"key": key}) as client:
+                    headers = {"Authorization": key}
+                    async with connect(near(host, port), headers=headers) as client:
                         await _attend(client, nodes, stop.asked)
     finally:
         for socket in held:

@@ -24,6 +24,7 @@ from trio_wss.client.connection import VANISHED
 from trio_wss.client.errors import ConnectError, ConnectionLost, EventError
 from trio_wss.client.frames import BadFrame, Welcome
 from trio_wss.client.line import Ears, Line
+from trio_wss.client.policy import read_reason
 from trio_wss.client.states import Ticket
 
 Pairs = Mapping[str, str]
@@ -170,11 +171,28 @@ async def _greet(socket: WebSocketConnection, url: SplitResult, ticket: Ticket |
         message = f"{shown(url)} speaks another protocol: {fault}"
         raise ConnectError(message, code=1002) from None
     except EventError as refusal:
-        raise ConnectError(f"{shown(url)} refused: {refusal}", code=4403) from None
+        message = f"{shown(url)} refused: {refusal}"
+        raise ConnectError(message, code=await _code_behind(socket)) from None
     except ConnectionClosed as closed:
-        message = f"{shown(url)} closed the connection: {closed.reason}"
-        code = int(closed.reason.code) if closed.reason else VANISHED
+        code, text = _told(closed)
+        message = f"{shown(url)} closed the connection: {code} {read_reason(text)[0]}".rstrip()
         raise ConnectError(message, code=code) from None
+
+
+async def _code_behind(socket: WebSocketConnection) -> int:
+    """The code of the Close behind a refusal: it says whether to come again."""
+    try:
+        while True:
+            await socket.get_message()
+    except ConnectionClosed as closed:
+        return _told(closed)[0]
+
+
+def _told(closed: ConnectionClosed) -> tuple[int, str]:
+    """Code and reason of a Close."""
+    if closed.reason is None:
+        return VANISHED, ""
+    return int(closed.reason.code), closed.reason.reason or ""
 
 
 def _rejected(url: SplitResult, answer: ConnectionRejected) -> ConnectError:

@@ -24,8 +24,9 @@ NODE: Final = os.environ.get(NODE_VARIABLE, "")
 def who(request: Request) -> Identity | None:
     """Everybody is anonymous, but for whoever has the key."""
     key = os.environ.get(KEY_VARIABLE, "")
-    given = request.query.pop("key", "")
-    return Identity(STARTER) if key and hmac.compare_digest(given, key) else None
+    given = request.headers.get("authorization", "")
+    is_starter = key and hmac.compare_digest(given.encode(), key.encode())
+    return Identity(STARTER) if is_starter else None
 
 
 @app.on("cluster")

@@ -127,10 +127,11 @@ async def _keep_link(node: Node) -> None:
     first, most = BACK_OFF
     pause = first
     while True:
-        started = trio.current_time()
+        started, up = trio.current_time(), False
         try:
             async with trio.open_nursery() as nursery:
                 await nursery.start(node.link.run)
+                up = True
                 log.info("linked to Redis", node=node.id)
                 if node.link.maxmemory_policy not in (None, "noeviction"):
                     log.warning(
@@ -141,8 +142,9 @@ async def _keep_link(node: Node) -> None:
         except* LinkLost as lost:
             reason = str(lost.exceptions[0])
             log.warning("Redis is away", reason=reason)
-            node.statistics.link_losses += 1
-            node.statistics.fault("link", reason)
+            if up:  # else it is still away
+                node.statistics.link_losses += 1
+                node.statistics.fault("link", reason)
         if trio.current_time() - started > most:
             pause = first
         await node.link.rest(random.uniform(pause / 2, pause))

@@ -150,12 +150,13 @@ export class Client {
       };
       socket.onmessage = (message) => this.#take(JSON.parse(message.data));
       socket.onclose = ({ code, reason }) => this.#over(code, reason);
+      socket.onerror = () => {}; // a close follows; Node's `ws` throws an error that nobody hears
     } catch (error) {
       if (isPresent()) this.#over(VANISHED, String(error));
     }
   }
 
-  /** Hear no more of the socket; returned if it may still be open. */
+  /** Hear no more of the socket, errors apart; returned if it may still be open. */
   #leave() {
     clearTimeout(this.#timer);
     const socket = this.#socket;
@@ -174,14 +175,14 @@ export class Client {
   /** The connection, or the try to get one, is over. */
   #over(code, text, wait) {
     const socket = this.#leave();
-    if (socket && this.#left.push(socket) > MOST_LEFT) this.#left.shift().close();
+    // The first may have the session still; a try that came to nothing is followed by newer ones.
+    if (socket && this.#left.push(socket) > MOST_LEFT) this.#left.splice(1, 1)[0].close();
     const [first, most] = this.#options.backOff;
     const bound = () => Math.min(most, first * 2 ** this.#tries);
     if (this.state === "connected") {
       if (Date.now() - this.#since >= bound() * 1000) this.#tries = 0;
       this.#since = Date.now();
     }
-    for (const [id, { wanted }] of this.#unanswered) if (!wanted) this.#unanswered.delete(id);
     const [reason, hint] = read(text);
     this.#loss = new ConnectionLost(code, reason);
     if (!COME_BACK.has(code) || Date.now() - this.#since >= this.#options.giveUp * 1000) {
@@ -264,6 +265,7 @@ export class Client {
     Object.assign(this, { session, node, state: "connected" });
     this.#since = Date.now();
     this.#token = token;
+    for (const [id, { wanted }] of this.#unanswered) if (!wanted) this.#unanswered.delete(id);
     const sent = [...this.#unanswered.values()];
     if (resumed) {
       this.#id = Math.max(this.#id, last);

@@ -6,7 +6,9 @@ const MOST = 200; // lines
 
 export function startChat(client, room) {
   const people = new Set();
-  let last = 0; // the number of the newest message that was kept
+  const next = new Map(); // number: a posted message that is not shown yet, and its place
+  let last = 0; // the number of the newest one that is
+  let known = false; // the room's state; where something was lost, its numbers may begin anew
 
   function show({ by, at, text }, kind, place) {
     const line = make("li", { className: by === client.session ? "mine" : "" });
@@ -24,10 +26,20 @@ export function startChat(client, room) {
       : "You are alone here. Open this address once more, or on your phone.";
   }
 
+  /** Show what follows in turn; the room's state brings what is missing between. */
+  function showNext() {
+    for (const n of next.keys()) if (n <= last) next.delete(n);
+    for (; next.has(last + 1); next.delete(last)) {
+      last += 1;
+      const [message, place] = next.get(last);
+      show(message, "", place);
+    }
+  }
+
   client.on("posted", (message, place) => {
-    if (message.n <= last) return; // it came with the room's state
-    last = message.n;
-    show(message, "", place);
+    next.set(message.n, [message, place]);
+    if (next.size > MOST) [known, last] = [true, message.n - 1]; // the state does not come
+    if (known) showNext();
   });
   client.on("said", (message, place) => show(message, "from a terminal", place));
   client.on("entered", ({ who }) => showPeople(people.add(who)));
@@ -55,13 +67,17 @@ export function startChat(client, room) {
       people.clear();
       for (const who of now) people.add(who);
       showPeople();
-      if (posts < last) last = 0; // a Redis that lost its data begins anew
+      if (!known && posts < last) last = 0; // a Redis that lost its data begins anew
+      known = true;
       const first = posts - log.length + 1;
-      log.forEach((message, at) => first + at > last && show(message));
-      last = posts;
+      log.forEach((message, at) => next.set(first + at, [message]));
+      last = Math.max(last, first - 1);
+      showNext();
     },
     /** Say that messages are missing here. */
     lost() {
+      known = false;
+      next.clear();
       if ($("log").lastElementChild?.className === "lost") return;
       addLine($("log"), make("li", { className: "lost" }, "Messages were lost here. What follows is the room's state, read anew."), MOST);
     },

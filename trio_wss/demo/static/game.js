@@ -15,6 +15,7 @@ export function startGame(client, room, { nodeName, learn }) {
     $("board").append(button);
     return button;
   });
+  for (const button of [...cells, $("race"), $("clear")]) button.disabled = true; // without a board
 
   const winners = () => LINES.find(([a, b, c]) => board.cells[a] !== "." && board.cells[a] === board.cells[b] && board.cells[b] === board.cells[c]);
   const mark = () => (board.cells.split("X").length > board.cells.split("O").length ? "O" : "X");
@@ -31,6 +32,7 @@ export function startGame(client, room, { nodeName, learn }) {
       button.setAttribute("aria-label", `Row ${Math.floor(cell / 3) + 1}, column ${(cell % 3) + 1}: ${MARKS[at] || "free"}`);
     });
     $("race").disabled = over;
+    $("clear").disabled = false;
     if (line) $("turn").textContent = `${board.cells[line[0]]} has won.`;
     else $("turn").textContent = over ? "Nobody has won." : `Anybody may set the next ${mark()}.`;
   }

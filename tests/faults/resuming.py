@@ -1,0 +1,155 @@
+"""Sessions outlive connections: who comes back within the grace gets its session, and none is ended
+before its grace is over.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from typing import Final, final
+
+from tests.faults.bare import REFUSED
+from tests.faults.checks import GRACE, timed
+from tests.faults.harm import FAULTS, LEASE
+from tests.faults.record import History, Record
+from tests.faults.world import Timeline
+from tests.histories import Violation
+
+RESUME_SECONDS: Final = 5.0  # a node waits so long for a `wss.resume`, then begins a new session
+UNAWARE: Final = LEASE + GRACE + 2.0  # seconds from a lease's loss to what may come of it, at most
+SENT_AWAY: Final = 1012  # close code: the node stops, or lost Redis, or its lease
+
+
+def check_sessions(history: History, timelines: Sequence[Timeline]) -> str:
+    """Who asks for a session that is there gets it; and it is there until its grace is over."""
+    number = 0
+    for client, records in history.views.items():
+        for before, welcome in _returns(records):
+            number += 1
+            if not welcome["resumed"] and _was_there(before["session"], welcome, timelines):
+                raise Violation(
+                    f"{client} asked for session {before['session']}, which was there, and got"
+                    f" another: {dict(welcome)}"
+                )
+    spared = _check_spared(history, timelines)
+    return f"{number} times a client asked for its session, {spared} ends of sessions"
+
+
+def _returns(records: Sequence[Record]) -> Iterator[tuple[Record, Record]]:
+    """The welcomes of a client that had asked for its session, each with the one before it."""
+    before: Record | None = None
+    ends: list[Record] = []
+    for record in records:
+        if record["k"] == "closed":
+            ends.append(record)
+        elif record["k"] == "welcome":
+            forbidden = any(end.get("final") or end["code"] in REFUSED for end in ends)
+            if before is not None and record.get("asked", ends and not forbidden):
+                yield before, record
+            before, ends = record, []
+
+
+def _was_there(session: str, welcome: Record, timelines: Sequence[Timeline]) -> bool:
+    """Whether a session had begun, and was not over, when another was begun in its place; and the
+    node had looked in this timeline, and not waited in vain for the client to ask."""
+    new, since = welcome["session"], welcome["since"]
+    return welcome["t"] - since < RESUME_SECONDS and any(
+        timeline.begins < since
+        and timeline.kept <= (place := timeline.begun.get(new, -1))
+        and timeline.begun.get(session, math.inf) < place < timeline.ended.get(session, math.inf)
+        for timeline in timelines
+    )
+
+
+def _check_spared(history: History, timelines: Sequence[Timeline]) -> int:
+    """No session is ended, but by its client's goodbye, within its grace after a sign that it had
+    a connection. Returns how many ends there were."""
+    number = 0
+    signs, trouble = _Signs(history), _Trouble(history)
+    for timeline, windows in timed(history, timelines):
+        events = signs.of_events(timeline)
+        for session, place in timeline.ended.items():
+            if place < timeline.kept or session in signs.goodbyes:
+                continue
+            number += 1
+            over = min(windows.made(place), timeline.ends)  # by then
+            found = []
+            sign = signs.of_welcomes(session, timeline)
+            if not trouble.between(sign, over, lossy=True):
+                found.append(sign)
+            sign = events.get(session, -math.inf)
+            if not trouble.between(sign - UNAWARE, over):
+                found.append(sign)
+            if found and over < max(found) + GRACE:
+                raise Violation(
+                    f"session {session} had a connection at {max(found)}, and was over by {over}"
+                )
+    return number
+
+
+@final
+class _Signs:
+    """When sessions are sure to have had a connection, or to have got one later. Their grace counts
+    from after that.
+
+    A welcome says so from the dialling on. An event that was applied says so from its sending on,
+    unless its node may have lost its lease without knowing it.
+    """
+
+    def __init__(self, history: History) -> None:
+        self.goodbyes: Final[set[str]] = set()
+        self._ops = history.ops
+        self._welcomes: defaultdict[str, list[Record]] = defaultdict(list)
+        for records in history.views.values():
+            last = ""
+            for record in records:
+                if record["k"] == "welcome":
+                    last = record["session"]
+                    self._welcomes[last].append(record)
+                elif record["k"] == "leaving":
+                    self.goodbyes.add(last)
+
+    def of_welcomes(self, session: str, timeline: Timeline) -> float:
+        """The last of those that this timeline has made."""
+        return max(
+            (
+                float(welcome["since"])
+                for welcome in self._welcomes[session]
+                if timeline.begins < welcome["since"] and welcome["t"] < timeline.ends
+            ),
+            default=-math.inf,
+        )
+
+    def of_events(self, timeline: Timeline) -> dict[str, float]:
+        """The last of each session in a timeline."""
+        found: dict[str, float] = {}
+        for line in timeline.lines[timeline.kept :]:
+            op = self._ops.get(line.get("op", ""))
+            if op is not None and op.called > timeline.begins:
+                found[line["by"]] = max(op.called, found.get(line["by"], -math.inf))
+        return found
+
+
+@final
+class _Trouble:
+    """When something was wrong with nodes or Redis: what was done to them, and the time before a
+    node sent a client away."""
+
+    def __init__(self, history: History) -> None:
+        self._all: Final[list[tuple[str, float, float]]] = []  # kind, from, until
+        for fault in history.of("fault"):
+            kind = FAULTS[fault["name"]].kind if fault["name"] in FAULTS else "node"
+            self._all.append((kind, fault["begun"], fault["t"]))
+        for records in history.views.values():
+            for record in records:
+                if record["k"] == "closed" and record["code"] == SENT_AWAY:
+                    self._all.append(("node", record["t"] - UNAWARE, record["t"]))
+
+    def between(self, first: float, last: float, *, lossy: bool = False) -> bool:
+        """Whether there was any in this time. `lossy`: of that which may lose what Redis had been
+        told, though nothing of the ledger."""
+        return any(
+            (kind == "loss" if lossy else kind != "client") and begun <= last and first <= end
+            for kind, begun, end in self._all
+        )
