@@ -87,6 +87,23 @@ async def test_a_url_that_is_none(url: str) -> None:
         assert "sesame" not in str(caught.value)
 
 
+@pytest.mark.parametrize("host", ["a..b", "a" * 64])
+async def test_a_name_that_cannot_be(host: str) -> None:
+    with pytest.raises(ConnectError, match=f"cannot connect to ws://{host}/: .*label"):
+        async with connect(f"ws://{host}/"):
+            raise AssertionError
+
+
+async def test_what_a_request_cannot_hold_is_encoded_and_what_is_encoded_stays(
+    autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    house = House(nothing)
+    async with Street({"a": house}).live(monkeypatch):
+        async with connect("ws://a/caf\u00e9?room=a b&who=%C3%A9~{1}&x=50%"):
+            pass
+    assert [one.path for one in house.requests] == ["/caf%C3%A9?room=a%20b&who=%C3%A9~{1}&x=50%"]
+
+
 async def test_what_goes_along_is_made_anew_for_each_handshake(
     autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:

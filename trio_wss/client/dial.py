@@ -5,9 +5,10 @@ Whatever goes wrong before the welcome is a ConnectError, and no socket is left 
 
 import inspect
 import ssl
+import string
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Final
-from urllib.parse import SplitResult, urlencode, urlsplit
+from urllib.parse import SplitResult, quote, urlencode, urlsplit
 
 import trio
 from attrs import define, field
@@ -90,7 +91,7 @@ class Dial:
             return await self._secured(plain, host) if secure else plain
         except trio.BrokenResourceError as error:
             raise ConnectError(f"cannot connect to {shown(url)}: {error.__cause__}") from error
-        except OSError as error:
+        except (OSError, UnicodeError) as error:  # the latter: a name that DNS cannot have
             raise ConnectError(f"cannot connect to {shown(url)}: {error}") from error
 
     async def _secured(self, plain: trio.SocketStream, host: str) -> trio.abc.Stream:
@@ -146,10 +147,12 @@ def shown(url: SplitResult) -> str:
 
 
 def _target(url: SplitResult, query: Pairs, *, resumes: bool) -> str:
-    """What is asked for: the path, and the query with all that goes along."""
+    """What is asked for: the path, and the query with all that goes along. As in a browser, what
+    a request line cannot hold is percent-encoded, and what is encoded already stays.
+    """
     parts = [url.query, urlencode(query), "resume" if resumes else ""]
     whole = "&".join(part for part in parts if part)
-    return (url.path or "/") + (f"?{whole}" if whole else "")
+    return quote((url.path or "/") + (f"?{whole}" if whole else ""), safe=string.punctuation)
 
 
 async def _made(credentials: Credentials) -> Pairs:
