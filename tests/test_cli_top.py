@@ -18,12 +18,13 @@ from typing import Any
 import pytest
 import trio
 from rich.console import Console
+from trio.testing import MockClock, memory_stream_pair
 
 from tests.members import eventually, member
-from tests.peer import Peer, server
+from tests.peer import House, Peer, Street
 from tests.processes import DEADLINE, call, trio_wss
 from trio_wss import App, Broadcast, Client, Effects, Join
-from trio_wss.cli.cluster import FORGOTTEN, GONE, Cluster, look, parse_url
+from trio_wss.cli.cluster import ALL, FORGOTTEN, GONE, Cluster, look, parse_url
 from trio_wss.cli.tables import everything, milliseconds, size
 from trio_wss.errors import SettingsError
 from trio_wss.settings import Settings
@@ -94,6 +95,16 @@ async def test_topics_are_one_object_a_line(redis_url: str, tmp_path: Path) -> N
             assert {"topic": "room", "members": 2, "rate": 0.0} in lines
             code, out, _ = await call("topics", node.ops_url, "--most", "1", cwd=tmp_path)
             assert len(out.splitlines()) == 1
+
+
+@pytest.mark.parametrize("url", ["127.0.0.1:abc", "http://[::1", "a..b"])
+async def test_no_url_is_one_sentence(url: str, tmp_path: Path) -> None:
+    with trio.fail_after(DEADLINE):
+        code, out, err = await call("top", url, cwd=tmp_path)
+    assert (code, out) == (2, "")
+    assert err.startswith("trio-wss: ")
+    assert url in err
+    assert err.count("\n") == 1
 
 
 @pytest.mark.parametrize("command", ["top", "topics"])
@@ -201,16 +212,69 @@ def test_numbers_as_people_read_them() -> None:
         ("http://a:1/", "ws://a:1/"),
         ("https://a", "wss://a/"),
         ("ws://[::1]:1", "ws://[::1]:1/"),
+        ("a:1/caf\u00e9 %20", "ws://a:1/caf%C3%A9%20%20"),
     ],
 )
 def test_urls(text: str, url: str) -> None:
     assert parse_url(text) == url
 
 
-@pytest.mark.parametrize("text", ["ftp://a", "http://", ""])
+@pytest.mark.parametrize("text", ["ftp://a", "http://", "", "a:b", "a:99999", "a:0", "http://[::1"])
 def test_no_urls(text: str) -> None:
     with pytest.raises(SettingsError, match="is no URL such as"):
         parse_url(text)
+
+
+# --- listeners that are not what they should be
+
+
+async def test_a_listener_that_goes_before_it_has_said_anything(
+    autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def leave(peer: Peer) -> None:
+        await peer.socket.aclose(1001)
+
+    async def leave_late(peer: Peer) -> None:
+        await trio.sleep(ALL + 1)
+        await leave(peer)
+
+    houses = {"a": House(leave, greet=False), "b": House(leave_late, greet=False)}
+    async with Street(houses).live(monkeypatch):
+        for host in houses:
+            said = f"no node has said anything at {host}: perhaps it is not an operations port"
+            with pytest.raises(SettingsError, match=said):
+                await look(host)
+
+
+async def test_what_a_late_listener_says_of_other_things_is_left_out(
+    autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def late(peer: Peer) -> None:
+        await trio.sleep(ALL + 1)
+        await peer.put(event="wss.other", data={"of": "tomorrow"})
+        await peer.put(event="wss.node", data=load(node="a"))
+        await peer.until_closed()
+
+    async with Street({"a": House(late, greet=False)}).live(monkeypatch):
+        assert [one["node"] for one in (await look("a")).here()] == ["a"]
+
+
+@pytest.mark.parametrize("answer", [b"HTTP/1.1 400 This is no TLS\r\n\r\n", b""])
+async def test_a_failed_tls_handshake_leaves_nothing_open(
+    answer: bytes, autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An answer that is no TLS; and none, until the time is up."""
+    ours, theirs = memory_stream_pair()
+
+    async def open_tcp_stream(*_: object, **__: object) -> trio.abc.Stream:
+        await theirs.send_all(answer)
+        return ours
+
+    monkeypatch.setattr(trio, "open_tcp_stream", open_tcp_stream)
+    with pytest.raises(SettingsError, match="https://a does not answer"):
+        await look("https://a")
+    with pytest.raises(trio.ClosedResourceError):
+        await ours.send_all(b"x")
 
 
 async def test_it_tries_again_when_the_node_goes(redis_url: str) -> None:
@@ -226,20 +290,3 @@ async def test_it_tries_again_when_the_node_goes(redis_url: str) -> None:
             await eventually(lambda: found.note)
             assert "no connection" in found.note
             nursery.cancel_scope.cancel()
-
-
-async def test_a_public_port_is_told_to_be_none_of_operations(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    """It greets, and sends what is broadcast, but no node's word."""
-
-    async def chat(peer: Peer) -> None:
-        for n in range(3):
-            await peer.put(event="said", topic="all", data={"n": n})
-        await peer.until_closed()
-
-    monkeypatch.setattr("trio_wss.cli.cluster.ALL", 0)
-    monkeypatch.setattr("trio_wss.cli.cluster.PATIENCE", 0.5)
-    async with server(chat) as url:
-        with pytest.raises(SettingsError, match="perhaps it is not an operations port, see --ops"):
-            await look(url)

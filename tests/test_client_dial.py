@@ -11,7 +11,7 @@ from trio_websocket import WebSocketRequest, serve_websocket
 
 from tests.peer import House, Peer, Street, echo, nothing, server
 from tests.tls import client_side, make_certificate, server_side
-from trio_wss.client import ConnectError, connect
+from trio_wss.client import ConnectError, Disconnected, GaveUp, Ticket, connect
 
 
 async def until_resumed(peer: Peer) -> None:
@@ -87,6 +87,23 @@ async def test_a_url_that_is_none(url: str) -> None:
         assert "sesame" not in str(caught.value)
 
 
+@pytest.mark.parametrize("host", ["a..b", "a" * 64])
+async def test_a_name_that_cannot_be(host: str) -> None:
+    with pytest.raises(ConnectError, match=f"cannot connect to ws://{host}/: .*label"):
+        async with connect(f"ws://{host}/"):
+            raise AssertionError
+
+
+async def test_what_a_request_cannot_hold_is_encoded_and_what_is_encoded_stays(
+    autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    house = House(nothing)
+    url = "ws://a/caf\u00e9?room=a b&who=%C3%A9~{1}&x=50%"
+    async with Street({"a": house}).live(monkeypatch), connect(url):
+        pass
+    assert [one.path for one in house.requests] == ["/caf%C3%A9?room=a%20b&who=%C3%A9~{1}&x=50%"]
+
+
 async def test_what_goes_along_is_made_anew_for_each_handshake(
     autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -125,24 +142,106 @@ async def test_what_makes_them_is_given_its_time(
                 raise AssertionError
 
 
-async def test_what_it_raises_is_the_callers_and_a_connect_error_is_tried_again(
+@pytest.mark.parametrize("resume", [None, Ticket("t", {}, 5, 1)])
+async def test_what_it_raises_comes_out_of_the_first_connection(
+    resume: Ticket | None, autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def query() -> dict[str, str]:
+        raise KeyError("mine")
+
+    async with Street({"a": House(nothing)}).live(monkeypatch):
+        with pytest.raises(KeyError, match="mine"):
+            async with connect("ws://a", "ws://a", query=query, resume=resume):
+                raise AssertionError
+
+
+async def test_a_connect_error_that_it_raises_sends_the_first_connection_to_the_next_url(
     autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    left: list[BaseException | None] = [None, ConnectError("no token"), None]
+    left = [ConnectError("no token")]
+
+    def headers() -> dict[str, str]:
+        if left:
+            raise left.pop()
+        return {}
+
+    async with (
+        Street({"a": House(nothing)}).live(monkeypatch),
+        connect("ws://nowhere", "ws://a", headers=headers),
+    ):
+        assert not left
+
+
+@pytest.mark.parametrize(
+    "error", [KeyError("mine"), trio.TooSlowError("mine"), ConnectError("mine")]
+)
+async def test_what_it_raises_at_a_reconnect_is_a_failed_try(
+    error: Exception, autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    left: list[Exception | None] = [None, error, error, None]
 
     def query() -> dict[str, str]:
-        error = left.pop(0) if left else KeyError("mine")
-        if error is not None:
-            raise error
+        raised = left.pop(0)
+        if raised is not None:
+            raise raised
+        return {}
+
+    async def leave(peer: Peer) -> None:
+        if peer.number == 0:
+            await peer.socket.aclose(1012)
+        await peer.until_closed()
+
+    reasons: list[str] = []
+    async with (
+        Street({"a": House(leave)}).live(monkeypatch),
+        connect("ws://a", query=query) as client,
+    ):
+        while not client.welcome.resumed:
+            state = await client.receive()
+            if isinstance(state, Disconnected):
+                reasons.append(state.reason)
+    assert not left
+    assert reasons[0] == ""
+    assert [("mine" in reason) for reason in reasons[1:]] == [True, True]
+
+
+async def test_it_gives_up_when_it_raises_for_too_long(
+    autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    numbers = count()
+
+    def headers() -> dict[str, str]:
+        if next(numbers):
+            raise KeyError("mine")
+        return {}
+
+    async with (
+        Street({"a": House(until_resumed)}).live(monkeypatch),
+        connect("ws://a", headers=headers, give_up=60) as client,
+    ):
+        with pytest.raises(GaveUp, match=r"for 60 s: what makes headers .*KeyError\('mine'\)"):
+            async for _ in client.events():
+                pass
+
+
+async def test_leaving_while_it_is_made_again_ends_at_once(
+    autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made_again = trio.Event()
+    numbers = count()
+
+    async def query() -> dict[str, str]:
+        if next(numbers):
+            made_again.set()
+            await trio.sleep_forever()
         return {}
 
     async with Street({"a": House(until_resumed)}).live(monkeypatch):
-        with pytest.raises(KeyError, match="mine"):  # noqa: PT012 - at the last reconnect
-            async with connect("ws://a", query=query) as client:
-                while not client.welcome.resumed:
-                    await client.receive()
-                await trio.sleep_forever()
-    assert not left
+        async with connect("ws://a", query=query) as client:
+            await made_again.wait()
+            now = trio.current_time()
+        assert client.state == Disconnected(1000, "", None)
+        assert trio.current_time() == now
 
 
 async def test_a_server_that_never_answers() -> None:

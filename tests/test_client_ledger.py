@@ -181,6 +181,38 @@ async def test_an_event_that_nobody_wants_any_more_while_it_rests_is_not_sent_ag
     assert len(ledger) == 0
 
 
+@pytest.mark.parametrize("resumed", [True, False])
+async def test_an_event_that_nobody_wants_any_more_while_there_is_no_connection_is_not_sent(
+    resumed: bool,
+) -> None:
+    ledger = Ledger(0)
+    one, two, three = await add(ledger, "a", "b", "c", again=True)
+    await written(ledger, 2)
+    ledger.connection_over()
+    ledger.forget(one)
+    ledger.forget(three)  # which was never sent
+    assert len(ledger) == 1
+    ledger.resume(2) if resumed else ledger.renew(0, LOSS)
+    assert await written(ledger, 1) == [(2 if resumed else 1, "b")]
+    assert await nothing_to_write(ledger)
+    ledger.answered(two.number, Answer("ok"), retry=True)
+    assert await two.answer() == Answer("ok")
+
+
+async def test_what_rests_without_a_connection_has_no_answer_and_is_not_sent_on_its_own() -> None:
+    ledger = Ledger(0)
+    [one] = await add(ledger, "a")
+    await written(ledger, 1)
+    ledger.connection_over()
+    with pytest.raises(BadFrame):
+        ledger.answered(1, Answer("ok"), retry=True)
+    ledger.connection_over()
+    ledger.resume(1)
+    ledger.send_again(one)  # it is queued already
+    assert await written(ledger, 1) == [(1, "a")]
+    assert await nothing_to_write(ledger)
+
+
 async def test_a_resumed_session_gets_again_what_was_sent_and_then_the_rest() -> None:
     ledger = Ledger(0)
     await add(ledger, *"abcd")

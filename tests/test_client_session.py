@@ -299,6 +299,29 @@ async def test_an_event_that_nobody_waits_for_is_not_sent_again(
     assert seen == ["next"]
 
 
+@pytest.mark.parametrize("resumes", [True, False])
+async def test_an_event_whose_time_is_up_while_there_is_no_connection_is_not_sent_again(
+    resumes: bool, autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[Any] = []
+
+    async def script(peer: Peer) -> None:
+        if peer.number == 0:
+            await peer.take()
+            return await peer.socket.aclose(1012, '{"retry": 5}')
+        while True:
+            frame = await peer.take()
+            seen.append(frame["data"])
+            await peer.put(event="ok", re=frame["id"])
+
+    house = House(script, resumes=resumes)
+    async with Street({"a": house}).live(monkeypatch), connect("ws://a") as client:
+        with pytest.raises(trio.TooSlowError):
+            await client.send("say", "late", timeout=1, again=True)
+        await client.send("say", "next")
+    assert seen == ["next"]
+
+
 async def test_a_full_buffer_holds_the_server_back_and_loses_nothing(
     autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:

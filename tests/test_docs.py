@@ -24,7 +24,6 @@ import trio_wss.client
 import trio_wss.testing
 from trio_wss.cli.entry import commands
 from trio_wss.client import Answer, Event, EventError, frames
-from trio_wss.errors import CODES
 from trio_wss.settings import Settings
 from trio_wss.wire import codec
 
@@ -32,6 +31,18 @@ ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / "README.md", *sorted(ROOT.glob("docs/*.md"))]
 DEADLINE = 60.0
 """Seconds for a block that talks to a node."""
+
+CODES = (
+    "invalid",
+    "unknown_event",
+    "refused",
+    "conflict",
+    "rate_limited",
+    "stale",
+    "internal",
+    "unavailable",
+)
+"""The codes that the server itself puts in a `wss.error`; a handler's own come beside them."""
 
 FENCE = re.compile(r"^```(?P<kind>[^\n]*)\n(?P<text>.*?)^```$", re.MULTILINE | re.DOTALL)
 FILE = re.compile(r"# (?P<name>\w+)\.py(?P<more>, continued)?\n")
@@ -217,6 +228,33 @@ def test_the_api_names_everything_public() -> None:
     for module in (trio_wss, trio_wss.testing, trio_wss.client):
         for name in module.__all__:
             assert re.search(rf"\b{name}\b", text), f"{module.__name__}.{name}"
+
+
+def test_the_protocol_names_every_status_of_a_handshake() -> None:
+    sources = [*(ROOT / "trio_wss/wire").glob("*.py"), ROOT / "trio_wss/node/entrance.py"]
+    given = {code for one in sources for code in re.findall(r"Response\((\d+)", one.read_text())}
+    rows = re.findall(
+        r"^\| (\d{3}(?:, \d{3})*) \|", (ROOT / "docs/protocol.md").read_text(), re.MULTILINE
+    )
+    assert given
+    assert given == {code for row in rows for code in row.split(", ")}
+
+
+def test_the_architecture_names_every_place_that_catches_every_exception() -> None:
+    catching = {
+        str(path.relative_to(ROOT / "trio_wss"))
+        for path in ROOT.glob("trio_wss/**/*.py")
+        if "except Exception" in path.read_text()
+    }
+    text = (ROOT / "docs/architecture.md").read_text()
+    [told] = re.findall(r"\bthree `except Exception`.*?\n\n", text, re.DOTALL)
+    assert catching == set(re.findall(r"`(\w+/\w+\.py)`", told))
+
+
+@every_page
+def test_a_picture_is_shown_once(page: Path) -> None:
+    pictures = re.findall(r"!\[[^\]]*\]\(([^)]+)\)", page.read_text())
+    assert len(pictures) == len(set(pictures))
 
 
 def test_the_protocol_names_every_code() -> None:

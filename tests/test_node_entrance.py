@@ -2,13 +2,15 @@
 
 import json
 from collections.abc import Callable
+from functools import partial
 
 import pytest
 import trio
 from structlog.testing import capture_logs
 
+from tests.members import eventually
 from trio_wss import App, Identity, Refused, Request
-from trio_wss.node import Node
+from trio_wss.node import Node, serve
 from trio_wss.settings import Settings
 from trio_wss.testing import cluster
 
@@ -71,3 +73,53 @@ async def test_a_full_node_sends_clients_elsewhere(redis_url: str) -> None:
         assert "connections" in body
         health = await answer_to(made.nodes[0], "GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n")
         assert health == (200, "ok\n")
+
+
+class Slow:
+    """A client at whom `authenticate` looks until `go` is set; others it lets in."""
+
+    def __init__(self) -> None:
+        self.app = App()
+        self.app.authenticate(self._authenticate)
+        self.asked = trio.Event()
+        self.go = trio.Event()
+        self.answered = trio.Event()
+        self.answer = (0, "")
+
+    async def _authenticate(self, request: Request) -> None:
+        if request.path == "/slow":
+            self.asked.set()
+            await self.go.wait()
+
+    async def shake_hands(self, node: Node) -> None:
+        self.answer = await answer_to(node, HANDSHAKE.format("/slow"))
+        self.answered.set()
+
+
+async def test_a_node_that_fills_up_during_a_handshake_sends_it_elsewhere(redis_url: str) -> None:
+    slow = Slow()
+    settings = Settings(max_connections=1, drain=1.0)
+    async with (
+        cluster(slow.app, 1, redis=redis_url, settings=settings) as made,
+        trio.open_nursery() as nursery,
+    ):
+        nursery.start_soon(slow.shake_hands, made.nodes[0])
+        await slow.asked.wait()
+        async with made.connect():
+            slow.go.set()
+            await slow.answered.wait()
+    assert slow.answer == (503, "the node has all the connections that it takes\n")
+
+
+async def test_a_node_that_stops_during_a_handshake_sends_it_elsewhere(redis_url: str) -> None:
+    slow = Slow()
+    shutdown = trio.Event()
+    settings = Settings(host="127.0.0.1", port=0, redis=redis_url, drain=4.0)
+    async with trio.open_nursery() as nursery:
+        node = await nursery.start(partial(serve, slow.app, settings, shutdown=shutdown))
+        nursery.start_soon(slow.shake_hands, node)
+        await slow.asked.wait()
+        shutdown.set()
+        await eventually(lambda: node.draining)
+        slow.go.set()
+    assert slow.answer == (503, "the node is stopping\n")

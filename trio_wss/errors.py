@@ -3,19 +3,6 @@ the app (`RegistrationError`, `PlanError`), the operator (`SettingsError`), Redi
 `Refused` is nobody's fault: it is a handler's answer."""
 
 import re
-from typing import Final
-
-CODES: Final = (
-    "invalid",
-    "unknown_event",
-    "refused",
-    "conflict",
-    "rate_limited",
-    "stale",
-    "internal",
-    "unavailable",
-)
-"""The codes the server itself puts in a `wss.error`; a handler's own codes come beside them."""
 
 _CODE = re.compile(r"[a-z0-9_]{1,64}")
 

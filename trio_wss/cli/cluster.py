@@ -2,10 +2,12 @@
 listener: the last word of each.
 """
 
+import ssl
+import string
 from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from typing import Any, Final
-from urllib.parse import urlsplit
+from urllib.parse import quote, urlsplit
 
 import orjson
 import trio
@@ -85,10 +87,13 @@ def parse_url(text: str) -> str:
     url = text if "://" in text else f"ws://{text}"
     scheme, _, rest = url.partition("://")
     secure = {"http": "ws", "https": "wss"}.get(scheme, scheme)
-    parts = urlsplit(f"{secure}://{rest}")
-    if secure not in ("ws", "wss") or not parts.hostname:
-        raise SettingsError(f"{text!r} is no URL such as http://127.0.0.1:9100.")
-    return f"{secure}://{parts.netloc}{parts.path or '/'}"
+    try:
+        parts = urlsplit(f"{secure}://{rest}")
+        if secure in ("ws", "wss") and parts.hostname and parts.port != 0:
+            return f"{secure}://{parts.netloc}{quote(parts.path or '/', safe=string.punctuation)}"
+    except ValueError:  # a port that is no number, an unclosed bracket
+        pass
+    raise SettingsError(f"{text!r} is no URL such as http://127.0.0.1:9100.")
 
 
 @asynccontextmanager
@@ -128,13 +133,23 @@ async def watching(url: str) -> AsyncIterator[WebSocketConnection]:
 
 async def _open(scheme: str, host: str, port: int | None) -> Stream | None:
     """A stream to a host; None: nobody is there."""
+    secure = scheme == "wss"
     try:
-        if scheme == "ws":
-            return await trio.open_tcp_stream(host, port or 80)
-        stream = await trio.open_ssl_over_tcp_stream(host, port or 443, https_compatible=True)
-        await stream.do_handshake()
-    except (OSError, trio.BrokenResourceError):
+        plain = await trio.open_tcp_stream(host, port or (443 if secure else 80))
+        return await _secured(plain, host) if secure else plain
+    except (OSError, UnicodeError, trio.BrokenResourceError):  # a name that DNS cannot have, too
         return None
+
+
+async def _secured(plain: trio.SocketStream, host: str) -> Stream:
+    """TLS over a stream, its handshake done here, so that it fails here."""
+    context = ssl.create_default_context()
+    stream = trio.SSLStream(plain, context, server_hostname=host, https_compatible=True)
+    try:
+        await stream.do_handshake()
+    except BaseException:
+        await trio.aclose_forcefully(stream)
+        raise
     return stream
 
 
@@ -142,11 +157,15 @@ async def hear(socket: WebSocketConnection, cluster: Cluster) -> None:
     """Take what comes until the connection ends."""
     try:
         while True:
-            frame = orjson.loads(await socket.get_message())
-            if frame["event"] == "wss.node":
-                cluster.hear(frame["data"])
+            _take(await socket.get_message(), cluster)
     except ConnectionClosed:
         return
+
+
+def _take(message: str | bytes, cluster: Cluster) -> None:
+    frame = orjson.loads(message)
+    if frame["event"] == "wss.node":
+        cluster.hear(frame["data"])
 
 
 async def look(url: str) -> Cluster:
@@ -155,11 +174,9 @@ async def look(url: str) -> Cluster:
     async with watching(url) as socket:
         with trio.move_on_after(ALL):
             await hear(socket, cluster)
-        with trio.move_on_after(PATIENCE):
+        with suppress(ConnectionClosed), trio.move_on_after(PATIENCE):
             while not cluster.words:
-                frame = orjson.loads(await socket.get_message())
-                if frame["event"] == "wss.node":
-                    cluster.hear(frame["data"])
+                _take(await socket.get_message(), cluster)
     if not cluster.words:
         raise SettingsError(
             f"no node has said anything at {url}: perhaps it is not an operations port, see"

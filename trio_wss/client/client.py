@@ -188,9 +188,7 @@ class Client:
             self._over.set()
 
     def to_resume(self) -> Ticket | None:
-        """The session to go on with, in another attempt: our own, or at first that of another
-        client.
-        """
+        """The session to go on with, in another attempt: our own, or at first another client's."""
         ticket = self.ticket() if self._welcome else self._ticket
         if ticket is None:
             return None
@@ -265,7 +263,8 @@ async def connect(
     go on without a connection, and `timeout` how long everything up to a welcome may take.
 
     `headers` and `query` go along with every handshake; either may be a function, async or not,
-    that makes them anew. `resume` goes on with the session of another client.
+    that makes them anew. What it raises comes out of the first connection; later it makes a try
+    that failed, like any other. `resume` goes on with the session of another client.
 
     `buffer` is how many events may wait for `receive`; when it is full the socket is not read,
     answers included. 0 keeps none: for a client that only sends. With `reconnect=False` there is

@@ -1,13 +1,15 @@
 """From a URL to a connection whose welcome has come, and back: `visit` owns stream and tasks.
 
-Whatever goes wrong before the welcome is a ConnectError, and no socket is left open.
+Whatever goes wrong before the welcome is a ConnectError, unless the caller's own headers or query
+are what fails; no socket is left open.
 """
 
 import inspect
 import ssl
+import string
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Final
-from urllib.parse import SplitResult, urlencode, urlsplit
+from urllib.parse import SplitResult, quote, urlencode, urlsplit
 
 import trio
 from attrs import define, field
@@ -46,8 +48,12 @@ class Dial:
     timeout: float
     max_message: int
 
-    async def visit(self, url: SplitResult, ticket: Ticket | None, talk: Talk) -> ConnectionLost:
-        """Connect, say who we were, talk until it is over, close. Raises ConnectError."""
+    async def visit(
+        self, url: SplitResult, ticket: Ticket | None, talk: Talk, *, again: bool
+    ) -> ConnectionLost:
+        """Connect, say who we were, talk until it is over, close. Raises ConnectError, and what
+        the caller's functions raise unless it is `again`.
+        """
         stream: trio.abc.Stream | None = None
         failure: BaseException | None = None
         loss = ConnectionLost(VANISHED)
@@ -55,7 +61,8 @@ class Dial:
             async with trio.open_nursery() as nursery:
                 try:
                     with trio.fail_after(self.timeout):
-                        headers, query = await _made(self.headers), await _made(self.query)
+                        headers = await _made(self.headers, again=again)
+                        query = await _made(self.query, again=again)
                         stream = await self._stream(url)
                         target = _target(url, query, resumes=ticket is not None)
                         ears = Ears(stream)
@@ -90,7 +97,7 @@ class Dial:
             return await self._secured(plain, host) if secure else plain
         except trio.BrokenResourceError as error:
             raise ConnectError(f"cannot connect to {shown(url)}: {error.__cause__}") from error
-        except OSError as error:
+        except (OSError, UnicodeError) as error:  # the latter: a name that DNS cannot have
             raise ConnectError(f"cannot connect to {shown(url)}: {error}") from error
 
     async def _secured(self, plain: trio.SocketStream, host: str) -> trio.abc.Stream:
@@ -146,18 +153,27 @@ def shown(url: SplitResult) -> str:
 
 
 def _target(url: SplitResult, query: Pairs, *, resumes: bool) -> str:
-    """What is asked for: the path, and the query with all that goes along."""
+    """What is asked for: the path, and the query with all that goes along. As in a browser, what
+    a request line cannot hold is percent-encoded, and what is encoded already stays.
+    """
     parts = [url.query, urlencode(query), "resume" if resumes else ""]
     whole = "&".join(part for part in parts if part)
-    return (url.path or "/") + (f"?{whole}" if whole else "")
+    return quote((url.path or "/") + (f"?{whole}" if whole else ""), safe=string.punctuation)
 
 
-async def _made(credentials: Credentials) -> Pairs:
-    """What goes along this time."""
+async def _made(credentials: Credentials, *, again: bool) -> Pairs:
+    """What goes along this time. Raises what the function raises, as a ConnectError if `again`."""
     if not callable(credentials):
         return credentials or {}
-    made = credentials()
-    return await made if inspect.isawaitable(made) else made
+    try:
+        made = credentials()
+        return await made if inspect.isawaitable(made) else made
+    except ConnectError:
+        raise
+    except Exception as error:  # the caller's code: a token service that is away, most likely
+        if not again:
+            raise
+        raise ConnectError(f"what makes headers and query failed: {error!r}") from error
 
 
 async def _greet(socket: WebSocketConnection, url: SplitResult, ticket: Ticket | None) -> Welcome:

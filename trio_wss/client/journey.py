@@ -72,12 +72,12 @@ class Journey:
         """The first connection: each URL gets one try."""
         for _ in self._urls[1:]:
             try:
-                return await self._visit(started)
+                return await self._visit(started, again=False)
             except ConnectError as error:
                 if is_final(error):
                     raise
             self._turn()
-        return await self._visit(started)
+        return await self._visit(started, again=False)
 
     async def _next_visit(self) -> ConnectionLost:
         """Wait and try until a node takes us; how that connection ended. Raises ConnectError when
@@ -96,14 +96,14 @@ class Journey:
                 await trio.sleep(wait)
                 self._turn()
                 try:
-                    return await self._visit(taken)
+                    return await self._visit(taken, again=True)
                 except ConnectError as error:
                     if is_final(error):
                         raise
                     code, reason, wait = error.code or VANISHED, str(error), None
         raise ConnectError(f"no connection for {give_up:g} s: {reason}")
 
-    async def _visit(self, taken: Callable[[], None]) -> ConnectionLost:
+    async def _visit(self, taken: Callable[[], None], *, again: bool) -> ConnectionLost:
         """One connection, to its end. Raises ConnectError if there is no welcome."""
 
         async def talk(line: Line) -> ConnectionLost:
@@ -114,7 +114,8 @@ class Journey:
             finally:
                 self._back_off.connection_lasted(trio.current_time() - began)
 
-        return await self._dial.visit(self._urls[0], self._traveller.to_resume(), talk)
+        ticket = self._traveller.to_resume()
+        return await self._dial.visit(self._urls[0], ticket, talk, again=again)
 
     def _turn(self) -> None:
         """Go on to the next URL."""

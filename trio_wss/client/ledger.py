@@ -165,9 +165,14 @@ class Ledger:
     # --- what becomes of them
 
     def connection_over(self) -> None:
-        """No answer will come for what is out; who is not wanted is forgotten."""
-        for pending in [p for p in self._waiting.values() if not p.wanted]:
-            self._remove(pending)
+        """No answer will come for what is out: it rests until there is another connection, and who
+        is not wanted is forgotten.
+        """
+        for pending in list(self._waiting.values()):
+            if not pending.wanted:
+                self._remove(pending)
+            elif pending.place == "out":
+                pending.place = "resting"
 
     def resume(self, last: int) -> None:
         """The session goes on: what was sent is sent again, in order, before all else."""

@@ -1,7 +1,7 @@
 """The entrance: from an accepted socket to a connection, and what a node answers over plain HTTP.
 
-Here is the other place that catches every exception: a failure inside a connection ends that
-connection alone.
+Here are the other places that catch every exception: a failure inside a connection ends that
+connection alone, and an `authenticate` that fails is answered.
 """
 
 from __future__ import annotations
@@ -83,11 +83,8 @@ class Entrance(Reception[Admitted]):
     async def admit(self, head: Head) -> Response | Admitted:
         """Whether a handshake becomes a connection, and whose."""
         node = self.node
-        reason = node.unready()
-        if not reason and len(node.connections) >= node.settings.max_connections:
-            reason = "the node has all the connections that it takes"
-        if reason:
-            return Response(503, f"{reason}\n".encode(), (("Retry-After", "1"),))
+        if elsewhere := self._elsewhere():
+            return elsewhere
         query = {name: value for name, value in head.query.items() if name != "resume"}
         request = Request(head.path, head.headers, query, head.remote)
         try:
@@ -101,8 +98,19 @@ class Entrance(Reception[Admitted]):
         except Exception:  # the app's code, as in turn.py
             log.exception("authenticate failed", node=node.id)
             return Response(500, b"The server failed.\n")
+        if elsewhere := self._elsewhere():  # it may have taken long; from here on nothing waits
+            return elsewhere
         client = Client(secrets.token_urlsafe(12), user, info, request.query)
         return Admitted(client, "resume" in head.query)
+
+    def _elsewhere(self) -> Response | None:
+        """What sends a client to another node, if this one takes nobody now."""
+        reason = self.node.unready()
+        if not reason and len(self.node.connections) >= self.node.settings.max_connections:
+            reason = "the node has all the connections that it takes"
+        if not reason:
+            return None
+        return Response(503, f"{reason}\n".encode(), (("Retry-After", "1"),))
 
     async def talk(self, socket: WebSocket, admitted: Admitted) -> None:
         """The connection of a client that was let in."""

@@ -1,6 +1,6 @@
 """A turn: from a frame to what shall be committed. The app's code is run here; nothing is awaited.
 
-Here is one of the two places that catch every exception: whatever an app does wrong becomes an
+Here is one of the places that catch every exception: whatever an app does wrong becomes an
 answer, and an answer to an event with an id is a commit like any other.
 """
 
