@@ -2,6 +2,7 @@
 its parent, no process and no file of it is left."""
 
 import os
+import re
 import shutil
 import signal
 import stat
@@ -19,7 +20,7 @@ import trio
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
-from trio_wss.errors import SettingsError
+from trio_wss.errors import EmbeddedEnded, SettingsError
 from trio_wss.store import embedded as module
 from trio_wss.store.embedded import embedded, find_server
 
@@ -116,7 +117,7 @@ async def test_it_serves_and_goes(redis_binary: Path) -> None:
 
 
 async def test_it_goes_when_its_block_fails(redis_binary: Path) -> None:
-    with suppress(ZeroDivisionError):
+    with pytest.RaisesGroup(ZeroDivisionError):
         async with embedded(binary=redis_binary) as url:
             folder, pid = folder_of(url), pid_of(url)
             raise ZeroDivisionError
@@ -175,12 +176,56 @@ async def test_it_goes_when_its_guard_does_not_run(
 
 
 async def test_a_server_that_dies_leaves_no_folder(redis_binary: Path) -> None:
-    async with embedded(binary=redis_binary) as url:
+    async with embedded(binary=redis_binary, ended=lambda _: None) as url:
         folder = folder_of(url)
         os.kill(pid_of(url), signal.SIGKILL)
         with trio.fail_after(3):
             while folder.exists():  # noqa: ASYNC110  # another process removes it
                 await trio.sleep(0.01)
+
+
+# ---- when it ends by itself
+
+
+async def test_its_end_ends_the_block(redis_binary: Path) -> None:
+    says = "was killed by signal 9: start again; its data was temporary and is gone"
+    with trio.fail_after(10), pytest.RaisesGroup(pytest.RaisesExc(EmbeddedEnded, match=says)):
+        async with embedded(binary=redis_binary) as url:
+            os.kill(pid_of(url), signal.SIGKILL)
+            await trio.sleep_forever()
+
+
+async def test_its_end_is_told_if_somebody_wants_to_know(
+    redis_binary: Path, tmp_path: Path
+) -> None:
+    told: list[EmbeddedEnded] = []
+    there = trio.Event()
+
+    def ended(error: EmbeddedEnded) -> None:
+        told.append(error)
+        there.set()
+
+    with trio.fail_after(10):
+        async with embedded(tmp_path, binary=redis_binary, ended=ended) as url:
+            os.kill(pid_of(url), signal.SIGTERM)
+            await there.wait()
+    [error] = told
+    assert re.fullmatch(
+        r"The embedded Redis ended with exit status 0 \(.*bye bye.*\): start again;"
+        rf" its data is in {re.escape(str(tmp_path))}\.",
+        str(error),
+    )
+
+
+async def test_a_server_without_its_guard_is_given_up_and_goes(redis_binary: Path) -> None:
+    """Nobody would tell us of its end."""
+    lost = pytest.RaisesExc(EmbeddedEnded, match="has lost its guard")
+    with trio.fail_after(10), pytest.RaisesGroup(lost):
+        async with embedded(binary=redis_binary) as url:
+            folder, pid = folder_of(url), pid_of(url)
+            os.kill(os.getpgid(pid), signal.SIGKILL)
+            await trio.sleep_forever()
+    wait_until_gone(pid, folder)
 
 
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM, signal.SIGHUP, signal.SIGABRT])

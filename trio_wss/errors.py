@@ -1,6 +1,6 @@
 """Every error of the package. Who is at fault is in the type: the client (`Invalid`),
-the app (`RegistrationError`, `PlanError`), the operator (`SettingsError`), Redis (`Unavailable`);
-`Refused` is nobody's fault: it is a handler's answer."""
+the app (`RegistrationError`, `PlanError`), the operator (`SettingsError`), Redis (`Unavailable`,
+`EmbeddedEnded`); `Refused` is nobody's fault: it is a handler's answer."""
 
 import re
 
@@ -68,3 +68,7 @@ class WrongSetting(SettingsError):
 
 class Unavailable(WssError):
     """Redis did not answer. Whether the commit was applied is not known."""
+
+
+class EmbeddedEnded(WssError):
+    """The embedded Redis has ended by itself: one sentence that says how. Exit code 1."""

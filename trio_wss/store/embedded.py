@@ -1,7 +1,8 @@
 """A private Redis for a node that was given none: a real server on a Unix socket.
 
 It cannot outlive its parent, however that dies: a shell between them reads a pipe whose other end
-only the parent holds, and at its end stops the server and removes the folder.
+only the parent holds, and at its end stops the server and removes the folder. The shell's own
+output is how the server ended.
 """
 
 import fcntl
@@ -11,15 +12,15 @@ import shutil
 import signal
 import subprocess
 import tempfile
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from importlib.util import find_spec
 from pathlib import Path
-from typing import IO, Final
+from typing import IO, Final, NoReturn
 
 import trio
 
-from trio_wss.errors import SettingsError
+from trio_wss.errors import EmbeddedEnded, SettingsError
 from trio_wss.store.resp import pack
 
 _START: Final = 30.0  # seconds until it must answer PING; an append-only file is read meanwhile
@@ -30,7 +31,8 @@ _CURE: Final = "install trio-wss[embedded] or set REDIS_SERVER"
 
 # $1 is the folder, $2 the seconds for a last flush, the rest the server's command line; stderr is
 # what the server is to hold as long as it lives. The terminal's signals are the parent's affair.
-# `kill 0` takes along the watcher and its sleep: the process group is ours alone.
+# Where nobody reads its last words they cost only the subshell its life. `kill 0` takes along the
+# watcher and its sleep: the process group is ours alone.
 GUARD: Final = """
 trap '' INT HUP TERM
 folder=$1 seconds=$2; shift 2
@@ -41,7 +43,7 @@ exec 4>&-
 (read -r _; kill -TERM $server; kill -CONT $server; sleep "$seconds"; kill -KILL $server) \\
     <&3 >/dev/null &
 wait $server
-tail -n 5 "$folder/log"
+(echo $?; tail -n 5 "$folder/log")
 rm -rf "$folder"
 kill -KILL 0
 """
@@ -67,14 +69,23 @@ def find_server() -> Path:
     raise SettingsError(f"There is no Redis server on this machine: {_CURE}")
 
 
+def _raise(error: EmbeddedEnded) -> NoReturn:
+    raise error
+
+
 @asynccontextmanager
 async def embedded(
-    data_dir: Path | None = None, *, binary: Path | None = None
+    data_dir: Path | None = None,
+    *,
+    binary: Path | None = None,
+    ended: Callable[[EmbeddedEnded], None] = _raise,
 ) -> AsyncIterator[str]:
     """Run a server for the length of the block; yields its URL.
 
     With `data_dir` it keeps its data there (append-only), one server at a time. Raises
     SettingsError when there is no server, when it does not start, or when the folder is taken.
+    `ended` is called if the server ends by itself; without one the block is cancelled then, and
+    raises EmbeddedEnded.
     """
     binary = binary or find_server()
     folder = _new_folder()
@@ -82,7 +93,10 @@ async def embedded(
         guard = await _launch(binary, folder, data_dir)
         try:
             await _until_ready(guard, folder / _SOCKET)
-            yield f"unix://{folder / _SOCKET}"
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(_watch, guard, data_dir, ended)
+                yield f"unix://{folder / _SOCKET}"
+                nursery.cancel_scope.cancel()
         finally:
             await _stop(guard)
     finally:
@@ -143,8 +157,7 @@ async def _until_ready(guard: trio.Process, socket: Path) -> None:
             if await _answers(socket):
                 return
             await trio.sleep(0.01)
-        assert guard.stdout is not None
-        log = bytes(await guard.stdout.receive_some()).decode(errors="replace").strip()
+        _, log = await _last_words(guard)
         raise SettingsError(f"The embedded Redis stopped at its start: {log}")
     raise SettingsError(f"The embedded Redis did not answer within {_START:g} s: {_CURE}")
 
@@ -156,6 +169,34 @@ async def _answers(socket: Path) -> bool:
             return (await stream.receive_some()).startswith(b"+PONG")  # or -LOADING
     except (OSError, trio.BrokenResourceError):
         return False
+
+
+async def _last_words(guard: trio.Process) -> tuple[str, str]:
+    """Wait for the end of the server; its exit status, as a shell has it, and the end of its log.
+
+    Both are empty if it was the guard that ended.
+    """
+    assert guard.stdout is not None
+    said = b"".join([bytes(chunk) async for chunk in guard.stdout])
+    status, _, log = said.decode(errors="replace").partition("\n")
+    return status, log.strip()
+
+
+async def _watch(
+    guard: trio.Process, data_dir: Path | None, ended: Callable[[EmbeddedEnded], None]
+) -> None:
+    how = _how_it_ended(*await _last_words(guard))
+    data = f"is in {data_dir}" if data_dir else "was temporary and is gone"
+    ended(EmbeddedEnded(f"The embedded Redis {how}: start again; its data {data}."))
+
+
+def _how_it_ended(status: str, log: str) -> str:
+    if not status:
+        return "has lost its guard"
+    if int(status) > 128:
+        return f"was killed by signal {int(status) - 128}"
+    *_, last = log.splitlines() or ["it did not say why"]
+    return f"ended with exit status {status} ({last})"
 
 
 async def _stop(guard: trio.Process) -> None:
