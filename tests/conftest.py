@@ -5,6 +5,7 @@ import os
 import shutil
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Final
 
 import pytest
@@ -48,6 +49,13 @@ def log_as_it_was() -> Iterator[None]:
     """A command line that a test ran logs to that test's stderr, which is closed after it."""
     yield
     structlog.reset_defaults()
+
+
+@pytest.fixture
+def short_path() -> Iterator[Path]:
+    """For sockets, whose paths have at most 107 bytes: `tmp_path` may be too long for one."""
+    with TemporaryDirectory(prefix="wss-") as folder:
+        yield Path(folder)
 
 
 @pytest.fixture(scope="session", params=ENGINES)

@@ -5,9 +5,7 @@ import re
 import signal
 import socket
 import sys
-from collections.abc import Iterator
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 import pytest
 import trio
@@ -126,13 +124,6 @@ async def test_the_port_is_the_flag_else_the_environment_else_free(tmp_path: Pat
         assert str((await node.listening()).port) == by_environment
     async with trio_wss("run", cwd=tmp_path, env={"SERVER_PORT": ""}) as node:
         assert str((await node.listening()).port) not in (by_flag, by_environment, "0")
-
-
-@pytest.fixture
-def short_path() -> Iterator[Path]:
-    """For sockets, whose paths have at most 107 bytes: `tmp_path` may be too long for one."""
-    with TemporaryDirectory(prefix="wss-") as folder:
-        yield Path(folder)
 
 
 async def test_redis_is_the_flag_else_the_environment(short_path: Path) -> None:

@@ -7,6 +7,7 @@ import pytest
 import trio
 
 from trio_wss.cli.signals import FORCED, stopping
+from trio_wss.errors import EmbeddedEnded
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
@@ -36,6 +37,16 @@ async def test_without_a_signal_it_just_ends() -> None:
     async with stopping() as stop:
         pass
     assert stop.code == 0
+
+
+async def test_a_failure_asks_and_is_raised_when_all_has_stopped() -> None:
+    stopped = False
+    with trio.fail_after(10), pytest.raises(EmbeddedEnded, match="gone"):  # noqa: PT012 - its end
+        async with stopping() as stop:
+            stop.fail(EmbeddedEnded("gone"))
+            await stop.asked.wait()
+            stopped = True
+    assert stopped
 
 
 @pytest.mark.parametrize("how", ["closed", "reset"])

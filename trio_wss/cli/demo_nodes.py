@@ -93,7 +93,7 @@ async def run_nodes(launch: Launch, count: int) -> int:
     held = hold(launch.settings.host, launch.settings.port)
     try:
         host, port = held[0].getsockname()[:2]
-        async with stopping() as stop, redis_for(launch) as redis:
+        async with stopping() as stop, redis_for(launch, stop) as redis:
             key = secrets.token_urlsafe(16)
             arguments, environment = launch.child(port, redis)
             nodes = {}

@@ -14,10 +14,13 @@ from trio_wss.cli.emit import emit
 from trio_wss.cli.faults import leaves
 from trio_wss.cli.run import run
 from trio_wss.cli.top import top, topics
-from trio_wss.errors import RegistrationError, SettingsError, WssError
+from trio_wss.errors import EmbeddedEnded, RegistrationError, SettingsError, WssError
 
 WRONG_CALL = 2
 """The exit code for a setting, an app or an argument that is wrong."""
+
+FAILED = 1
+"""The exit code when what it needs was lost."""
 
 INTERRUPTED = 128 + signal.SIGINT
 BROKEN_PIPE = 128 + signal.SIGPIPE
@@ -56,6 +59,8 @@ def call(arguments: Sequence[str]) -> int:
         match list(leaves(error)):
             case [SettingsError() | RegistrationError() as wrong]:
                 return complain(str(wrong))
+            case [EmbeddedEnded() as ended]:
+                return complain(str(ended), FAILED)
             case [ChildFailed() as failed]:
                 return failed.exit_code
             case [KeyboardInterrupt()]:
@@ -68,7 +73,7 @@ def call(arguments: Sequence[str]) -> int:
     return code if isinstance(code, int) else 0
 
 
-def complain(sentence: str) -> int:
+def complain(sentence: str, code: int = WRONG_CALL) -> int:
     """Say what is wrong on stderr, in one line; returns the exit code."""
     print(f"trio-wss: {' '.join(sentence.split())}", file=sys.stderr, flush=True)
-    return WRONG_CALL
+    return code

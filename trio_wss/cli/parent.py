@@ -23,7 +23,7 @@ async def run_children(launch: Launch) -> int:
     held = hold(launch.settings.host, launch.settings.port)
     try:
         host, port = held[0].getsockname()[:2]
-        async with stopping() as stop, redis_for(launch) as redis:
+        async with stopping() as stop, redis_for(launch, stop) as redis:
             children = [
                 Child(*launch.child(port, redis, number), launch.settings.drain + _MARGIN)
                 for number in range(launch.workers)

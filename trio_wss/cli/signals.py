@@ -1,6 +1,7 @@
 """What ends a process: a first SIGTERM or SIGINT asks for a clean stop, a second one forces it.
 
-A child of ours is asked, too, when the channel to its parent ends: then the parent is gone.
+A child of ours is asked, too, when the channel to its parent ends: then the parent is gone. And
+the loss of what we cannot do without asks: once all has stopped, it is raised.
 """
 
 import signal
@@ -10,16 +11,26 @@ from contextlib import asynccontextmanager, suppress
 import trio
 from attrs import define, field
 
+from trio_wss.errors import WssError
+
 FORCED = 1
 """The exit code when the second signal had to end it."""
 
 
 @define(eq=False)
 class Stop:
-    """`asked` is set by the first signal; `forced` says that a second one came."""
+    """`asked` is set by the first signal; `forced` says that a second one came; `error` is what
+    asked, if no signal did.
+    """
 
     asked: trio.Event = field(factory=trio.Event)
     forced: bool = False
+    error: WssError | None = None
+
+    def fail(self, error: WssError) -> None:
+        """Ask for a clean stop that ends with this error."""
+        self.error = error
+        self.asked.set()
 
     @property
     def code(self) -> int:
@@ -29,7 +40,10 @@ class Stop:
 
 @asynccontextmanager
 async def stopping(channel: trio.socket.SocketType | None = None) -> AsyncIterator[Stop]:
-    """Obey the signals for the length of the block; a second one cancels it."""
+    """Obey the signals for the length of the block; a second one cancels it.
+
+    Raises what the block was made to `fail` with.
+    """
     stop = Stop()
 
     async def obey(signals: AsyncIterator[int]) -> None:
@@ -51,3 +65,5 @@ async def stopping(channel: trio.socket.SocketType | None = None) -> AsyncIterat
                 nursery.start_soon(follow, channel)
             yield stop
             nursery.cancel_scope.cancel()
+    if stop.error is not None:
+        raise stop.error

@@ -18,17 +18,19 @@ from trio_wss.cli.files import allow_files
 from trio_wss.cli.greeting import greet
 from trio_wss.cli.launch import Launch
 from trio_wss.cli.ports import bind, listeners
-from trio_wss.cli.signals import stopping
+from trio_wss.cli.signals import Stop, stopping
 from trio_wss.store.embedded import embedded
 
 
 @asynccontextmanager
-async def redis_for(launch: Launch) -> AsyncIterator[str]:
-    """The URL of the Redis to use; an embedded one runs for the length of the block."""
+async def redis_for(launch: Launch, stop: Stop) -> AsyncIterator[str]:
+    """The URL of the Redis to use; an embedded one runs for the length of the block, and its end
+    asks for a stop.
+    """
     if launch.settings.redis is not None:
         yield launch.settings.redis
     else:
-        async with embedded(launch.data) as url:
+        async with embedded(launch.data, ended=stop.fail) as url:
             yield url
 
 
@@ -52,7 +54,7 @@ async def run_node(launch: Launch, app: App) -> int:
     ops = []
     if settings.ops_port is not None:
         ops = bind(settings.ops_host, settings.ops_port, option="--ops-port")
-    async with stopping(channel) as stop, redis_for(launch) as redis:
+    async with stopping(channel) as stop, redis_for(launch, stop) as redis:
         serve = partial(
             trio_wss.node.serve,
             app,
