@@ -26,7 +26,9 @@ from trio_wss.store.embedded import embedded, find_server
 
 PARENT = """
 import signal, sys, trio
-signal.signal(signal.SIGHUP, signal.SIG_DFL)  # it may be ignored where the tests run (nohup)
+# They may be ignored where the tests run: by nohup, and in the background of a script.
+signal.signal(signal.SIGHUP, signal.SIG_DFL)
+signal.signal(signal.SIGINT, signal.default_int_handler)
 from pathlib import Path
 from trio_wss.store.embedded import embedded
 
