@@ -212,7 +212,7 @@ async def test_what_a_session_leaves_in_redis_is_nothing(redis_url: str) -> None
             keys = {key.decode().partition(":")[2] for key in client.scan_iter()}
             kinds = {key.partition(":")[0] for key in keys}
     # Nodes, master, state; topics' places and histories. No sessions, sets of them, or members.
-    assert kinds == {"n", "nodes", "master", "k", "t", "h"}
+    assert kinds == {"n", "nodes", "pulse", "master", "k", "t", "h"}
 
 
 async def test_a_hook_whose_reads_keep_changing_runs_when_they_no_longer_do(

@@ -190,7 +190,7 @@ def assert_node_takes(command: list[str]) -> None:
         check=False,
     )
     assert done.returncode == 2
-    assert "port must be" in done.stderr
+    assert "--port (SERVER_PORT) must be" in done.stderr
 
 
 def test_every_override_goes_with_the_stack() -> None:

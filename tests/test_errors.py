@@ -10,7 +10,7 @@ from trio_wss.errors import Invalid, Refused, WssError
 
 def test_every_error_is_a_wss_error() -> None:
     kinds = [kind for kind in vars(errors).values() if isinstance(kind, type)]
-    assert len(kinds) == 8
+    assert len(kinds) == 9
     assert all(issubclass(kind, WssError) for kind in kinds)
 
 

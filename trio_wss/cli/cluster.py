@@ -2,7 +2,6 @@
 listener: the last word of each.
 """
 
-import ssl
 import string
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager, suppress
@@ -20,6 +19,7 @@ from trio_websocket import (
     wrap_client_stream,
 )
 
+from trio_wss.client.dial import Stream, open_stream
 from trio_wss.errors import SettingsError
 
 GONE: Final = 3.5  # seconds of silence after which a node counts as gone
@@ -28,7 +28,6 @@ ALL: Final = 1.5  # seconds in which every node that is there has spoken
 PATIENCE: Final = 10.0
 LONGEST: Final = 1 << 24  # bytes of a word
 
-Stream = trio.SocketStream | trio.SSLStream[trio.SocketStream]
 Load = Mapping[str, Any]
 """The JSON of a node's `Load`, see node/load.py."""
 
@@ -133,24 +132,10 @@ async def watching(url: str) -> AsyncIterator[WebSocketConnection]:
 
 async def _open(scheme: str, host: str, port: int | None) -> Stream | None:
     """A stream to a host; None: nobody is there."""
-    secure = scheme == "wss"
     try:
-        plain = await trio.open_tcp_stream(host, port or (443 if secure else 80))
-        return await _secured(plain, host) if secure else plain
-    except (OSError, UnicodeError, trio.BrokenResourceError):  # a name that DNS cannot have, too
+        return await open_stream(scheme, host, port)
+    except (OSError, UnicodeError, trio.BrokenResourceError):
         return None
-
-
-async def _secured(plain: trio.SocketStream, host: str) -> Stream:
-    """TLS over a stream, its handshake done here, so that it fails here."""
-    context = ssl.create_default_context()
-    stream = trio.SSLStream(plain, context, server_hostname=host, https_compatible=True)
-    try:
-        await stream.do_handshake()
-    except BaseException:
-        await trio.aclose_forcefully(stream)
-        raise
-    return stream
 
 
 async def hear(socket: WebSocketConnection, cluster: Cluster) -> None:

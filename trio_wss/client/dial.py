@@ -33,6 +33,7 @@ Pairs = Mapping[str, str]
 Credentials = Pairs | Callable[[], Pairs | Awaitable[Pairs]] | None
 """What goes along with each handshake: the same each time, or made anew by a function."""
 
+Stream = trio.SocketStream | trio.SSLStream[trio.SocketStream]
 Talk = Callable[[Line], Awaitable[ConnectionLost]]
 
 RECEIVE_BUFFER: Final = 65_536
@@ -90,26 +91,13 @@ class Dial:
 
     async def _stream(self, url: SplitResult) -> trio.abc.Stream:
         """A TCP stream to the URL's host, with TLS if its scheme says so."""
-        host, secure = url.hostname, url.scheme == "wss"
-        assert host is not None
+        assert url.hostname is not None
         try:
-            plain = await trio.open_tcp_stream(host, url.port or (443 if secure else 80))
-            return await self._secured(plain, host) if secure else plain
+            return await open_stream(url.scheme, url.hostname, url.port, self.ssl_context)
         except trio.BrokenResourceError as error:
             raise ConnectError(f"cannot connect to {shown(url)}: {error.__cause__}") from error
         except (OSError, UnicodeError) as error:  # the latter: a name that DNS cannot have
             raise ConnectError(f"cannot connect to {shown(url)}: {error}") from error
-
-    async def _secured(self, plain: trio.SocketStream, host: str) -> trio.abc.Stream:
-        """TLS over a stream, its handshake done here: trio-websocket would wait for ever."""
-        context = self.ssl_context or ssl.create_default_context()
-        stream = trio.SSLStream(plain, context, server_hostname=host, https_compatible=True)
-        try:
-            await stream.do_handshake()
-        except BaseException:
-            await trio.aclose_forcefully(stream)
-            raise
-        return stream
 
     async def _upgrade(
         self,
@@ -150,6 +138,27 @@ def parse_url(url: str) -> SplitResult:
 def shown(url: SplitResult) -> str:
     """A URL as it may be told: the query and a password are nobody's business."""
     return f"{url.scheme}://{url.netloc.rpartition('@')[2]}{url.path}"
+
+
+async def open_stream(
+    scheme: str, host: str, port: int | None, context: ssl.SSLContext | None = None
+) -> Stream:
+    """A TCP stream to a host, with TLS if the scheme is `wss`, its handshake done: trio-websocket
+    would wait for it for ever. Raises OSError, BrokenResourceError, and UnicodeError for a name
+    that DNS cannot have.
+    """
+    secure = scheme == "wss"
+    plain = await trio.open_tcp_stream(host, port or (443 if secure else 80))
+    if not secure:
+        return plain
+    context = context or ssl.create_default_context()
+    stream = trio.SSLStream(plain, context, server_hostname=host, https_compatible=True)
+    try:
+        await stream.do_handshake()
+    except BaseException:
+        await trio.aclose_forcefully(stream)
+        raise
+    return stream
 
 
 def _target(url: SplitResult, query: Pairs, *, resumes: bool) -> str:
