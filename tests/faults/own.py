@@ -47,6 +47,7 @@ class Own:
         self._recorder = recorder
         self._chance = chance
         self._ops = 0
+        self._open: dict[str, Sent] = {}  # what nobody may be waiting for
         self._client: Client | None = None
         self._there = trio.Event()
         self._over = False
@@ -65,7 +66,7 @@ class Own:
         """Send an operation, and do not wait for its answer."""
         self._ops += 1
         op = f"{self.name}.{self._ops}"
-        sent = Sent(op, name, {"op": op, **data}, session=self.session)
+        sent = self._open[op] = Sent(op, name, {"op": op, **data}, session=self.session)
         self._recorder.note("call", c=self.name, op=op, event=name, data=sent.data)
         try:
             while self._client is None and not self._over:
@@ -144,6 +145,8 @@ class Own:
             await self._client.abandon()
 
     def _settle(self, sent: Sent, how: str, answer: Any) -> None:
+        if self._open.pop(sent.op, None) is None:
+            return
         sent.how, sent.answer = how, answer
         self._recorder.note("done", c=self.name, op=sent.op, how=how, data=answer)
 
@@ -153,6 +156,8 @@ class Own:
         """Have a client, and another when that has ended, until `leave` or `vanish`."""
         with self._life:
             await self._stay()
+        for sent in [*self._open.values()]:
+            self._settle(sent, "lost", None)
         self._there.set()
         self._note("over")
 
