@@ -23,7 +23,7 @@ from benchmarks.results import Turn
 from benchmarks.rivals import ENVIRONMENT, PEERS, Peer
 
 SLACK: Final = 120.0  # seconds that a load may take beyond its time
-WARM: Final = 0.5  # seconds of a turn before it is measured: caches fill, compilers do their work
+WARM: Final = 2.0  # seconds of a turn before it is measured: caches fill, compilers do their work
 AT_ONCE: Final = 4  # turns, where nothing is measured
 USUAL: Final = 1.8  # seconds of a turn beside its time to measure
 
