@@ -7,10 +7,8 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from trio_wss.cli.launch import Launch
+from trio_wss.cli.launch import EVERYWHERE, Launch
 from trio_wss.cli.ports import url
-
-_ANY = {"0.0.0.0": "127.0.0.1", "::": "::1"}
 
 
 def greet(launch: Launch, host: str, port: int, ops_ports: Sequence[int] = ()) -> None:
@@ -35,7 +33,7 @@ def greet(launch: Launch, host: str, port: int, ops_ports: Sequence[int] = ()) -
 
 def near(host: str, port: int) -> str:
     """The WebSocket URL for somebody on this machine."""
-    return url(_ANY.get(host, host), port)
+    return url(EVERYWHERE.get(host, host), port)
 
 
 def page(host: str, port: int) -> str:

@@ -14,7 +14,8 @@ from trio_wss.settings import Settings
 from trio_wss.store.address import parse_address
 
 MOST_PORT: Final = 65_535
-EVERYWHERE: Final = {"0.0.0.0", "::"}  # any other address is among them
+EVERYWHERE: Final = {"0.0.0.0": "127.0.0.1", "::": "::1"}
+"""Addresses that stand for all of a machine's, each with the one for somebody on it."""
 
 
 @frozen
@@ -57,7 +58,7 @@ class Launch:
     def _one_host(self) -> bool:
         """Whether a port of one listener is taken for the other."""
         hosts = {self.settings.host, self.settings.ops_host}
-        return len(hosts) == 1 or bool(hosts & EVERYWHERE)
+        return len(hosts) == 1 or bool(hosts & EVERYWHERE.keys())
 
     @property
     def demo(self) -> bool:

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 log = structlog.get_logger(__name__)
 
 AGAIN: Final = 2 / 3  # of a lease: then a due session is due again, if its janitor died
-MOST: Final = 100  # sessions ended at once
+MOST: Final = 100  # sessions ended, or compared, at once
 ROLL_CALL: Final = 15  # rounds from roll call to roll call
 
 

@@ -39,7 +39,7 @@ class Memberships:
     or after its history broke.
     """
 
-    __slots__ = ("_catch_up", "_changes", "_hub", "_nursery", "_told", "_topics", "outbox")
+    __slots__ = ("_catch_up", "_hub", "_nursery", "_told", "_topics", "outbox")
 
     def __init__(
         self, hub: Hub, catch_up: CatchUp, outbox: Outbox, told: Callable[[str, bool], None]

@@ -245,7 +245,7 @@ class Session:
         known = True
         there = trio.Event()
 
-        def answered(topics: set[str] | Gone | Unknown) -> None:
+        def answered(topics: frozenset[str] | Gone | Unknown) -> None:
             nonlocal known
             known = not isinstance(topics, Unknown)
             if isinstance(topics, Gone):

@@ -20,7 +20,7 @@ from trio_wss.errors import Unavailable
 from trio_wss.plan import Op, Plan
 from trio_wss.reads import ReadRequest, is_implied
 from trio_wss.store.entries import Entry, WrongType, key_of, parse_entries
-from trio_wss.store.keys import NODE_RING, RING, Keys
+from trio_wss.store.keys import NODE_RING, RING, Keys, topics_in
 from trio_wss.store.link import Link
 from trio_wss.store.outcome import (
     Changed,
@@ -124,7 +124,9 @@ class Executor:
         page = command("page", keys, arguments)
         self._link.submit(page, lambda reply: answered(_parse_page(reply)), urgent=True)
 
-    def topics(self, session: str, answered: Callable[[set[str] | Gone | Unknown], None]) -> None:
+    def topics(
+        self, session: str, answered: Callable[[frozenset[str] | Gone | Unknown], None]
+    ) -> None:
         """Ask which topics a session is in. `answered` is called once, in order with commits."""
         self._link.submit(
             pack("HKEYS", self._keys.session(session)),
@@ -245,7 +247,7 @@ def _parse_done(changes: bytes, answer: bytes, now: Iterable[bytes] | None) -> D
         else:
             membership.append(Left(what))
     if now is not None:
-        there = _topics(now)
+        there = topics_in(now)
         membership = [
             change
             for change in membership
@@ -254,12 +256,7 @@ def _parse_done(changes: bytes, answer: bytes, now: Iterable[bytes] | None) -> D
     return Done(answer, tuple(membership), close)
 
 
-def _parse_topics(reply: Any) -> set[str] | Gone | Unknown:
+def _parse_topics(reply: Any) -> frozenset[str] | Gone | Unknown:
     if isinstance(reply, Exception):
         return Unknown(str(reply))
-    return _topics(reply) if reply else Gone()
-
-
-def _topics(fields: Iterable[bytes]) -> set[str]:
-    """The topics among the fields of a session's hash."""
-    return {field[2:].decode() for field in fields if field.startswith(b"t:")}
+    return topics_in(reply) if reply else Gone()

@@ -4,6 +4,7 @@ is legal on a Cluster.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Final
 
 RING: Final = 64  # recorded answers of a session; at most this many unanswered events
@@ -51,3 +52,8 @@ class Keys:
     def members(self, topic: str) -> str:
         """The hash of a topic's members."""
         return f"{self.prefix}m:{topic}"
+
+
+def topics_in(fields: Iterable[bytes]) -> frozenset[str]:
+    """The topics among the fields of a session's hash: those that it is in."""
+    return frozenset(field[2:].decode() for field in fields if field.startswith(b"t:"))

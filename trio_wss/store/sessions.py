@@ -17,7 +17,7 @@ from trio_wss.encoding import decode, encode
 from trio_wss.errors import WssError
 from trio_wss.plan import Op
 from trio_wss.reads import Client
-from trio_wss.store.keys import Keys
+from trio_wss.store.keys import Keys, topics_in
 from trio_wss.store.link import Link
 from trio_wss.store.outcome import Cursor
 from trio_wss.store.resp import pack
@@ -93,7 +93,7 @@ class Sessions:
         if not found or not hmac.compare_digest(found[b"token"], hash_token(token).encode()):
             return None
         client = _client(session, found[b"client"])
-        return StoredSession(client, found[b"gen"].decode(), frozenset(_topics(found)))
+        return StoredSession(client, found[b"gen"].decode(), topics_in(found))
 
     async def take(
         self, seen: StoredSession, generation: str, attempt: int | None = None
@@ -220,10 +220,6 @@ def _fields(flat: Any) -> dict[bytes, bytes]:
     if isinstance(flat, dict):
         return flat
     return dict(zip(flat[::2], flat[1::2], strict=True))
-
-
-def _topics(found: Mapping[bytes, bytes]) -> list[str]:
-    return [name[2:].decode() for name in found if name.startswith(b"t:")]
 
 
 def _last(found: Mapping[bytes, bytes]) -> int:
