@@ -82,10 +82,15 @@ def _plain(value: Any, results: list[Effect] | None) -> Any:
     return plain
 
 
+_NO_FLOATS: Final = frozenset((str, int, bool, type(None), Result))
+
+
 def _refuse_not_finite(value: Any) -> None:
     rest = [value]
     while rest:
         item = rest.pop()
+        if type(item) in _NO_FLOATS:  # nearly all of them
+            continue
         if isinstance(item, float):
             if not math.isfinite(item):
                 raise PlanError(f"{item} is no JSON number")
@@ -94,7 +99,7 @@ def _refuse_not_finite(value: Any) -> None:
             rest.extend(item.values())
         elif isinstance(item, list | tuple):
             rest.extend(item)
-        elif not isinstance(item, str | int | Result | None):
+        elif not isinstance(item, str | int):
             plain = converter.unstructure(item)
             if plain is not item:
                 rest.append(plain)

@@ -117,9 +117,10 @@ def own_turn(
     if handler is None:
         return SILENT
 
-    def take() -> Turn:
+    def take() -> Turn | Decision:
         requests = handler.requests(event, client)
-        return Turn(app, handler, client, phase, event, None, requests)
+        turn = Turn(app, handler, client, phase, event, None, requests)
+        return turn if requests else turn.decide()
 
     return _guarded(None, handler, take)
 

@@ -2,7 +2,6 @@
 it is plain HTTP or may not become a WebSocket (RFC 6455 §4.2)."""
 
 import base64
-import binascii
 import hashlib
 import re
 from collections.abc import Callable, Mapping
@@ -62,7 +61,7 @@ class Opening:
     """A head that was read, with the frames that came behind it."""
 
     head: Head
-    version: bytes
+    version: str
     rest: bytes
 
 
@@ -94,41 +93,43 @@ async def read_head(stream: trio.abc.Stream, limits: WireLimits) -> Opening:
 _MALFORMED: Final = Response(400, b"Malformed request.\n")
 
 # RFC 9112 §2-5, with a bare line feed for a line's end (§2.2), without folded lines (§5.2).
-_TOKEN: Final = rb"[!#$%&'*+.^_`|~0-9A-Za-z-]+"
-_LINE: Final = re.compile(rb"(%b) ([!-~]+) HTTP/([0-9]\.[0-9])\r?\n" % _TOKEN)
+_TOKEN: Final = r"[!#$%&'*+.^_`|~0-9A-Za-z-]+"
+_LINE: Final = re.compile(rf"({_TOKEN}) ([!-~]+) HTTP/([0-9]\.[0-9])\r?\n")
 _FIELD: Final = re.compile(
-    rb"(%b):[ \t]*((?:[^\x00\s]+(?:[ \t]+[^\x00\s]+)*)?)[ \t]*\r?\n" % _TOKEN
+    rf"({_TOKEN}):[ \t]*((?:[^\x00\s]+(?:[ \t]+[^\x00\s]+)*)?)[ \t]*\r?\n", re.ASCII
 )
+_KEY: Final = re.compile(r"[A-Za-z0-9+/]{22}==")  # base64 of 16 bytes, RFC 6455 §4.2.1
 _END: Final = re.compile(rb"\n\r?\n")
 
 
-def parse_head(data: bytes, remote: str | None = None) -> tuple[bytes, Head]:
+def parse_head(data: bytes, remote: str | None = None) -> tuple[str, Head]:
     """Take a whole head apart: its HTTP version and what it asks for. Raises ValueError."""
-    line = _LINE.match(data)
+    text = data.decode("latin-1")
+    line = _LINE.match(text)
     if line is None:
         raise ValueError("not a request line")
     method, target, version = line.groups()
     headers: dict[str, str] = {}
     position = line.end()
-    while (found := _FIELD.match(data, position)) is not None:
+    while (found := _FIELD.match(text, position)) is not None:
         position = found.end()
-        name, value = found[1].decode("ascii").lower(), found[2].decode("latin-1")
+        name, value = found[1].lower(), found[2]
         if name not in headers:
             headers[name] = value
         elif name == "host":
             raise ValueError("two Hosts")
         else:
             headers[name] = f"{headers[name]}, {value}"
-    if data[position:] not in (b"\r\n", b"\n"):
+    if text[position:] not in ("\r\n", "\n"):
         raise ValueError("not a header")
-    if version >= b"1.1" and "host" not in headers:
+    if version >= "1.1" and "host" not in headers:
         raise ValueError("no Host")
     lengths = {one.strip() for one in headers.get("content-length", "0").split(",")}
     if len(lengths) > 1 or not lengths.pop().isdecimal():
         raise ValueError("no Content-Length")
-    path, _, query = target.decode("ascii").partition("?")
+    path, _, query = target.partition("?")
     fields = dict(parse_qsl(query, keep_blank_values=True, max_num_fields=100)) if query else {}
-    return version, Head(unquote(path), fields, headers, remote, method.decode("ascii"))
+    return version, Head(unquote(path), fields, headers, remote, method)
 
 
 def accept_key(
@@ -150,9 +151,9 @@ def accept_key(
     key = headers.get("sec-websocket-key", "")
     if (
         head.method != "GET"
-        or opening.version != b"1.1"
+        or opening.version != "1.1"
         or "upgrade" not in _tokens(headers, "connection")
-        or not _is_key(key)
+        or not _KEY.fullmatch(key)
         or headers.get("content-length", "0") != "0"
         or "transfer-encoding" in headers
     ):
@@ -199,14 +200,6 @@ def origin_allowed(origin: str | None, host: str, origins: tuple[str, ...]) -> b
 
 def _tokens(headers: Mapping[str, str], name: str) -> list[str]:
     return [token.strip().lower() for token in headers.get(name, "").split(",")]
-
-
-def _is_key(key: str) -> bool:
-    """RFC 6455 §4.2.1: base64 of 16 bytes."""
-    try:
-        return len(base64.b64decode(key, validate=True)) == 16
-    except (binascii.Error, ValueError):
-        return False
 
 
 async def answer(stream: trio.abc.Stream, response: Response, method: str = "GET") -> None:
