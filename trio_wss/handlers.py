@@ -123,8 +123,10 @@ class Handler:
         since 1970. What the handler raises goes through. Raises `PlanError` if it returns what is
         no effect or a stored value is of another shape, `Refused` if one that it needs is absent.
         """
-        given = [give(values, now, seed) for give in self._given]
-        outcome = self._call(*self._pick((event, client, *given)))
+        arguments: tuple[Any, ...] = (event, client)
+        if self._given:
+            arguments += tuple([give(values, now, seed) for give in self._given])
+        outcome = self._call(*self._pick(arguments))
         if outcome is None:
             return []
         if type(outcome) in _EFFECTS:

@@ -20,7 +20,7 @@ from trio_wss.node.metrics import CONTENT_TYPE, Metrics
 from trio_wss.node.snapshot import NODES
 from trio_wss.node.static import StaticFiles
 from trio_wss.store.outcome import NOWHERE, Cursor
-from trio_wss.wire import Closed, Head, Response
+from trio_wss.wire import Closed, Head, Response, listen
 
 if TYPE_CHECKING:
     from trio_wss.node.node import Node
@@ -70,7 +70,8 @@ class Watcher:
 async def serve_ops(node: Node, listeners: list[trio.SocketListener]) -> None:
     """Answer on these listeners, for ever."""
     operations = Operations(node)
-    await trio.serve_listeners(operations.handle, listeners)
+    async with trio.open_nursery() as nursery:
+        await listen(listeners, operations.handle, nursery)
 
 
 class Operations(Reception[None]):

@@ -5,7 +5,6 @@ lease, the connections, the listener. So a node starts Redis-first and stops acc
 from __future__ import annotations
 
 import random
-from functools import partial
 from typing import Final
 
 import structlog
@@ -19,7 +18,7 @@ from trio_wss.node.ops import serve_ops
 from trio_wss.node.session import RESTART
 from trio_wss.settings import Settings
 from trio_wss.store.resp import LinkLost
-from trio_wss.wire import codec
+from trio_wss.wire import codec, listen
 
 log = structlog.get_logger(__name__)
 
@@ -60,24 +59,17 @@ async def serve(
         services.start_soon(node.hub.run, node.catch_up.survey, node.catch_up.fill_gap)
         services.start_soon(_keep_registered, node, registered)
         services.start_soon(_leave_a_dead_redis, node)
-        services.start_soon(janitor.run, node)
         services.start_soon(node.statistics.measure_lag)
         services.start_soon(node.pulse.run)
         services.start_soon(node.keep_alive.run)
         with trio.move_on_after(FIRST_LINK):
             await registered.wait()  # so that who reads "listening" is not turned away
+        services.start_soon(janitor.run, node)  # now that it can tell another master from the first
         listeners = listeners or await _listen(settings.host, settings.port)
         node.host, node.port = listeners[0].socket.getsockname()[:2]
         async with trio.open_nursery() as connections:
             async with trio.open_nursery() as entrance:
-                entrance.start_soon(
-                    partial(
-                        trio.serve_listeners,
-                        node.entrance.handle,
-                        listeners,
-                        handler_nursery=connections,
-                    )
-                )
+                entrance.start_soon(listen, listeners, node.entrance.handle, connections)
                 task_status.started(node)
                 await shutdown.wait()
                 node.draining = True

@@ -98,6 +98,5 @@ class KeepAlive:
             if not lane.heard and not lane.outbox.sealed:
                 lane.outbox.fail()
         elif lane in self._slice and not lane.outbox.sealed:
-            lane.outbox.push(_PING)
-            lane.outbox.flush()
+            lane.outbox.push_now(_PING)
             self._asked[lane] = self._beat + self._patience

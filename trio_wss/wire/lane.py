@@ -187,8 +187,7 @@ class Lane(trio.abc.Stream):
             self.clean = self.peer_closed
             self.outbox.seal_with(frames)
         else:
-            self.outbox.push(frames)
-            self.outbox.flush()
+            self.outbox.push_now(frames)
         await self.outbox.sent()
 
     async def wait_send_all_might_not_block(self) -> None:

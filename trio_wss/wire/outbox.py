@@ -105,6 +105,12 @@ class Outbox:
             self.dirty = True
             self._on_dirty(self)
 
+    def push_now(self, frames: bytes) -> None:
+        """Push, and flush: what does not wait for company."""
+        self.dirty = True  # so that nobody else is asked to flush
+        self.push(frames)
+        self.flush()
+
     def flush(self) -> None:
         """Try one write that does not wait; leave what remains to the writer task."""
         self.dirty = False

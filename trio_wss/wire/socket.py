@@ -161,8 +161,7 @@ async def serve(stream: trio.abc.Stream, host: Host[T]) -> None:
         return
     async with trio.open_nursery() as nursery:
         socket = WebSocket(stream, nursery, host, opened.early)
-        socket.outbox.push(opened.answer)
-        socket.outbox.flush()
+        socket.outbox.push_now(opened.answer)
         talk = host.talk(socket, opened.admitted)
         del opened  # not for as long as the connection lives
         host.keep_alive.add(socket.lane)

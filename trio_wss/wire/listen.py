@@ -1,0 +1,58 @@
+"""Taking connections in. Trio takes one at a time, and who comes alone is served alone: thirty that
+are taken at once share reads, writes and turns from there on, and cost two thirds."""
+
+import errno
+import os
+import socket
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import suppress
+from typing import Final
+
+import structlog
+import trio
+
+log = structlog.get_logger(__name__)
+
+_AT_ONCE: Final = 64  # connections before other tasks get their turn
+_FULL: Final = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)  # accept(2)
+_REST: Final = 0.1  # seconds, where there is no room for another one
+
+Handle = Callable[[trio.SocketStream], Awaitable[None]]
+
+
+async def listen(
+    listeners: list[trio.SocketListener], handle: Handle, nursery: trio.Nursery
+) -> None:
+    """Run `handle`, which closes its stream, in `nursery` for each connection that comes, until
+    cancelled; then the listeners are closed.
+    """
+    async with trio.open_nursery() as doors:
+        for listener in listeners:
+            doors.start_soon(_take_in, listener, handle, nursery)
+
+
+async def _take_in(listener: trio.SocketListener, handle: Handle, nursery: trio.Nursery) -> None:
+    door = listener.socket
+    async with listener:
+        with socket.fromfd(door.fileno(), door.family, door.type) as same_door:
+            same_door.setblocking(False)
+            while True:
+                try:
+                    stream = await listener.accept()
+                except OSError as error:
+                    if error.errno not in _FULL:
+                        raise
+                    log.error("no room for another connection", reason=os.strerror(error.errno))
+                    await trio.sleep(_REST)
+                    continue
+                nursery.start_soon(handle, stream)
+                for other in _waiting(same_door):
+                    nursery.start_soon(handle, other)
+
+
+def _waiting(door: socket.socket) -> Iterator[trio.SocketStream]:
+    """Those that wait already. What is wrong with the next one is for who waits for it."""
+    with suppress(OSError):
+        for _ in range(_AT_ONCE):
+            accepted, _ = door.accept()
+            yield trio.SocketStream(trio.socket.from_stdlib_socket(accepted))
