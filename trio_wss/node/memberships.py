@@ -83,9 +83,11 @@ class Memberships:
         if self._nursery is None:
             return
         membership = self._follow(name)
-        if cursor is None:
-            self.tell_joined(name, now, recovered=False)
-        self._nursery.start_soon(self._bring_in, membership, cursor or now, cursor is not None)
+        if cursor is None or cursor == now:  # nothing to read
+            self.tell_joined(name, now, recovered=cursor is not None)
+            self._enter(membership, now)
+        else:
+            self._nursery.start_soon(self._bring_in, membership, cursor, True)
 
     def correct(self, topics: Set[str]) -> None:
         """Be in these and no others: a failover has lost the commits of joins and leaves."""
@@ -106,11 +108,14 @@ class Memberships:
     def _join(self, name: str, cursor: Cursor) -> None:
         if name in self._topics or self._nursery is None:
             return
-        membership = self._follow(name)
         self._push_joined(name, cursor, recovered=True)
+        self._enter(self._follow(name), cursor)
+
+    def _enter(self, membership: Membership, cursor: Cursor) -> None:
+        """Be in a topic that was where `cursor` says a moment ago."""
         if self._hub.enter(membership.topic, self, cursor):
             self._hub.release(membership.topic)
-        else:
+        elif self._nursery is not None:
             self._nursery.start_soon(self._bring_in, membership, cursor, False)
 
     def _leave(self, name: str) -> None:
