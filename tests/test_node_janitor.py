@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import pytest
@@ -13,7 +13,9 @@ from tests.members import eventually, member
 from trio_wss import App, Broadcast, Client, Effects, Join
 from trio_wss.node import janitor
 from trio_wss.settings import Settings
+from trio_wss.store.executor import Executor
 from trio_wss.store.outcome import Unknown
+from trio_wss.store.sessions import Sessions, StoredSession
 from trio_wss.testing import cluster
 
 app = App()
@@ -86,6 +88,37 @@ async def test_a_failover_that_lost_a_join_and_a_leave_is_told(redis_url: str) -
             assert [one["offset"] for one in await listener.received("back", 1)] == [2]
             assert [one["offset"] for one in listener.of("lost")] == [1]
             assert len(listener.named("wss.left")) == 1
+
+
+async def test_a_nodes_first_master_is_no_failover(
+    redis_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nobody's memberships are compared when nothing has happened."""
+    rounds, compared = 0, []
+    due, topics = Sessions.due, Executor.topics
+
+    async def counted(self: Sessions, *arguments: Any) -> Sequence[StoredSession]:
+        nonlocal rounds
+        rounds += 1
+        return await due(self, *arguments)
+
+    def noted(self: Executor, session: str, answered: Callable[[Any], None]) -> None:
+        compared.append(session)
+        topics(self, session, answered)
+
+    monkeypatch.setattr(Sessions, "due", counted)
+    monkeypatch.setattr(Executor, "topics", noted)
+    with trio.fail_after(20):
+        async with (
+            cluster(app, nodes=1, redis=redis_url, settings=SETTINGS) as nodes,
+            member(nodes.nodes[0].url) as listener,
+        ):
+            before = rounds
+            await eventually(lambda: rounds >= before + 2)
+            assert compared == []
+            nodes.nodes[0].link.replid = b"the replica that took over"
+            await eventually(lambda: compared)
+            assert compared == [listener.session]
 
 
 async def test_where_redis_did_not_say_it_is_asked_again(
