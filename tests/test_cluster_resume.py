@@ -24,6 +24,8 @@ from tests.resuming import (
     welcome,
 )
 from trio_wss.node import janitor
+from trio_wss.store.executor import Executor
+from trio_wss.store.sessions import Sessions, Taken
 from trio_wss.testing import Cluster, cluster
 
 
@@ -75,6 +77,51 @@ async def test_a_session_goes_on_elsewhere_with_its_topics_and_what_it_missed(
                 entries = await other.good("log")
     assert entries.count(f"came {session}") == 1
     assert f"went {session}" not in entries
+
+
+async def test_only_what_was_missed_is_read_and_what_comes_meanwhile_is_not_lost(
+    nodes: Cluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Between Redis' word that nothing was missed and the entry, a topic may go on."""
+    one, two, three = (node.url for node in nodes.nodes)
+    second, third = {"topic": "second"}, {"topic": "third"}
+    pages: list[str] = []
+    page, take = Executor.page, Sessions.take
+
+    def noted(self: Executor, topic: str, *arguments: Any) -> None:
+        pages.append(topic)
+        page(self, topic, *arguments)
+
+    with trio.fail_after(DEADLINE):
+        async with member(three) as other, member(one) as client:
+            for topic in (second, third):
+                await client.good("join", topic)
+                await other.good("say", topic)
+                await client.received(topic["topic"], 1)
+            left = places(client)
+            await client.vanish()
+            await other.good("say", {"topic": ROOM})
+
+            async def slowly(self: Sessions, *arguments: Any) -> Taken | None:
+                taken = await take(self, *arguments)
+                for expected in (2, 3):
+                    await other.good("say", second)
+                    topic = next(one for one in nodes.nodes[1].hub.topics() if one.name == "second")
+                    await eventually(lambda: topic.cursor and topic.cursor.offset == expected)  # noqa: B023
+                return taken
+
+            monkeypatch.setattr(Executor, "page", noted)
+            monkeypatch.setattr(Sessions, "take", slowly)
+            async with returning(two, ask_back(token(client), left)) as back:
+                assert await joins(back, 5) == dict.fromkeys(
+                    ["all", f"session:{client.session}", ROOM, "second", "third"], True
+                )
+                await other.good("say", second)
+                await other.good("say", third)
+                assert [one["data"] for one in await back.received("second", 3)] == [2, 3, 4]
+                assert [one["data"] for one in await back.received("third", 1)] == [2]
+                assert [one["data"] for one in await back.received(ROOM, 1)] == [1]
+    assert pages == [ROOM]
 
 
 async def test_a_join_sent_again_after_a_resume_does_not_undo_a_later_leave(
