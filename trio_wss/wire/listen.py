@@ -1,5 +1,6 @@
-"""Taking connections in. Trio takes one at a time, and who comes alone is served alone: thirty that
-are taken at once share reads, writes and turns from there on, and cost two thirds."""
+"""Taking connections in: all that wait at once. Trio takes one in each turn of its loop, and who
+comes alone is served alone; those that come together share turns, and writes to Redis.
+"""
 
 import errno
 import os
