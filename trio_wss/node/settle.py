@@ -49,13 +49,12 @@ async def settle(node: Node, turn: Turn | Decision, sent: Sent) -> Outcome:
 async def _try(node: Node, turn: Turn, sent: Sent, expected: Expected) -> Outcome:
     """Decide once and commit that. Between the two nothing else may be sent."""
     requests = turn.requests
-    if requests:
-        try:
-            await expected.ask(node.executor.read)
-        except WrongType:
-            log.exception("a read failed", handler=turn.handler.name)
-            refusal = refuse(turn.number, "internal", INTERNAL, event=turn.handler.name)
-            return await sent(refusal, (), ())
+    try:
+        await expected.ask(node.executor.read)
+    except WrongType:
+        log.exception("a read failed", handler=turn.handler.name)
+        refusal = refuse(turn.number, "internal", INTERNAL, event=turn.handler.name)
+        return await sent(refusal, (), ())
     entries, chain = expected.entries, expected.chain
     decision = turn.decide(entries)
     node.expectations.sent(expected, decision.plan.ops)

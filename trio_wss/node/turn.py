@@ -57,7 +57,7 @@ SILENT: Final = Decision(None, NOTHING, b"", event="")
 
 @define(eq=False)
 class Turn:
-    """One event of one client in the hands of its handler.
+    """One event of one client in the hands of a handler that reads.
 
     Time and seed are taken once, so that a handler that runs again on fresh values sees the same.
     """
@@ -65,14 +65,14 @@ class Turn:
     app: App
     handler: Handler
     client: Client
-    phase: Phase = "event"
-    event: object = None
-    number: int | None = None
-    requests: Sequence[ReadRequest] = ()
+    phase: Phase
+    event: object
+    number: int | None
+    requests: Sequence[ReadRequest]
     now: float = field(factory=time.time)
     seed: int = field(factory=lambda: random.getrandbits(64))
 
-    def decide(self, entries: Sequence[Entry] = ()) -> Decision:
+    def decide(self, entries: Sequence[Entry]) -> Decision:
         """Run the handler on what was read, and plan what it returns."""
         values = [entry.value for entry in entries]
         return _guarded(
@@ -90,12 +90,19 @@ def take_turn(app: App, client: Client, message: codec.Message) -> Turn | Decisi
 
 
 def _take(app: App, handler: Handler, client: Client, message: codec.Message) -> Turn | Decision:
-    event, number = handler.bind(message.data), message.id
+    event = handler.bind(message.data)
+    return _take_event(app, handler, client, "event", event, message.id)
+
+
+def _take_event(
+    app: App, handler: Handler, client: Client, phase: Phase, event: object, number: int | None
+) -> Turn | Decision:
+    """A turn of a handler that reads first, the decision of one that does not."""
     if handler.reads:
         requests = handler.requests(event, client)
-        return Turn(app, handler, client, "event", event, number, requests)
+        return Turn(app, handler, client, phase, event, number, requests)
     now, seed = time.time(), random.getrandbits(64)
-    return _decide(app, handler, client, "event", event, number, (), now, seed)
+    return _decide(app, handler, client, phase, event, number, (), now, seed)
 
 
 def _decide(
@@ -116,13 +123,7 @@ def own_turn(
     """A turn that no message asked for: a session begins or ends, or has a gap."""
     if handler is None:
         return SILENT
-
-    def take() -> Turn | Decision:
-        requests = handler.requests(event, client)
-        turn = Turn(app, handler, client, phase, event, None, requests)
-        return turn if requests else turn.decide()
-
-    return _guarded(None, handler, take)
+    return _guarded(None, handler, _take_event, app, handler, client, phase, event, None)
 
 
 def refuse(
