@@ -43,7 +43,6 @@ class Backlog:
     queued: deque[Slot] = field(factory=deque)  # nor these
     sent: deque[Slot] = field(factory=deque)
     size: int = 0  # bytes of all
-    unanswered: int = 0  # all of them
 
     @property
     def full(self) -> bool:
@@ -54,17 +53,19 @@ class Backlog:
         """How many more commands fit by count."""
         return self.bound - self.unanswered
 
+    @property
+    def unanswered(self) -> int:
+        return len(self.urgent) + len(self.queued) + len(self.sent)
+
     def put(self, slot: Slot) -> None:
         (self.urgent if slot.urgent else self.queued).append(slot)
         self.size += len(slot.packed)
-        self.unanswered += 1
 
     def put_sent(self, slot: Slot, now: float) -> None:
         """For a command that goes out ahead of the queue."""
         slot.sent = now
         self.sent.append(slot)
         self.size += len(slot.packed)
-        self.unanswered += 1
 
     def next_write(self, now: float, *, held: bool = False) -> bytes:
         """All that waits, at most about 1 MiB, as one write; from here on it counts as sent.
@@ -85,7 +86,6 @@ class Backlog:
         """Answer the oldest sent command and give its place free."""
         slot = self.sent.popleft()
         self.size -= len(slot.packed)
-        self.unanswered -= 1
         if slot.answered is not None:
             slot.answered(reply)
 
@@ -115,4 +115,3 @@ class Backlog:
 
     def _measure(self) -> None:
         self.size = sum(len(slot.packed) for slot in self._all())
-        self.unanswered = len(self.urgent) + len(self.queued) + len(self.sent)
