@@ -28,7 +28,6 @@ from trio_wss.client.frames import BadFrame, Welcome
 from trio_wss.client.line import Ears, Line
 from trio_wss.client.policy import read_reason
 from trio_wss.client.states import Ticket
-from trio_wss.tls import secured
 
 Pairs = Mapping[str, str]
 Credentials = Pairs | Callable[[], Pairs | Awaitable[Pairs]] | None
@@ -152,7 +151,14 @@ async def open_stream(
     plain = await trio.open_tcp_stream(host, port or (443 if secure else 80))
     if not secure:
         return plain
-    return await secured(plain, host, context or ssl.create_default_context(), https=True)
+    context = context or ssl.create_default_context()
+    stream = trio.SSLStream(plain, context, server_hostname=host, https_compatible=True)
+    try:
+        await stream.do_handshake()
+    except BaseException:
+        await trio.aclose_forcefully(stream)
+        raise
+    return stream
 
 
 def _target(url: SplitResult, query: Pairs, *, resumes: bool) -> str:

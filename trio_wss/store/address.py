@@ -13,7 +13,6 @@ from redis.connection import parse_url
 from trio_wss.errors import WrongSetting
 from trio_wss.store import sentinel
 from trio_wss.store.resp import LOSSES, lost_by
-from trio_wss.tls import secured
 
 _CURE: Final = (
     "use redis://[user:password@]host[:port][/database] (rediss:// with TLS and its ssl_… options)"
@@ -61,7 +60,13 @@ class Address:
         plain = await trio.open_tcp_stream(self.host, self.port)  # Trio sets TCP_NODELAY
         if self.tls is None:
             return plain
-        return await secured(plain, self.host, self.tls)
+        stream = trio.SSLStream(plain, self.tls, server_hostname=self.host)
+        try:
+            await stream.do_handshake()
+        except BaseException:
+            await trio.aclose_forcefully(stream)
+            raise
+        return stream
 
     async def _open_primary(self, sentinels: sentinel.Sentinels) -> trio.abc.Stream:
         host, port = await sentinels.primary()
