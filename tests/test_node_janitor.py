@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -15,7 +15,7 @@ from trio_wss.node import janitor
 from trio_wss.settings import Settings
 from trio_wss.store.executor import Executor
 from trio_wss.store.outcome import Unknown
-from trio_wss.store.sessions import Sessions, StoredSession
+from trio_wss.store.sessions import Due, Sessions
 from trio_wss.testing import cluster
 
 app = App()
@@ -97,7 +97,7 @@ async def test_a_nodes_first_master_is_no_failover(
     rounds, compared = 0, []
     due, topics = Sessions.due, Executor.topics
 
-    async def counted(self: Sessions, *arguments: Any) -> Sequence[StoredSession]:
+    async def counted(self: Sessions, *arguments: Any) -> Due:
         nonlocal rounds
         rounds += 1
         return await due(self, *arguments)

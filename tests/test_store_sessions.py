@@ -11,6 +11,7 @@ import redis
 from tests.links import running
 from trio_wss.plan import NOTHING
 from trio_wss.reads import Client
+from trio_wss.store import sessions as store_sessions
 from trio_wss.store.address import parse_address
 from trio_wss.store.executor import NEW, Commit, Executor
 from trio_wss.store.keys import Keys
@@ -125,7 +126,7 @@ async def test_two_resumes_of_one_generation_are_told_apart(redis_url: str) -> N
         assert await one.take(FIRST, second)
         assert isinstance(await one.commit(lost), Fenced)
         await one.sessions.away(CLIENT.session, lost, 0)  # what the first leaves behind
-        assert await one.sessions.due(0, 10, 10, 60) == []
+        assert (await one.sessions.due(0, 10, 10, 60)).sessions == []
 
 
 async def test_after_a_silence_of_all_nodes_nobody_is_due_for_a_lease(redis_url: str) -> None:
@@ -139,7 +140,7 @@ async def test_after_a_silence_of_all_nodes_nobody_is_due_for_a_lease(redis_url:
 
             async def due() -> list[str]:
                 found = await one.sessions.due(60, 10, 0, 10)
-                return [stored.client.session for stored in found]
+                return [stored.client.session for stored in found.sessions]
 
             client.zadd("{generations}:due:", {CLIENT.session: 1})
             client.zadd("{generations}:nodes", {"n2": 1})
@@ -172,16 +173,21 @@ async def test_a_pulse_starts_again_after_a_silence(
             assert since == (beaten if starts_again else b"5")
 
 
-async def test_a_node_that_wakes_while_it_is_buried_learns_it_at_once(redis_url: str) -> None:
-    """However many sessions it has: they are taken off it a round at a time."""
+async def test_a_node_that_wakes_while_it_is_buried_learns_it_at_once(
+    redis_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """However many sessions it has: they are taken off it some at a time."""
+    monkeypatch.setattr(store_sessions, "AT_ONCE", 10)
     async with node(redis_url) as one:
         with redis.Redis.from_url(redis_url) as client:
             client.sadd("{generations}:o:n1", *range(20))
             client.zadd("{generations}:nodes", {"n1": 1})
-            await one.sessions.due(60, 10, 10, 60)
+            assert (await one.sessions.due(600, 10, 10, 60)).more
             assert not await one.sessions.beat(60)
             assert client.zscore("{generations}:nodes", "n1") == 1  # the rest comes off it, too
-            for _ in range(2):
-                await one.sessions.due(60, 10, 10, 60)
+            assert (await one.sessions.due(600, 10, 10, 60)).more
+            last = await one.sessions.due(600, 10, 10, 60)
+            assert not last.more
+            assert last.buried == ["n1"]
             assert client.exists("{generations}:nodes", "{generations}:o:n1") == 0
             assert client.zcard("{generations}:due:") == 21
