@@ -1,4 +1,4 @@
-"""A membership that is learnt from a record, or late, misses nothing: the topic may have gone on since.
+"""A membership that is learnt from a record, or late, misses nothing, though its topic went on.
 
 Nobody else is in these topics on the node: another member would bring their news."""
 
