@@ -201,7 +201,8 @@ class Connection:
         message = _parse(raw)
         number = message.number if isinstance(message, Decision) else message.id
         if not self._may_send() and not await self._may_be_late(number):
-            self.session.push(codec.error(number, "rate_limited", "too many events"))
+            told = None if self._ignores else number  # which may be one of another session
+            self.session.push(codec.error(told, "rate_limited", "too many events"))
             self.node.count(message, "rate_limited")
             await trio.lowlevel.checkpoint()  # no commit to wait for at the door
             return
