@@ -45,9 +45,21 @@ def refuse(event: Ask) -> Effects:
 async def test_large_answers_wait_for_a_client_that_pauses(
     redis_url: str, name: str, size: int
 ) -> None:
+    await check_all_answers_come(redis_url, name, size, Settings(drain=1.0), pause=0.3)
+
+
+async def test_an_event_that_waits_for_its_own_client_is_not_unavailable(redis_url: str) -> None:
+    """However long: Redis is there."""
+    settings = Settings(drain=1.0, redis_patience=1.0)
+    await check_all_answers_come(redis_url, "look", SIZE, settings, pause=1.5)
+
+
+async def check_all_answers_come(
+    redis_url: str, name: str, size: int, settings: Settings, *, pause: float
+) -> None:
     with trio.fail_after(30):
         async with (
-            cluster(app, 1, redis=redis_url, settings=Settings(drain=1.0)) as nodes,
+            cluster(app, 1, redis=redis_url, settings=settings) as nodes,
             member(nodes.nodes[0].url, reads=False) as client,
             trio.open_nursery() as nursery,
         ):
@@ -61,7 +73,7 @@ async def test_large_answers_wait_for_a_client_that_pauses(
 
             nursery.start_soon(send)
             await eventually(lambda: outbox.size * 2 >= outbox.limit or outbox.sealed)
-            await trio.sleep(0.3)  # the pause: all that may come in comes
+            await trio.sleep(pause)  # all that may come in comes
             assert outbox.size <= outbox.limit
             nursery.start_soon(client.read)
             for n in numbers:

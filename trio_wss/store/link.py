@@ -68,6 +68,7 @@ class Link:
         }
         self.up = False
         self.answered = 0  # commands that Redis has answered
+        self.heard = -math.inf  # when anything came from Redis last, on Trio's clock
         self.replid = b""
         self.maxmemory_policy: str | None = None  # None: not known, CONFIG is forbidden
         self.on_push: Callable[[bytes, bytes], None] = _ignore
@@ -298,6 +299,7 @@ class Link:
             data = await stream.receive_some(_READ)
             if not data:
                 raise trio.BrokenResourceError("Redis closed the connection")
+            self.heard = trio.current_time()
             reader.feed(bytes(data))  # no copy: our streams give bytes
             self.on_batch_begin()
             try:
