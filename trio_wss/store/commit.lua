@@ -61,7 +61,8 @@ if REQUESTS > 0 then
     local at = 9 + i * 3
     if version_of(ARGV[at], KEYS[4 + i], ARGV[at + 1]) ~= ARGV[at + 2] then
       if SESSION ~= OWNER then record('~') end
-      return {'changed', read_all(9, 4, REQUESTS)}
+      local entries, size = read_all(9, 4, REQUESTS)
+      return {'changed', size > ALLOWANCE and {} or entries}   -- none: they are to be read again
     end
   end
 end

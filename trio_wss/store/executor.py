@@ -19,7 +19,8 @@ from trio_wss.encoding import encode
 from trio_wss.errors import Unavailable
 from trio_wss.plan import Op, Plan
 from trio_wss.reads import ReadRequest, is_implied
-from trio_wss.store.entries import Entry, WrongType, key_of, parse_entries
+from trio_wss.store.backlog import LIGHT
+from trio_wss.store.entries import Entry, TooLarge, WrongType, key_of, parse_entries
 from trio_wss.store.keys import NODE_RING, RING, Keys, topics_in
 from trio_wss.store.link import Link
 from trio_wss.store.outcome import (
@@ -41,8 +42,15 @@ from trio_wss.store.scripts import ask, command, words
 
 log = structlog.get_logger(__name__)
 
-
 NEW: Final = "+"  # the generation of a session that is yet to begin
+
+# Bytes of answers, for the link to know how many are on their way.
+ALLOWANCE: Final = 64 << 10  # of entries, where it is not known how many there are; as in reads.lua
+MOST_READ: Final = 16 << 20  # of the entries of one event
+_RECORDED: Final = 1 << 20  # of the answer that an earlier copy of a commit may have left
+_CHANGE: Final = 512  # of what an operation may tell: a topic and its cursor
+_META: Final = 128  # of a topic's cursor
+_PAGE: Final = 2 << 20  # page.lua stops at the first broadcast that makes it 1 MiB
 
 
 @define(eq=False)
@@ -58,6 +66,14 @@ class Commit:
     requests: Sequence[ReadRequest] = ()
     entries: Sequence[Entry] = ()
     lead: tuple[Op, ...] = ()  # operations before the plan's: a session's begin or end
+    again: bool = False  # an earlier copy may have been applied, which had another answer
+
+    @property
+    def weight(self) -> int:
+        """How many bytes Redis may answer with."""
+        changes = _CHANGE * (len(self.plan.ops) + len(self.lead))
+        answer = _RECORDED if self.again else len(self.answer)
+        return LIGHT + changes + max(answer, ALLOWANCE if self.requests else 0)
 
 
 @define(eq=False)
@@ -85,7 +101,11 @@ class Executor:
 
     def commit(self, commit: Commit, answered: Callable[[Outcome], None]) -> None:
         """Send one commit; there must be `room`. `answered` is called once, in their order."""
-        self._link.submit(self._pack(commit), lambda reply: answered(parse_outcome(reply)))
+        self._link.submit(
+            self._pack(commit),
+            lambda reply: answered(parse_outcome(reply)),
+            weight=commit.weight,
+        )
 
     async def room(self) -> None:
         """Wait until fewer commits are unanswered than a ring can hold."""
@@ -107,10 +127,22 @@ class Executor:
         return outcomes[0]
 
     async def read(self, requests: Sequence[ReadRequest]) -> tuple[Entry, ...]:
-        """Take all reads at one instant. Raises Unavailable and WrongType."""
+        """Take all reads at one instant. Raises Unavailable, and Unreadable for what can never be
+        answered.
+        """
         keys: list[str] = []
         arguments = self._requests(requests, (), keys)
-        return parse_entries(await ask(self._link, command("read", keys, arguments)))
+        allowance = ALLOWANCE
+        while True:
+            read = command("read", keys, [str(allowance), *arguments])
+            reply = await ask(self._link, read, weight=allowance)
+            if reply[0] != b"large":
+                return parse_entries(reply)
+            size: int = reply[1]
+            if size > MOST_READ:
+                names = ", ".join(dict.fromkeys(request.key for request in requests))
+                raise TooLarge(f"{names}: {size} bytes, and {MOST_READ} can be read at once")
+            allowance = min(size + size // 4, MOST_READ)  # it may have grown when it is asked for
 
     def page(
         self, topic: str, after: Cursor, most: int, answered: Callable[[Page | None], None]
@@ -122,7 +154,9 @@ class Executor:
         keys = [self._keys.meta(topic), self._keys.stream(topic)]
         arguments = [after.epoch, str(after.offset), str(most)]
         page = command("page", keys, arguments)
-        self._link.submit(page, lambda reply: answered(_parse_page(reply)), urgent=True)
+        self._link.submit(
+            page, lambda reply: answered(_parse_page(reply)), urgent=True, weight=_PAGE
+        )
 
     def topics(
         self, session: str, answered: Callable[[frozenset[str] | Gone | Unknown], None]
@@ -131,6 +165,7 @@ class Executor:
         self._link.submit(
             pack("HKEYS", self._keys.session(session)),
             lambda reply: answered(_parse_topics(reply)),
+            weight=LIGHT * int(self._most_topics),
         )
 
     def cursors(
@@ -141,7 +176,12 @@ class Executor:
         `answered` is called as that of a page is.
         """
         metas = pack("MGET", *map(self._keys.meta, topics))
-        self._link.submit(metas, lambda reply: answered(_parse_metas(reply)), urgent=True)
+        self._link.submit(
+            metas,
+            lambda reply: answered(_parse_metas(reply)),
+            urgent=True,
+            weight=_META * len(topics),
+        )
 
     def publish(self, topic: str, text: bytes) -> None:
         """Give a text to a topic's members on all nodes, if Redis takes it now: nothing is kept."""

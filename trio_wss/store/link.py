@@ -18,7 +18,7 @@ from redis.exceptions import NoScriptError, ReadOnlyError, RedisError
 
 from trio_wss.errors import Unavailable
 from trio_wss.store.address import Address
-from trio_wss.store.backlog import Answered, Backlog, Slot
+from trio_wss.store.backlog import LIGHT, Answered, Backlog, Slot
 from trio_wss.store.hello import Asker, say_hello
 from trio_wss.store.outcome import Foreign
 from trio_wss.store.resp import LOSSES, NOTHING, LinkLost, is_push, lost_by, new_reader, pack
@@ -105,19 +105,22 @@ class Link:
         *,
         expires: float | None = None,
         urgent: bool = False,
+        weight: int = LIGHT,
     ) -> None:
         """Queue a packed command, before all that is not urgent if it is `urgent`; it leaves with
-        all that was queued in this tick.
+        all that was queued in this tick. `weight`: how many bytes its answer may have, at most;
+        what is not urgent waits while too many are on their way.
 
         `answered` is called exactly once, from the link's reader or timer, with the reply (a
         hiredis value), a RedisError (an error reply), or Unavailable when `expires` (on Trio's
-        clock; default: `patience` from now) passed. It must neither raise nor block. After a
-        reconnect an unanswered command is sent again, byte for byte, in the original order.
+        clock; default: `patience` from now) passed, or two connections were lost with it. It must
+        neither raise nor block. After a reconnect an unanswered command is sent again, byte for
+        byte, in the original order.
         Never refuses: await `room()` first when `full`.
         """
         if expires is None:
             expires = trio.current_time() + self._patience
-        self._put(Slot(command, answered, expires, urgent=urgent))
+        self._put(Slot(command, answered, expires, urgent=urgent, weight=weight))
 
     def hold_back(self, seconds: float) -> None:
         """Send only what is urgent until `go_on`, for so many seconds at most."""
@@ -132,7 +135,7 @@ class Link:
     def _held(self) -> bool:
         return trio.current_time() < self._held_until
 
-    async def call(self, command: bytes) -> Any:
+    async def call(self, command: bytes, *, weight: int = LIGHT) -> Any:
         """Submit and wait for the reply. Raises RedisError or Unavailable.
 
         Cancelled, it stops waiting; the command may still be carried out.
@@ -150,7 +153,7 @@ class Link:
             task = None
             return trio.lowlevel.Abort.SUCCEEDED
 
-        self.submit(command, answered)
+        self.submit(command, answered, weight=weight)
         reply = await trio.lowlevel.wait_task_rescheduled(abandon)
         if isinstance(reply, RedisError | Unavailable):
             raise reply
@@ -308,6 +311,10 @@ class Link:
             finally:
                 self.on_batch_end()
                 self._let_in()
+            if self._backlog.drained:
+                raise LinkLost(f"{self.address} has lost the scripts")
+            if self._backlog.queued:  # perhaps the answers that were due weighed too much
+                self._wake.set()
 
     def _take_answer(self, item: Any) -> None:
         if not self._backlog.sent:
@@ -315,10 +322,11 @@ class Link:
         slot = self._backlog.sent[0]
         if slot.confirmations:
             raise LinkLost(f"{self.address} refused a subscription ({item})")
-        if isinstance(item, NoScriptError) and not slot.retried:
-            slot.retried = True  # stays unanswered: goes out again when the hello has loaded them
-            raise LinkLost(f"{self.address} has lost the scripts")
-        self._backlog.answer_first(item)
+        unknown = isinstance(item, NoScriptError)
+        if unknown and not slot.retried and not slot.ours:
+            self._backlog.refuse_first()  # goes out again when the hello has loaded them
+        else:
+            self._backlog.answer_first(item, executed=not unknown)
         if isinstance(item, ReadOnlyError):
             raise LinkLost(f"{self.address} has become a replica ({item})")
 

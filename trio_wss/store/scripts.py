@@ -11,6 +11,7 @@ import structlog
 from redis.exceptions import RedisError
 
 from trio_wss.errors import Unavailable
+from trio_wss.store.backlog import LIGHT
 from trio_wss.store.link import Link
 from trio_wss.store.resp import pack
 
@@ -47,10 +48,12 @@ _SHA: Final = {
 }
 
 
-async def ask(link: Link, packed: bytes) -> Any:
-    """Call and wait. Raises Unavailable, whatever kept Redis from answering."""
+async def ask(link: Link, packed: bytes, *, weight: int = LIGHT) -> Any:
+    """Call and wait. `weight`: bytes that the answer may have. Raises Unavailable, whatever kept
+    Redis from answering.
+    """
     try:
-        return await link.call(packed)
+        return await link.call(packed, weight=weight)
     except RedisError as error:
         log.error("Redis refused a command", error=str(error))
         raise Unavailable(str(error)) from error
