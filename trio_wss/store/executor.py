@@ -97,7 +97,8 @@ class Executor:
         self._numbers = count(1)
         # A commit that is sent again after a failover must meet the new master's name, so it is
         # not an argument: every hello writes it, ahead of what was queued.
-        link.last_words = lambda replid: words("master", [keys.master], [replid])
+        names = (f"{keys.channel}all", *keys.one_of_each())
+        link.last_words = lambda replid: words("hello", [keys.master], [replid, *names])
 
     def commit(self, commit: Commit, answered: Callable[[Outcome], None]) -> None:
         """Send one commit; there must be `room`. `answered` is called once, in their order."""

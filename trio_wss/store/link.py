@@ -6,7 +6,7 @@ Each command is answered exactly once: by Redis, or with Unavailable when its ti
 
 import hashlib
 import math
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack
 from functools import partial
 from typing import Any, Final, NoReturn, final
@@ -19,9 +19,18 @@ from redis.exceptions import NoScriptError, ReadOnlyError, RedisError
 from trio_wss.errors import Unavailable
 from trio_wss.store.address import Address
 from trio_wss.store.backlog import LIGHT, Answered, Backlog, Slot
-from trio_wss.store.hello import Asker, say_hello
+from trio_wss.store.hello import Asker, Words, meet, prepare
 from trio_wss.store.outcome import Foreign
-from trio_wss.store.resp import LOSSES, NOTHING, LinkLost, is_push, lost_by, new_reader, pack
+from trio_wss.store.resp import (
+    LOSSES,
+    NOTHING,
+    LinkLost,
+    is_push,
+    lacks_rights,
+    lost_by,
+    new_reader,
+    pack,
+)
 
 __all__ = ["Link", "LinkLost"]
 
@@ -29,7 +38,6 @@ log = structlog.get_logger(__name__)
 
 FOREIGN_EVERY: Final = 60.0  # seconds between two words about what others publish on our channels
 _READ: Final = 1 << 16  # bytes of one read
-_CHUNK: Final = 1000  # channels in one SUBSCRIBE of the hello
 _PING: Final = pack("PING")
 
 
@@ -73,7 +81,7 @@ class Link:
         self.on_batch_begin: Callable[[], None] = _ignore
         self.on_batch_end: Callable[[], None] = _ignore
         self.on_up: Callable[[], None] = _ignore
-        self.last_words: Callable[[bytes], Sequence[str | bytes | int]] | None = None
+        self.last_words: Callable[[bytes], Words] | None = None  # of the hello, see `prepare`
         self._sources = tuple(scripts.values())
         self._name = name
         self._patience = patience
@@ -263,19 +271,13 @@ class Link:
         await self._write(stream)
 
     async def _greet(self, stream: trio.abc.Stream) -> None:
-        ask = Asker(stream, self._backlog)
-        server = await say_hello(ask, self.address, self._sources, self._name)
+        asker = Asker(stream, self._backlog)
+        server = await meet(asker, self.address, self._name)
         self.replid, self.maxmemory_policy = server.replid, server.maxmemory_policy
         channels = tuple(self._channels)
         self._tells = True
-        for start in range(0, len(channels), _CHUNK):
-            chunk = channels[start : start + _CHUNK]
-            await ask(b"SUBSCRIBE", *chunk, confirmations=len(chunk))
-        if self.last_words is not None:  # of the hello: before anything that was queued
-            try:
-                await ask(*self.last_words(server.replid))
-            except RedisError as error:
-                raise LinkLost(f"{self.address} refused the hello ({error})") from None
+        words = None if self.last_words is None else self.last_words(server.replid)
+        await prepare(asker, self.address, self._sources, words, channels)
 
     def _disconnected(self) -> None:
         self.up = self._tells = False
@@ -320,7 +322,7 @@ class Link:
         if not self._backlog.sent:
             raise LinkLost(f"{self.address} sent an answer to no command ({item!s:.200})")
         slot = self._backlog.sent[0]
-        if slot.confirmations:
+        if slot.confirmations and slot.answered is None:  # else the hello says so
             raise LinkLost(f"{self.address} refused a subscription ({item})")
         unknown = isinstance(item, NoScriptError)
         if unknown and not slot.retried and not slot.ours:
@@ -329,6 +331,10 @@ class Link:
             self._backlog.answer_first(item, executed=not unknown)
         if isinstance(item, ReadOnlyError):
             raise LinkLost(f"{self.address} has become a replica ({item})")
+        if isinstance(item, RedisError) and not slot.ours and lacks_rights(item):
+            raise LinkLost(
+                f"{self.address} has taken rights from us ({item})"
+            )  # a hello says which
 
     def _take_push(self, item: list[Any]) -> None:
         kind = item[0]

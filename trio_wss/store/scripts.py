@@ -37,7 +37,7 @@ def _load() -> dict[str, str]:
         "take": f"#!lua flags=allow-oom\n{text('take')}",
         "away": f"#!lua flags=allow-oom\n{text('away')}",
         "due": f"#!lua flags=allow-oom\n{text('due')}",
-        "master": "#!lua flags=allow-oom\nreturn redis.call('SET', KEYS[1], ARGV[1])",
+        "hello": f"#!lua flags=allow-oom\n{text('hello')}",
     }
 
 
