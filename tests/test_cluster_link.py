@@ -28,6 +28,7 @@ from tests.servers import RedisServer
 from trio_wss import App, Broadcast, Client, Effects, Increment, Join, Reply
 from trio_wss.node import Node
 from trio_wss.settings import Settings
+from trio_wss.store.scripts import SCRIPTS
 from trio_wss.testing import cluster
 
 ROOM = "room:a"
@@ -317,6 +318,37 @@ async def test_a_join_whose_answer_was_lost_begins_where_it_was_made(
             check_gap_free(client.of(ROOM), first=6)
 
 
+async def test_an_event_that_redis_had_no_script_for_is_not_applied_behind_a_later_one(
+    own_redis: RedisServer,
+) -> None:
+    """Another node loads the scripts before this one has heard that they are lost."""
+    settings = attrs.evolve(QUICK, link_deadline=5.0)
+    with own_redis.client() as server, trio.fail_after(30):
+
+        def refused() -> int:
+            found: dict[str, int] = server.info("errorstats").get("errorstat_NOSCRIPT", {})
+            return found.get("count", 0)
+
+        async with (
+            one_behind_a_proxy(app, own_redis.url, settings) as (door, node, _),
+            member(node.url, {"in": "1"}) as client,
+        ):
+            door.hold()
+            server.script_flush()
+            first = await client.post("count", {"by": "a", "n": 1})
+            await eventually(refused)
+            for source in SCRIPTS.values():
+                server.script_load(source)
+            second = await client.post("count", {"by": "a", "n": 2})
+            await eventually(lambda: server.get("{wss}:k:count"))
+            door.let_go()
+            assert (await client.answer(first))["data"]["code"] == "unavailable"
+            assert (await client.answer(second))["data"] == 1
+            assert (await client.again("count", {"by": "a", "n": 1}, first))["data"] == 2
+            await client.received(ROOM, 2)
+            assert [said["data"]["k"] for said in client.of(ROOM)] == [2, 1]
+
+
 async def test_first_copies_that_run_late_in_a_stalled_redis_change_nothing(
     own_redis: RedisServer,
 ) -> None:
@@ -325,11 +357,12 @@ async def test_first_copies_that_run_late_in_a_stalled_redis_change_nothing(
             cluster(app, 3, redis=own_redis.url, settings=QUICK) as nodes,
             AsyncExitStack() as stack,
         ):
-            load = Load(await members(stack, nodes.nodes), 50)
+            load = Load(await members(stack, nodes.nodes), 100)
 
             async def stall_again_and_again() -> None:
-                for moment in (30, 100, 200):
+                for moment in (30, 160, 290):
                     await load.reached(moment)
+                    await load.caught_up()
                     own_redis.pause()
                     await eventually(lambda: not any(node.link.up for node in nodes.nodes))
                     own_redis.resume()
