@@ -15,7 +15,7 @@ from attrs.validators import optional
 from trio_wss.errors import WrongSetting
 
 _NAMESPACE = re.compile(r"[A-Za-z0-9_.-]{1,64}")
-_ORIGIN = re.compile(r"https?://[^/?#\s@]+")
+_ORIGIN = re.compile(r"https?://(\[[0-9a-f:.]+\]|[^][/?#\s@:]+)(:[0-9]{1,5})?", re.IGNORECASE)
 _REDIS_SCHEMES = ("redis", "rediss", "unix")
 _SENTINEL = ("redis+sentinel://", "rediss+sentinel://")  # then a list, which is no host to urlsplit
 
