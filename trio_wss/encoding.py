@@ -14,6 +14,7 @@ from cattrs.errors import AttributeValidationNote, IterableValidationNote
 from trio_wss.converting import FAULTS_TOLD, WRONG_DATA, converter
 from trio_wss.effects import Effect, Result, position
 from trio_wss.errors import Invalid, PlanError, RegistrationError
+from trio_wss.resolving import AT_RUN_TIME
 from trio_wss.scalars import Fault, Hook
 
 T = TypeVar("T")
@@ -158,7 +159,11 @@ def structurer(type_: Any) -> Hook:
     give what it raises of `WRONG_DATA` to `explained`. Raises `RegistrationError` if none is."""
     try:
         return converter.get_structure_hook(type_)
-    except (StructureHandlerNotFoundError, NameError, TypeError, ValueError) as error:
+    except NameError as error:  # of a string among the annotations of a class
+        raise RegistrationError(
+            f"an annotation cannot be resolved ({error}). {AT_RUN_TIME}"
+        ) from error
+    except (StructureHandlerNotFoundError, TypeError, ValueError) as error:
         raise RegistrationError(
             f"{error} (trio_wss.converter.register_structure_hook teaches it)"
         ) from error
