@@ -80,6 +80,17 @@ async def test_a_worker_that_dies_is_started_again(tmp_path: Path) -> None:
         assert len(before & after) == 1
 
 
+@pytest.mark.parametrize("option", [("--workers", "2"), ("--reload",)])
+async def test_children_make_their_app_too(option: tuple[str, ...], tmp_path: Path) -> None:
+    made = PID_APP.replace("app = App()", "app = App()\n\ndef create_app():\n    return app")
+    (tmp_path / "mine.py").write_text(made)
+    async with trio_wss("run", *option, "mine:create_app", cwd=tmp_path) as parent:
+        await parent.listening()
+        assert isinstance(await ask(parent.url), int)
+        parent.process.terminate()
+        assert await parent.ended() == 0
+
+
 async def test_ctrl_c_in_a_terminal_drains_the_workers_once(tmp_path: Path) -> None:
     """The terminal's SIGINT goes to the group: workers must not take it and the parent's both."""
     (tmp_path / "app.py").write_text(PID_APP)
