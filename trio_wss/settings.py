@@ -90,7 +90,8 @@ class Settings:
     """The settings of one node. Times are in seconds, sizes in bytes."""
 
     host: str = field(default="127.0.0.1", validator=_check_host)
-    """The address to listen on; "0.0.0.0" for every IPv4 address of the machine."""
+    """The address to listen on; "0.0.0.0" for every IPv4 address of the machine, "::" for every
+    one, IPv4 and IPv6, on one port."""
 
     port: int = field(default=0, validator=_between(0, 65535, " (0 takes a free port)"))
     """The TCP port to listen on; 0 takes a free one."""

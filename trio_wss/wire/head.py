@@ -285,4 +285,7 @@ def remote_address(stream: trio.abc.Stream) -> str | None:
         peer = stream.socket.getpeername()
     except OSError:
         return None
-    return peer[0] if isinstance(peer, tuple) else None
+    if not isinstance(peer, tuple):
+        return None
+    host: str = peer[0]
+    return host.removeprefix("::ffff:")  # IPv4 on a socket for both
