@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 import click
 
+from trio_wss.cli import log
 from trio_wss.cli.children import WRONG_CALL, ChildFailed
 from trio_wss.cli.connect import connect
 from trio_wss.cli.demo import demo
@@ -72,5 +73,5 @@ def call(arguments: Sequence[str]) -> int:
 
 def complain(sentence: str, code: int = WRONG_CALL) -> int:
     """Say what is wrong on stderr, in one line; returns the exit code."""
-    print(f"trio-wss: {' '.join(sentence.split())}", file=sys.stderr, flush=True)
+    log.say(f"trio-wss: {' '.join(sentence.split())}")
     return code

@@ -18,7 +18,7 @@ from trio_wss.node.ops import serve_ops
 from trio_wss.node.session import RESTART
 from trio_wss.settings import Settings
 from trio_wss.store.resp import LinkLost, WrongRedis
-from trio_wss.wire import codec, listen
+from trio_wss.wire import codec, listen, listen_everywhere
 
 log = structlog.get_logger(__name__)
 
@@ -130,6 +130,8 @@ async def send_away(node: Node, seconds: float, why: str) -> None:
 
 async def _listen(host: str, port: int) -> list[trio.SocketListener]:
     try:
+        if host == "::":
+            return [await listen_everywhere(port)]
         found = await trio.open_tcp_listeners(port, host=host)
     except OSError as error:
         raise SettingsError(
