@@ -72,3 +72,12 @@ class Unavailable(WssError):
 
 class EmbeddedEnded(WssError):
     """The embedded Redis has ended by itself: one sentence that says how. Exit code 1."""
+
+
+def shown(value: object) -> str:
+    """A value in the words of an error: at most 80 characters, and never an error itself."""
+    try:
+        text = repr(value)
+    except ValueError:  # Python writes no integer of more than 4300 digits
+        text = f"a {type(value).__name__} of too many digits"
+    return text if len(text) <= 80 else text[:77] + "..."
