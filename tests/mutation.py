@@ -21,6 +21,7 @@ from types import ModuleType
 from typing import Any, Final
 
 import pytest
+from hypothesis import settings
 
 from tests.equivalent import EQUIVALENT
 from tests.pure import PURE_MODULES, PURE_TESTS
@@ -145,6 +146,8 @@ def notices(module: str, number: int) -> None:
     os.dup2(nowhere, 2)
     resource.setrlimit(resource.RLIMIT_CPU, (CPU, CPU + 1))
     resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))
+    settings.register_profile("quick", max_examples=10, database=None, derandomize=True)
+    settings.load_profile("quick")
     sys.meta_path.insert(0, Instead(module, planted(module, number)))
     os.environ["PYTEST_DISABLE_PLUGIN_AUTOLOAD"] = "1"
     os.environ["MUTANT"] = module

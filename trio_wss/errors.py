@@ -61,9 +61,12 @@ class WrongSetting(SettingsError):
     of the sentence, for whoever calls it something else: the command line does."""
 
     def __init__(self, setting: str, complaint: str) -> None:
-        super().__init__(f"{setting} {complaint}")
+        super().__init__(setting, complaint)
         self.setting = setting
         self.complaint = complaint
+
+    def __str__(self) -> str:
+        return f"{self.setting} {self.complaint}"
 
 
 class Unavailable(WssError):
