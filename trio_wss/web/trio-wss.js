@@ -76,6 +76,7 @@ export class Client {
   #loss = new ConnectionLost(VANISHED); // of the last connection
   #timer; // one at a time: of the wait, of the welcome, or of the next sign of life
   #at = 0; // when it is up
+  #awake = 0; // when the page was found to have slept: what came meanwhile is not late
   #asked = false; // for a sign of life that has not come yet
   #writes = 0; // frames with an id so far
   #answered = 0; // the last of these that was answered in its turn
@@ -282,6 +283,7 @@ export class Client {
   /** Something was heard: ask again after a while, soon if an answer is due. */
   #listen() {
     const { pingInterval, pingTimeout } = this.#options;
+    if (Date.now() > this.#at) this.#awake = Date.now();
     this.#asked = false;
     this.#after(
       this.#unanswered.size ? Math.min(pingInterval, pingTimeout) : pingInterval,
@@ -405,7 +407,7 @@ export class Client {
   #dropOverdue() {
     for (const [id, pending] of this.#unanswered) {
       const patience = OVERDUE[pending.turn < this.#answered ? 0 : 1];
-      if (Date.now() - pending.since < patience * 1000) break;
+      if (Date.now() - Math.max(pending.since, this.#awake) < patience * 1000) break;
       this.#unanswered.delete(id);
       lose(pending, new OutcomeUnknown(0, "the node gives this event no answer"));
     }
