@@ -284,7 +284,10 @@ ALL = ("+@all", "~*", "&*")
         ((*ALL, "-evalsha"), "refused the hello (NOPERM"),
         ((*ALL, "-script"), "refused the hello (NOPERM"),
         ((*ALL, "-info"), "refused the hello (NOPERM"),
-        (("+@all", "-@write", "~*", "&*"), "run DEL, HDEL, HINCRBY, HSET, INCRBY, LTRIM, PEXPIRE,"),
+        (
+            ("+@all", "-@write", "~*", "&*"),
+            "run DEL, HDEL, HINCRBY, HSET, INCRBY, LTRIM, PERSIST, PEXPIRE,",
+        ),
     ],
 )
 async def test_a_user_who_may_not_do_all_that_a_commit_needs(
@@ -333,7 +336,8 @@ async def test_rights_that_are_taken_end_the_link_and_none_comes_up(make_redis: 
         await watch.is_up()
         with server.client() as client:
             client.execute_command("ACL", "SETUSER", "ada", "-set")
-        beat = command("beat", ["{wss}:n:n1", "{wss}:nodes", "{wss}:pulse"], ["n1", "60000", "new"])
+        keys = ["{wss}:n:n1", "{wss}:nodes", "{wss}:pulse", "{wss}:r:n1"]
+        beat = command("beat", keys, ["n1", "60000", "new"])
         with pytest.raises(ResponseError):
             await acting.link.call(beat)
         assert "has taken rights from us" in await watch.is_lost()
