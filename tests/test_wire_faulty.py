@@ -5,7 +5,7 @@ import time
 import pytest
 
 from trio_wss.encoding import TOO_DEEP
-from trio_wss.wire.faulty import Fault, look
+from trio_wss.wire.faulty import NOT_FINITE, Fault, find_beyond, look
 
 MIB = 1 << 20
 
@@ -51,6 +51,8 @@ def test_the_id_of_what_is_too_deep_for_a_parser(frame: str, number: int | None)
         deep(2000, end="") + '"\\"' * (MIB // 3),
         '{"id":7,"data":' + "1" * MIB + "}",
         '{"id":7,"data":[' + "1," * (MIB // 2) + "NaN]}",
+        '{"id":7,"data":[' + "[]," * (MIB // 3) + "NaN]}",
+        '{"id":7,"data":[' + '"é",' * (MIB // 4) + "NaN]}",
         deep(900, '{"id":7,"data":{"' + "k" * 1000 + '":', ',"z":[' + "1," * (MIB // 4) + "NaN]}}"),
         deep(MIB // 2),
     ],
@@ -58,4 +60,27 @@ def test_the_id_of_what_is_too_deep_for_a_parser(frame: str, number: int | None)
 def test_no_frame_takes_long(frame: str) -> None:
     before = time.process_time()
     look(frame)
-    assert time.process_time() - before < 2  # a whole quadratic one takes minutes
+    assert time.process_time() - before < 1  # a quadratic one takes minutes
+
+
+@pytest.mark.parametrize("depth", [1, 60])
+def test_of_very_many_values_only_the_first_are_looked_at(depth: int) -> None:
+    many = '{"id":7,"data":' + "[" * depth + "1," * 60_000 + "NaN" + "]" * depth + "}"
+    assert look(many) == Fault(7)
+    few = many.replace("1," * 60_000, "1," * 40_000)
+    assert look(few) == Fault(7, NOT_FINITE, "data" + "[0]" * (depth - 1) + "[40000]")
+
+
+@pytest.mark.parametrize(
+    ("data", "path"),
+    [
+        ("[" + "1," * 60_000 + "18446744073709551616]", "data"),
+        ("[" + "1," * 40_000 + "18446744073709551616]", "data[40000]"),
+        ('["-12345678901234567890",' + "1," * 60_000 + "1]", None),
+        ('["\\"",12345678901234567890123,""]', "data[1]"),
+        ('["\\\\",12345678901234567890123,""]', "data[1]"),
+        ("[1e-1234567890123456789]", None),
+    ],
+)
+def test_where_an_integer_is_beyond_64_bits(data: str, path: str | None) -> None:
+    assert find_beyond(f'{{"data":{data}}}') == path
