@@ -12,7 +12,7 @@ from typing import Any, Final
 
 from attrs import frozen
 
-from trio_wss.encoding import TOO_DEEP, joined
+from trio_wss.encoding import MAX_DEPTH, TOO_DEEP, joined
 
 LARGEST_ID: Final = 2**53  # exact in every client
 
@@ -97,10 +97,12 @@ def _fault(message: dict[str, Any]) -> tuple[str, str] | None:
     """Path and text of something in a message that cannot be taken; both empty, if it has so many
     values that not all were looked at.
     """
-    left: list[Any] = [(message, "", None)]  # a value, its step, and the entry that holds it
+    left: list[Any] = [(message, "", None, 1)]  # a value, its step, what holds it, and its depth
     values = _VALUES
     while left:
-        entry = held, _, _ = left.pop()
+        entry = held, _, _, depth = left.pop()
+        if depth > MAX_DEPTH:
+            return "", TOO_DEEP
         values -= len(held)
         if values < 0:
             return "", ""
@@ -110,9 +112,9 @@ def _fault(message: dict[str, Any]) -> tuple[str, str] | None:
         nested = []
         for step, value in items:
             if isinstance(value, dict | list):
-                nested.append((value, step, entry))
+                nested.append((value, step, entry, depth + 1))
             elif reason := _reason(value):
-                return _path((value, step, entry)), reason
+                return _path((value, step, entry, depth + 1)), reason
         left += reversed(nested)
     return None
 
@@ -136,7 +138,7 @@ def _is_torn(text: str) -> bool:
 def _path(entry: Any) -> str:
     steps = []
     while entry[2] is not None:
-        _, step, entry = entry
+        _, step, entry, _ = entry
         steps.append(step)
     path = ""
     for step in islice(reversed(steps), 64):
