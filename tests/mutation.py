@@ -151,7 +151,9 @@ def notices(module: str, number: int) -> None:
     os.dup2(nowhere, 2)
     resource.setrlimit(resource.RLIMIT_CPU, (CPU, CPU + 1))
     resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))
-    settings.register_profile("quick", max_examples=10, database=None, derandomize=True)
+    settings.register_profile(
+        "quick", max_examples=10, deadline=None, database=None, derandomize=True
+    )
     settings.load_profile("quick")
     sys.meta_path.insert(0, Instead(module, planted(module, number)))
     os.environ["PYTEST_DISABLE_PLUGIN_AUTOLOAD"] = "1"
