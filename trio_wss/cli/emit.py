@@ -6,6 +6,7 @@ import click
 import orjson
 import trio
 
+from trio_wss.app import MOST_HISTORY
 from trio_wss.cli.redis_url import find_redis_url, redis_file
 from trio_wss.cli.typed import as_typed
 from trio_wss.effects import Broadcast
@@ -34,7 +35,7 @@ NOT_KNOWN = 1
 @click.option("--volatile", is_flag=True, help="Without a place in the topic's history.")
 @click.option(
     "--history",
-    type=click.IntRange(0, 100_000),
+    type=click.IntRange(0, MOST_HISTORY),
     default=128,
     show_default=True,
     help="Broadcasts that the topic keeps: as the app says.",
@@ -56,12 +57,15 @@ def emit(topic: str, event: str, json: str | None, namespace: str, **options: An
     # Here, not above: `--help` starts twice as fast without Redis's client library.
     from trio_wss.cli import log
     from trio_wss.cli.emission import broadcast
+    from trio_wss.wire.faulty import BEYOND, find_beyond
 
     log.configure("text")
     try:
         data = orjson.loads(json) if json else None
     except orjson.JSONDecodeError as error:
         raise SettingsError(f"{json!r} is not JSON: {error}.") from None
+    if json and find_beyond(f'{{"data":{json}}}') is not None:
+        raise SettingsError(f"{json!r}: {BEYOND}.")
     effect = Broadcast(topic, event, data, volatile=options["volatile"])
     redis = find_redis_url()
     if redis is None:

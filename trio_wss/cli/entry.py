@@ -7,7 +7,8 @@ from collections.abc import Sequence
 
 import click
 
-from trio_wss.cli.children import ChildFailed
+from trio_wss.cli import log
+from trio_wss.cli.children import WRONG_CALL, ChildFailed
 from trio_wss.cli.connect import connect
 from trio_wss.cli.demo import demo
 from trio_wss.cli.emit import emit
@@ -15,9 +16,6 @@ from trio_wss.cli.faults import leaves
 from trio_wss.cli.run import run
 from trio_wss.cli.top import top, topics
 from trio_wss.errors import EmbeddedEnded, RegistrationError, SettingsError, WssError
-
-WRONG_CALL = 2
-"""The exit code for a setting, an app or an argument that is wrong."""
 
 FAILED = 1
 """The exit code when what it needs was lost."""
@@ -45,7 +43,14 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 
 def call(arguments: Sequence[str]) -> int:
-    """Run the command line; returns the exit code."""
+    """Run the command line; returns the exit code, when all that it had to say is written."""
+    try:
+        return _call(arguments)
+    finally:
+        log.forget()
+
+
+def _call(arguments: Sequence[str]) -> int:
     try:
         code = commands.main(list(arguments), prog_name="trio-wss", standalone_mode=False)
     except click.exceptions.NoArgsIsHelpError as error:
@@ -75,5 +80,5 @@ def call(arguments: Sequence[str]) -> int:
 
 def complain(sentence: str, code: int = WRONG_CALL) -> int:
     """Say what is wrong on stderr, in one line; returns the exit code."""
-    print(f"trio-wss: {' '.join(sentence.split())}", file=sys.stderr, flush=True)
+    log.say(f"trio-wss: {' '.join(sentence.split())}")
     return code

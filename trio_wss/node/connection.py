@@ -1,16 +1,19 @@
 """A connection: one socket from its welcome to its close. Its reader takes an event only through
-the door: few of them unanswered, and room in the outbox, so that a reply never waits.
+the door: few of them unanswered, and room in the outbox, so that a reply never waits. While it
+waits there, or for what an event reads, the client's signs of life are answered all the same.
 """
 
 from __future__ import annotations
 
+from collections.abc import Awaitable
 from functools import partial
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NoReturn
 
 import trio
 
 from trio_wss.errors import Unavailable
 from trio_wss.node.bucket import Bucket
+from trio_wss.node.intake import Intake
 from trio_wss.node.session import AGAIN_LATER, Session
 from trio_wss.node.turn import Decision, refuse, take_turn
 from trio_wss.reads import Client
@@ -22,8 +25,11 @@ if TYPE_CHECKING:
     from trio_wss.node.node import Node
     from trio_wss.wire import WebSocket
 
-RESUME_SECONDS: Final = 5.0  # for the first frame of a client that wants to resume
+RESUME_SECONDS: Final = 10.0  # for the first frame of a client that wants to resume
 UNANSWERED: Final = 32  # events of one connection in flight: the door shuts at it
+NOT_RESUMED: Final = (
+    "sent for a session that was not resumed, and dropped: wss.begin begins with the new one"
+)
 
 
 class Connection:
@@ -37,11 +43,13 @@ class Connection:
         self.socket = socket
         self.session = Session(node, client, socket.outbox, self.close_soon)
         self._outbox = socket.outbox
+        self._intake = Intake(socket, self._answer_ping)
         self._bucket = Bucket(node.settings.rate, node.settings.burst)
         self._last_id = -1  # the highest id seen; what is not above it may be sent again
         self._unanswered = 0
         self._promised = 0  # bytes of the large answers among them
         self._resumes = resumes
+        self._ignores = False  # what was meant for a session that was not resumed
         self._retired = False
         self._gone: Closed | None = None  # it ended before its session was resumed
         self._fewer: trio.Event | None = None  # set at the next answer, if somebody waits for it
@@ -54,12 +62,9 @@ class Connection:
     async def run(self) -> None:
         """Begin or resume the session, take events until the socket closes, leave it in order."""
         try:
-            batch = await self._first_frames()
-            if await self._resume(batch) or await self.session.begin():
-                while True:
-                    for raw in batch:
-                        await self._take(raw)
-                    batch = await self.socket.receive()
+            resumed = self._resumes and await self._resume()
+            if resumed or await self.session.begin():
+                await self._take_all()
         except Closed:
             pass
         finally:
@@ -67,44 +72,57 @@ class Connection:
             with trio.move_on_after(self._last_words(), shield=True):
                 await self.session.finish(clean=self._said_goodbye())
 
-    async def _first_frames(self) -> list[str | bytes]:
-        """The first frames of a client that wants to resume, if they come in time."""
-        batch: list[str | bytes] = []
-        if self._resumes:
-            with trio.move_on_after(RESUME_SECONDS):
-                batch = await self.socket.receive()
-        return batch
+    async def _take_all(self) -> None:
+        """Take frame after frame. Raises Closed."""
+        while True:
+            while (frame := self._intake.pop()) is not None:
+                await self._take(frame)
+            await self._intake.receive()
 
-    async def _resume(self, batch: list[str | bytes]) -> bool:
-        """Resume the session that the first frame names, and take that frame out."""
-        if not batch or (request := codec.parse_resume(batch[0])) is None:
+    async def _resume(self) -> bool:
+        """Resume the session that the first frame names. Where that comes to nothing, nothing that
+        the client sends before it has seen that is taken. Raises Closed.
+        """
+        with trio.move_on_after(RESUME_SECONDS):
+            await self._intake.receive()
+        first = self._intake.pop()
+        if first is None:  # its session is perhaps there all the same
+            self._turn_away("no wss.resume came")
+        self._ignores = True
+        request = codec.parse_resume(first)
+        if request is None:
+            self._intake.push_back(first)
             return False
-        del batch[0]
         cursors = {topic: Cursor(*place) for topic, place in request.cursors.items()}
-        resumed, failure = False, ""
+        failure = ""
         async with trio.open_nursery() as nursery:
-            nursery.start_soon(self._look_ahead, batch, nursery.cancel_scope)
+            nursery.start_soon(self._look_ahead, nursery.cancel_scope)
             try:
-                resumed = await self.session.resume(request.token, cursors, request.attempt)
+                if await self.session.resume(request.token, cursors, request.attempt):
+                    self._ignores = False
             except Unavailable:
                 failure = "Redis is away"
             except Overtaken as overtaken:
                 failure = str(overtaken)
             nursery.cancel_scope.cancel()
         if failure:
-            self.close_soon(AGAIN_LATER, failure)
-            raise Closed(AGAIN_LATER)
+            self._turn_away(failure)
         if self._gone is not None:
             raise self._gone
         self._last_id = self.session.last
-        return resumed
+        return not self._ignores
 
-    async def _look_ahead(self, batch: list[str | bytes], resuming: trio.CancelScope) -> None:
+    def _turn_away(self, why: str) -> NoReturn:
+        """Send a client away that has no session yet. Raises Closed."""
+        self.close_soon(AGAIN_LATER, why)
+        raise Closed(AGAIN_LATER)
+
+    async def _look_ahead(self, resuming: trio.CancelScope) -> None:
         """Give the resume up when the client has gone: it may have its session elsewhere by now,
         and nothing must be taken from it there.
         """
         try:
-            batch += await self.socket.receive()
+            await self._intake.receive()
         except Closed as closed:
             self._gone = closed
             resuming.cancel()
@@ -147,42 +165,91 @@ class Connection:
             or self.node.link.full
             or (self._outbox.size + self._promised) * 2 >= self._outbox.limit
         ):
-            await self._wait_at_door()
+            await self._waiting(self._wait_at_door())
         if self._retired:
             return
         message = _parse(raw)
         number = message.number if isinstance(message, Decision) else message.id
-        if not self._bucket.take(trio.current_time()) and not await self._may_be_late(number):
-            self.session.push(codec.error(number, "rate_limited", "too many events"))
+        if not self._may_send() and not await self._may_be_late(number):
+            told = None if self._ignores else number  # which may be one of another session
+            self.session.push(codec.error(told, "rate_limited", "too many events"))
             self.node.count(message, "rate_limited")
             await trio.lowlevel.checkpoint()  # no commit to wait for at the door
             return
-        if isinstance(message, Decision):
-            await self._send(message)
-            return
-        if message.event == "wss.ping":
-            self.session.push(codec.pong())
+        event = "" if isinstance(message, Decision) else message.event
+        if event == "wss.ping" or event == "wss.begin" or self._ignores:
+            self._take_word(event)
             await trio.lowlevel.checkpoint()  # no commit to wait for at the door
+            return
+        expires = self._give_up()
+        if trio.current_time() >= expires:  # it has waited behind others
+            self.session.unavailable(number)
+            self.node.count(message, "unavailable")
+            await trio.lowlevel.checkpoint()  # no commit to wait for at the door
+            return
+        if isinstance(message, Decision):
+            await self._send(message, expires)
             return
         if message.id is not None and message.id > self._last_id:
             self._last_id = message.id
         turn = take_turn(self.node.app, self.session.client, message)
         if isinstance(turn, Decision):
-            await self._send(turn)
+            await self._send(turn, expires)
         else:
             self._unanswered += 1
-            await self.session.settle(turn)
+            await self._waiting(self.session.settle(turn, expires=expires))
             self._answered()
 
-    async def _send(self, decision: Decision) -> None:
+    def _take_word(self, event: str) -> None:
+        """Take what is meant for the connection and not for the app, or for no session of ours."""
+        if event == "wss.ping":
+            self.session.push(codec.pong())
+        elif event == "wss.begin":
+            self._ignores = False
+        else:
+            self.session.push(codec.error(None, "not_resumed", NOT_RESUMED))
+
+    # --- while the reader waits
+
+    async def _waiting(self, work: Awaitable[None]) -> None:
+        """Wait for something; the node lets us `listen` if it takes long."""
+        self.node.waiting[self] = trio.current_time()
+        try:
+            await work
+        finally:
+            del self.node.waiting[self]
+
+    def listen(self) -> None:
+        """Hear the client while the reader waits."""
+        if self._nursery is not None:
+            self._intake.listen(self._nursery)
+
+    def _answer_ping(self) -> bool:
+        """Answer a sign of life before its turn, if the rate lets it in."""
+        if not self._may_send():
+            return False
+        self.session.push(codec.pong())
+        return True
+
+    def _may_send(self) -> bool:
+        return self._bucket.take(trio.current_time())
+
+    def _give_up(self) -> float:
+        """When the event that is being taken is `unavailable`: so long after it came, or after
+        Redis said something last, for what else an event waits behind is not Redis' fault.
+        """
+        since = max(self._intake.arrived, self.node.link.heard)
+        return since + self.node.settings.redis_patience
+
+    async def _send(self, decision: Decision, expires: float) -> None:
         before = self._unanswered
         self._unanswered += 1
         size = len(decision.answer)
         if size * UNANSWERED * 2 > self._outbox.limit:  # so many as the door lets in are too much
             self._promised += size
-            self.session.send(decision, partial(self._answered_large, size))
+            self.session.send(decision, partial(self._answered_large, size), expires=expires)
         else:
-            self.session.send(decision, self._answered)
+            self.session.send(decision, self._answered, expires=expires)
         if self._unanswered == before:  # no commit to wait for at the door: let others go on
             await trio.lowlevel.checkpoint()
 

@@ -11,20 +11,21 @@ import structlog
 import trio
 
 from trio_wss.app import App
-from trio_wss.errors import SettingsError, Unavailable
+from trio_wss.errors import SettingsError, Unavailable, WrongSetting
 from trio_wss.node import janitor
 from trio_wss.node.node import Node, address
 from trio_wss.node.ops import serve_ops
 from trio_wss.node.session import RESTART
 from trio_wss.settings import Settings
-from trio_wss.store.resp import LinkLost
-from trio_wss.wire import codec, listen
+from trio_wss.store.resp import LinkLost, WrongRedis
+from trio_wss.wire import codec, listen, listen_everywhere
 
 log = structlog.get_logger(__name__)
 
 FIRST_LINK: Final = 5.0  # seconds to wait for Redis before listening without it
 BACK_OFF: Final = (0.05, 2.0)  # seconds between two tries of the link: the first, and the most
 BEATS: Final = 3  # signs of life in the time of a lease
+LONG: Final = 0.25  # seconds that a reader waits before its client is heard by another task
 BATCH: Final = 100  # clients told to go at once
 RETURNS: Final = 500.0  # clients a second that may come back to the other nodes
 
@@ -41,8 +42,9 @@ async def serve(
     """Run one node until `shutdown` is set, then stop accepting, finish what is in flight, tell
     clients to go (1012) and return within `settings.drain` seconds.
 
-    The started value is the Node. Raises SettingsError if an address cannot be listened on. The
-    operations listener is there before Redis is, and until the end.
+    The started value is the Node. Raises SettingsError if an address cannot be listened on, and if
+    what is named as Redis is none that will ever do: one that was linked to once is tried for ever.
+    The operations listener is there before Redis is, and until the end.
     """
     node = Node(app, settings)
     if shutdown is None:
@@ -57,26 +59,53 @@ async def serve(
         registered = trio.Event()
         services.start_soon(_keep_link, node)
         services.start_soon(node.hub.run, node.catch_up.survey, node.catch_up.fill_gap)
-        services.start_soon(_keep_registered, node, registered)
         services.start_soon(_leave_a_dead_redis, node)
+        services.start_soon(_listen_for_readers, node)
         services.start_soon(node.statistics.measure_lag)
         services.start_soon(node.pulse.run)
         services.start_soon(node.keep_alive.run)
-        with trio.move_on_after(FIRST_LINK):
-            await registered.wait()  # so that who reads "listening" is not turned away
-        services.start_soon(janitor.run, node)  # now that it can tell another master from the first
-        listeners = listeners or await _listen(settings.host, settings.port)
-        node.host, node.port = listeners[0].socket.getsockname()[:2]
-        async with trio.open_nursery() as connections:
-            async with trio.open_nursery() as entrance:
-                entrance.start_soon(listen, listeners, node.entrance.handle, connections)
-                task_status.started(node)
-                await shutdown.wait()
-                node.draining = True
-                entrance.cancel_scope.cancel()
-            connections.cancel_scope.deadline = trio.current_time() + settings.drain / 2
-            await send_away(node, settings.drain / 4, "the node is stopping")
+        async with trio.open_nursery() as lease:
+            lease.start_soon(_keep_registered, node, registered)
+            with trio.move_on_after(FIRST_LINK):
+                await registered.wait()  # so that who reads "listening" is not turned away
+            lease.start_soon(
+                janitor.run, node
+            )  # now that it can tell the first master from another
+            await _take_clients(node, listeners, shutdown, task_status)
+            lease.cancel_scope.cancel()
+        await _sign_off(node)
         services.cancel_scope.cancel()
+
+
+async def _take_clients(
+    node: Node,
+    listeners: list[trio.SocketListener] | None,
+    shutdown: trio.Event,
+    task_status: trio.TaskStatus[Node],
+) -> None:
+    """Listen until `shutdown`, then stop accepting and see every client off."""
+    settings = node.settings
+    listeners = listeners or await _listen(settings.host, settings.port)
+    node.host, node.port = listeners[0].socket.getsockname()[:2]
+    async with trio.open_nursery() as connections:
+        async with trio.open_nursery() as entrance:
+            entrance.start_soon(listen, listeners, node.entrance.handle, connections)
+            task_status.started(node)
+            await shutdown.wait()
+            node.draining = True
+            entrance.cancel_scope.cancel()
+        connections.cancel_scope.deadline = trio.current_time() + settings.drain / 2
+        await send_away(node, settings.drain / 4, "the node is stopping")
+
+
+async def _sign_off(node: Node) -> None:
+    """A node's last words to Redis. Where they do not come, a janitor finds its lease lapsed."""
+    if node.link.up:
+        with trio.move_on_after(node.settings.drain / 10):
+            try:
+                await node.sessions.sign_off(node.settings.grace)
+            except Unavailable as error:
+                log.warning("the node's record stays in Redis for now", reason=str(error))
 
 
 async def send_away(node: Node, seconds: float, why: str) -> None:
@@ -101,6 +130,8 @@ async def send_away(node: Node, seconds: float, why: str) -> None:
 
 async def _listen(host: str, port: int) -> list[trio.SocketListener]:
     try:
+        if host == "::":
+            return [await listen_everywhere(port)]
         found = await trio.open_tcp_listeners(port, host=host)
     except OSError as error:
         raise SettingsError(
@@ -115,15 +146,19 @@ async def _listen(host: str, port: int) -> list[trio.SocketListener]:
 
 
 async def _keep_link(node: Node) -> None:
-    """Keep the link to Redis: when it is lost, take it up again, with back-off and jitter."""
+    """Keep the link to Redis: when it is lost, take it up again, with back-off and jitter.
+
+    Raises WrongSetting where there was none yet, and there will be none.
+    """
     first, most = BACK_OFF
     pause = first
+    linked = False
     while True:
         started, up = trio.current_time(), False
         try:
             async with trio.open_nursery() as nursery:
                 await nursery.start(node.link.run)
-                up = True
+                up = linked = True
                 log.info("linked to Redis", node=node.id)
                 if node.link.maxmemory_policy not in (None, "noeviction"):
                     log.warning(
@@ -132,7 +167,10 @@ async def _keep_link(node: Node) -> None:
                         policy=node.link.maxmemory_policy,
                     )
         except* LinkLost as lost:
-            reason = str(lost.exceptions[0])
+            error = lost.exceptions[0]
+            reason = str(error)
+            if isinstance(error, WrongRedis) and not linked:
+                raise WrongSetting("redis", f"does not work: {reason}.") from None
             log.warning("Redis is away", reason=reason)
             if up:  # else it is still away
                 node.statistics.link_losses += 1
@@ -161,6 +199,17 @@ async def _keep_registered(node: Node, registered: trio.Event) -> None:
         if there:
             registered.set()
         await trio.sleep(beat if there else beat / 10)
+
+
+async def _listen_for_readers(node: Node) -> None:
+    """Let clients be heard whose reader waits for long: for Redis, that is."""
+    while True:
+        await trio.sleep(LONG)
+        long_ago = trio.current_time() - LONG
+        for connection, since in list(node.waiting.items()):
+            if since > long_ago:
+                break
+            connection.listen()
 
 
 async def _leave_a_dead_redis(node: Node) -> None:
