@@ -74,8 +74,9 @@ class Sessions:
 
         Raises Unavailable, as all that asks Redis here does.
         """
-        keys = [self._keys.node(self._node), self._keys.nodes, self._keys.pulse]
-        arguments = [self._node, _milliseconds(lease), "new" if new else ""]
+        name = self._node
+        keys = [self._keys.node(name), self._keys.nodes, self._keys.pulse, self._keys.ring(name)]
+        arguments = [name, _milliseconds(lease), "new" if new else ""]
         return bool(await ask(self._link, command("beat", keys, arguments)))
 
     async def sign_off(self, grace: float) -> None:
