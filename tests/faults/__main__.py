@@ -40,7 +40,7 @@ def tell(plan: Plan, verdict: Verdict, folder: Path) -> int:
     return 1
 
 
-async def play(plan: Plan, folder: Path, binary: Path) -> None:
+async def play(plan: Plan, folder: Path, binary: Path, early: bool) -> None:
     """Play a run. The first SIGINT or SIGTERM has it come to rest, a second one ends it at once."""
     async with stopping() as stop, trio.open_nursery() as nursery:
 
@@ -49,7 +49,11 @@ async def play(plan: Plan, folder: Path, binary: Path) -> None:
             click.echo("it shall end: it comes to rest, and is judged")
 
         nursery.start_soon(tell_when_asked)
-        await run(plan, folder, binary, click.echo, stop.asked)
+
+        def spoilt() -> bool:
+            return early and not look(folder).holds
+
+        await run(plan, folder, binary, click.echo, stop.asked, spoilt)
         nursery.cancel_scope.cancel()
 
 
@@ -68,10 +72,11 @@ def look(folder: Path) -> Verdict:
 @click.option("--faults", default="", help="Only these, with commas between. [default: all]")
 @click.option("--without", default="", help="None of these, nor of this kind, as in `loss`.")
 @click.option("--folder", type=click.Path(path_type=Path), help="[default: reports/faults-SEED]")
+@click.option("--early", is_flag=True, help="End at the first rest at which something is found.")
 @click.option("--check", is_flag=True, help="Judge what is recorded in the folder once more.")
 def main(
     seed: int | None, seconds: float, engine: str, faults: str, without: str,
-    folder: Path | None, check: bool,
+    folder: Path | None, early: bool, check: bool,
 ) -> None:  # fmt: skip
     """Harm a cluster at random, and hold what its clients saw against what was promised."""
     seed = random.randrange(1_000_000) if seed is None else seed
@@ -89,7 +94,7 @@ def main(
         f"seed {seed}, {engine}, {len(names)} kinds of faults, about {about:.0f} s, {folder}/"
     )
     try:
-        trio.run(play, plan, folder, binary_of(engine))
+        trio.run(play, plan, folder, binary_of(engine), early)
     except BaseException:
         click.secho(f"\nBROKE with seed {seed}: {report.how_to_repeat(plan)}", fg="red", err=True)
         raise

@@ -20,10 +20,10 @@ from tests.faults.proxy import Proxy, proxied
 from tests.faults.record import Recorder
 from tests.faults.stores import NAMESPACE
 
-START: Final = 60.0  # seconds until a node must listen; it waits 5 s for Redis
+START: Final = 30.0  # seconds until a node must listen; it waits 5 s for Redis
 STOP: Final = 30.0  # seconds from SIGTERM to the end: ten times its drain, on a busy machine
 NOWHERE: Final = ("127.0.0.1", 1)  # a port at which nobody listens
-REFUSALS: Final = ("LOADING", "READONLY", "NOSCRIPT", "Redis is loading", "You can't write")
+REFUSALS: Final = ("LOADING", "READONLY", "NOSCRIPT", "Redis is loading", "You can't write", "OOM")
 ROOT: Final = Path(__file__).parents[2]
 
 
@@ -75,7 +75,9 @@ class NodeProcess:
             said = bytes(await process.stdout.receive_some())
         if not said.startswith(b"listening on "):
             raise RuntimeError(f"{self.name} did not start: {self.log.read_text()[-2000:]}")
-        self.front.target = ("127.0.0.1", int(said.split()[-1]))
+        *_, port, _, name = said.decode().split()
+        self._recorder.note("started", node=self.name, id=name)
+        self.front.target = ("127.0.0.1", int(port))
 
     def send(self, number: signal.Signals) -> None:
         """Send it a signal."""

@@ -4,43 +4,20 @@ from __future__ import annotations
 
 import random
 import signal
-from collections.abc import Awaitable, Callable
-from typing import Final, Literal, TypeAlias
+from collections.abc import Callable
+from typing import Final, Literal
 
 import trio
-from attrs import frozen
 
+from tests.faults import compound
 from tests.faults.fleet import NodeProcess
+from tests.faults.kinds import FAULTS, LEASE, Fault, Kind, fault
 from tests.faults.proxy import Proxy
 from tests.faults.stage import Stage
 
-Kind: TypeAlias = Literal["node", "redis", "link", "client", "loss"]
-Harm: TypeAlias = Callable[[Stage, random.Random], Awaitable[None]]
+__all__ = ["FAULTS", "LEASE", "compound", "mischief"]
 
-LEASE: Final = 2.0  # seconds, of the nodes of a run
 AT_ONCE: Final = 3  # faults
-
-
-@frozen
-class Fault:
-    """A fault by its name. Of kind `loss`: it may lose commits that were acknowledged."""
-
-    name: str
-    kind: Kind
-    harm: Harm
-
-
-FAULTS: Final[dict[str, Fault]] = {}
-
-
-def fault(name: str, kind: Kind) -> Callable[[Harm], Harm]:
-    """Add a function to the faults."""
-
-    def add(harm: Harm) -> Harm:
-        FAULTS[name] = Fault(name, kind, harm)
-        return harm
-
-    return add
 
 
 # --- nodes

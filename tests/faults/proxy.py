@@ -101,6 +101,7 @@ class Pair:
         broken = False
         async for due, chunk in chunks:
             await trio.sleep_until(due)
+            await self.proxy.gate.passed()  # what is on its way when the gate shuts is held, too
             if not broken:
                 try:
                     await sink.send_all(chunk)

@@ -69,6 +69,7 @@ class Op:
     how: str | None = None
     answer: Any = None
     doubtful: bool = False
+    session: str | None = None  # the one it was sent for, if its client never sends it for another
 
     @property
     def number(self) -> int:
@@ -107,10 +108,12 @@ def sort(records: Iterable[Record]) -> History:
         match record["k"]:
             case "call":
                 op = Op(record["op"], record["c"], record["event"], record["data"], record["t"])
+                op.session = record.get("session")
                 history.ops[op.name] = op
             case "done":
                 op = history.ops[record["op"]]
                 op.done, op.how, op.answer = record["t"], record["how"], record.get("data")
+                history.views[record["c"]].append(record)
             case "again":
                 history.ops[record["op"]].doubtful = True
             case _ if "c" in record:

@@ -9,18 +9,19 @@ from __future__ import annotations
 import os
 import shutil
 import socket
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from functools import partial
 from itertools import islice
 from pathlib import Path
-from typing import Final, TypeAlias, TypeVar, TypeVarTuple, Unpack, final
+from typing import Any, Final, TypeAlias, TypeVar, TypeVarTuple, Unpack, final
 
 import orjson
 import trio
 from attrs import frozen
 
-from tests.faults.app import LEDGER, MOST
+from tests.faults.bounds import measure
+from tests.faults.ledger import LEDGER, MOST
 from tests.faults.proxy import Proxy, proxied
 from tests.faults.record import Recorder
 from tests.faults.world import Line, Timeline
@@ -159,6 +160,16 @@ class Stores:
         """SCRIPT FLUSH."""
         with self.primary.redis.client() as client:
             await _thread(client.script_flush)
+
+    async def limit_memory(self, most: int) -> None:
+        """So many bytes and no more; 0: as many as there are."""
+        with self.primary.redis.client() as client:
+            await _thread(client.config_set, "maxmemory", most)
+
+    async def measure(self) -> Mapping[str, Any]:
+        """What is in Redis, in a few numbers."""
+        with self.primary.redis.client() as client:
+            return await _thread(measure, client, Keys(NAMESPACE).prefix)
 
     async def lose_data(self) -> None:
         """The primary dies and comes back empty."""
