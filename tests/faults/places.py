@@ -38,7 +38,7 @@ def check_places(history: History, timelines: Sequence[Timeline]) -> str:
                 if clear is not None and line is not None:
                     number += 1
                     _check_place(client, record, line, topics, clear)
-    return f"{number} answers among broadcasts, {_check_joins(history, timelines)} joins"
+    return f"{number} answers among broadcasts"
 
 
 def _settled(stays: Sequence[Stay], troubles: Troubles, op: Op, time: float) -> bool | None:
@@ -81,8 +81,8 @@ def _check_place(
             )
 
 
-def _check_joins(history: History, timelines: Sequence[Timeline]) -> int:
-    """Who newly is in a topic was told where it was when the join was made. Returns how many."""
+def check_joins(history: History, timelines: Sequence[Timeline]) -> str:
+    """Who newly is in a topic was told where it was when the join was made."""
     places = [_join_places(line) for line in timelines]
     number = 0
     for client, records in history.views.items():
@@ -106,7 +106,7 @@ def _check_joins(history: History, timelines: Sequence[Timeline]) -> int:
                     if right and at not in right:
                         raise Violation(f"{client} was told {dict(record)}, but it was at {right}")
                 there.add(topic)
-    return number
+    return f"{number} joins"
 
 
 def _join_places(line: Timeline) -> dict[tuple[str, str], list[int]]:

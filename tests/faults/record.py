@@ -4,6 +4,7 @@ line, in the order in which it happened. `t` is the time in seconds of the run.
 
 from __future__ import annotations
 
+import time
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
@@ -26,6 +27,7 @@ class Recorder:
         self.path = path
         self._file = path.open("wb", BUFFERED)
         self._start = trio.current_time()
+        self.began = time.time()  # to place what others log
 
     def now(self) -> float:
         """Seconds of the run."""

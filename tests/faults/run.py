@@ -58,7 +58,7 @@ class Plan:
     engine: str
     seconds: float
     faults: tuple[str, ...]
-    round: float = 20.0
+    round: float = 15.0
     gap: float = 1.0
     hands: Hands = field(factory=lambda: Hands(grace=GRACE))
 
@@ -121,19 +121,16 @@ async def _play(plan: Plan, stage: Stage, stop: trio.Event, spoilt: Callable[[],
         crew.man(plan.hands)
         stage.depart = crew.depart
         while True:
-            left = max(plan.seconds, plan.most) - stage.recorder.now() - REST
+            left = plan.seconds - stage.recorder.now() - REST
             seconds = min(plan.round, left)
+            last = left - seconds < LEAST + REST
             hush = crew.gate.shut
             with trio.move_on_after(CALM):
                 await stop.wait()
-            await mischief(stage, chance, deck, faults, seconds, plan.gap, hush, stop)
+            await mischief(stage, chance, deck, faults, seconds, plan.gap, hush, stop, last)
             await come_to_rest(stage, crew)
             await _keep_books(stage, crew)
-            if (
-                stop.is_set()
-                or await trio.to_thread.run_sync(spoilt)
-                or left - seconds < LEAST + REST
-            ):
+            if stop.is_set() or last or await trio.to_thread.run_sync(spoilt):
                 break
             await stage.stores.empty_ledger()
             crew.gate.open()
@@ -145,6 +142,8 @@ async def _keep_books(stage: Stage, crew: Crew) -> None:
     for node in stage.nodes:
         for text in node.errors():
             stage.recorder.note("error", node=node.name, text=text[:4000])
+        for lost, why in node.losses():
+            stage.recorder.note("unlinked", node=node.name, at=lost, why=why)
     live = [actor.session for actor in crew.there.values()]
     held = await stage.stores.measure()
     stage.recorder.note("held", living=len(stage.nodes), **held)

@@ -77,8 +77,15 @@ RECORDS: Lines = [
     {"t": 10.5, "k": "level", "topic": ROOM, "at": {"b": ["e", 2], "c": ["e", 2]}},
     {"t": 11, "k": "marker", "topic": ROOM, "op": "b.3", "clients": ["b"]},
     {"t": 12, "k": "members", "topic": ROOM, "seen": ["s2"], "there": ["s2"]},
+    {"t": 12.5, "k": "held", "longest": 2, "streams": [9], "metas": [9], "slots": 6, "nodes": 3,
+     "living": 3},
     {"t": 13, "k": "end", "live": ["s2"]},
 ]  # fmt: skip
+
+
+for record in RECORDS:
+    if record["k"] == "welcome":
+        record["ahead"] = 0  # it is a bare client's
 
 
 def find(records: Lines, **what: Any) -> dict[str, Any]:

@@ -40,6 +40,7 @@ class Troubles:
         self._names: dict[str, str] = {node["id"]: node["node"] for node in history.of("started")}
         self._slow: defaultdict[str, list[Span]] = defaultdict(list)
         self._history = history
+        self._end = max((float(end["t"]) for end in history.of("end")), default=math.inf)
         for fault in history.of("fault"):
             known = FAULTS.get(fault["name"])
             alone = known is not None and known.kind in ("node", "link", "client")
@@ -48,10 +49,22 @@ class Troubles:
             spans[where].append((fault["begun"], fault["t"]))
         for deaf in history.of("deaf"):
             self._spans[deaf["node"]].append((deaf["begun"], deaf["t"]))
+        for lost in history.of("unlinked"):
+            self._spans[lost["node"]].append((lost["at"], lost["at"]))
         for end in history.of("exit"):
             self._spans[end["node"]].append((end["t"], end["t"]))
+        self.done = [*self._done(history)]
         for client, records in history.views.items():
             self._note_slow(client, records)
+
+    def _done(self, history: History) -> Iterator[tuple[str, float, float]]:
+        """What the run did to nodes, their links and Redis: where, from when, until when."""
+        for fault in history.of("fault"):
+            if (known := FAULTS.get(fault["name"])) is None or known.kind != "client":
+                alone = known is not None and known.kind in ("node", "link")
+                yield fault["where"] if alone else EVERYBODY, fault["begun"], fault["t"]
+        for deaf in history.of("deaf"):
+            yield deaf["node"], deaf["begun"], deaf["t"]
 
     def _note_slow(self, client: str, records: Sequence[Record]) -> None:
         since = math.inf
@@ -105,7 +118,7 @@ class Troubles:
 
     def _stay(self, welcome: Record, until: float) -> Stay:
         name = self.name(welcome["node"])
-        return Stay(name, welcome["session"], welcome["t"], until)
+        return Stay(name, welcome["session"], welcome["t"], min(until, self._end))
 
     def clear(self, client: str, stay: Stay, least: float) -> Iterator[Span]:
         """The times of a stay, so long at least, in which nothing was wrong for the client."""

@@ -29,7 +29,8 @@ CLIENTS: Final[dict[str, Mutant]] = {
         "does not let rest what was out when its connection ended",
     ),
     "client-goes-back": Mutant(
-        "client/cursors.py", "self._places[topic] = epoch, offset\n            case Event(\"wss.left\"",
+        "client/cursors.py",
+        "self._places[topic] = epoch, offset\n            case Event(\"wss.left\"",
         "pass\n            case Event(\"wss.left\"",
         "does not note where it was told to go on",
     ),

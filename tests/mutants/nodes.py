@@ -40,7 +40,8 @@ NODES: Final[dict[str, Mutant]] = {
         "tells nobody that the history of a topic broke",
     ),
     "gap-half-filled": Mutant(
-        "node/catchup.py", "            if topic.cursor == page.cursor:\n", "            if taken:\n",
+        "node/catchup.py", "            if topic.cursor == page.cursor:\n",
+        "            if taken:\n",
         "takes the first page of a gap for all of it",
     ),
     "page-not-all-taken": Mutant(
