@@ -17,15 +17,11 @@ _READ = {
 
 
 def snapshot(client: redis.Redis) -> dict[bytes, Any]:
-    """Every key's value: state, members, topics and streams; of a session, what it is in. Not the
-    nodes' records, and not the rings, which remember a refusal too."""
+    """Every key's value: state, sessions, members, topics and streams. Not the nodes' records, and
+    not the rings, which remember a refusal too."""
     found: dict[bytes, Any] = {}
     for key in client.scan_iter():
         place = key.partition(b":")[2][:2]
-        if place in (b"n:", b"no", b"ma"):
-            continue
-        value = _READ[client.type(key)](client, key)  # type: ignore[index]  # as above
-        if place == b"s:":
-            value = {name: text for name, text in value.items() if name[:1] != b"r"}
-        found[key] = value
+        if place not in (b"n:", b"no", b"ma", b"r:"):
+            found[key] = _READ[client.type(key)](client, key)  # type: ignore[index]  # as above
     return found

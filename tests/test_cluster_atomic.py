@@ -9,11 +9,12 @@ from typing import Annotated, Any
 import attrs
 import pytest
 import redis as redis_py
+import structlog
 import trio
 from attrs import frozen
 
 from tests.histories import check_gap_free
-from tests.members import Member, member
+from tests.members import Member, eventually, member
 from tests.servers import RedisServer
 from tests.snapshots import snapshot
 from trio_wss import (
@@ -105,6 +106,11 @@ FAULTS: dict[str, tuple[Iterable[Any], str]] = {
     "a reserved topic": ([Join("all")], "internal"),
     "what JSON cannot hold": ([Store("nan", float("nan"))], "internal"),
     "what is no effect": ([{"not": "an effect"}], "internal"),
+    "counters with a zero before": ([Increment("zeros")], "internal"),
+    "a topic whose place is none": ([Broadcast("room:bad", "said")], "internal"),
+    "a topic whose place is of another kind": ([Join("room:list")], "internal"),
+    "members who are none": ([Join("room:none")], "internal"),
+    "members who are none to leave": ([Leave("room:none")], "internal"),
     "one topic too many": ([Join("room:c")], "refused"),
 }
 
@@ -115,6 +121,14 @@ def spoil() -> Effects:
     return [
         Put("map3", "f", 1), Store("text3", "x"), Append("list3", 1), Add("set3", 1),
     ]  # fmt: skip
+
+
+def put_rubbish(server: redis_py.Redis) -> None:
+    """What only other hands can put there: a commit that met it half-way would be torn."""
+    server.set("{wss}:k:zeros", "007")
+    server.set("{wss}:t:room:bad", "rubbish")
+    server.rpush("{wss}:t:room:list", "x")
+    server.set("{wss}:m:room:none", "x")
 
 
 @app.on("attempt")
@@ -161,6 +175,7 @@ async def test_an_event_that_fails_leaves_no_trace(
         ):
             for name in ("prepare", "spoil", "mark"):
                 await client.good(name)
+            put_rubbish(server)
             await watcher.received(ROOM, 1)
             before = snapshot(server)
             answer = await client.ask("attempt", {"fault": fault})
@@ -308,3 +323,29 @@ async def test_a_session_ends_when_redis_is_full(own_redis: RedisServer) -> None
             assert server.exists(session, "{wss}:m:room:a", "{wss}:m:room:b") == 3
             server.config_set("maxmemory", 1)
         assert not server.exists(session, "{wss}:m:room:a", "{wss}:m:room:b")
+
+
+@full.on_disconnect
+def bequeath(client: Client) -> Effects:
+    return Store(f"will:{client.session}", "x" * 1000)
+
+
+async def test_a_session_whose_hook_does_not_fit_ends_all_the_same(own_redis: RedisServer) -> None:
+    """Else a full Redis would stay so. What the hook wanted is dropped, and logged."""
+    with trio.fail_after(30), own_redis.client() as server:
+        async with (
+            cluster(full, 1, redis=own_redis.url) as nodes,
+            member(nodes.nodes[0].url) as client,
+            member(nodes.nodes[0].url) as other,
+        ):
+            session = f"{{wss}}:s:{client.session}"
+            server.config_set("maxmemory", 1)
+            with structlog.testing.capture_logs() as logs:
+                await client.leave()
+                await eventually(lambda: not server.exists(session))
+            assert [line["session"] for line in logs if "dropped" in line["event"]] == [
+                client.session
+            ]
+            server.config_set("maxmemory", 0)
+            assert not server.exists(f"{{wss}}:k:will:{client.session}")
+        assert server.exists(f"{{wss}}:k:will:{other.session}")

@@ -78,6 +78,12 @@ def join(event: Topic) -> Effects:
     return Join(event.topic, event.info)
 
 
+@app.on("move")
+def move(event: Topic) -> Effects:
+    """From one topic to another."""
+    return [Join(event.topic), Leave(event.info)]
+
+
 @app.on("arrive")
 def arrive(event: Topic) -> Effects:
     """Joins, and says so to the topic in the same commit."""
@@ -546,3 +552,21 @@ async def test_authenticate_may_be_synchronous(redis_url: str) -> None:
             with pytest.raises(Rejected, match="401"):
                 async with member(nodes.nodes[0].url):
                     pass
+
+
+async def test_at_the_limit_of_topics_one_may_be_left_for_another_in_one_event(
+    redis_url: str,
+) -> None:
+    with trio.fail_after(30):
+        async with (
+            cluster(app, 1, redis=redis_url, settings=SETTINGS) as nodes,
+            member(nodes.nodes[0].url) as client,
+        ):
+            for topic in ("a", "b", "c"):  # as many as there may be
+                await client.good("join", {"topic": topic})
+            await client.good("move", {"topic": "d", "info": "a"})
+            await client.joined("d")
+            await client.left("a")
+            refused = await client.ask("move", {"topic": "e", "info": "not there"})
+            assert refused["data"]["code"] == "refused"
+            assert (await client.ask("who", {"topic": "e"}))["data"] == []

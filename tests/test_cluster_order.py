@@ -8,6 +8,7 @@ from contextlib import AsyncExitStack
 from functools import partial
 from typing import Annotated, Any
 
+import pytest
 import trio
 from attrs import frozen
 
@@ -21,6 +22,7 @@ from tests.histories import (
 )
 from tests.members import Member, event, member
 from trio_wss import App, Broadcast, Client, Close, Effects, Increment, Join, Read, Reply, Store
+from trio_wss.node import hub
 from trio_wss.testing import cluster
 
 app = App(history=1000)
@@ -68,6 +70,16 @@ def echo(event: Said) -> Effects:
 @app.on("count_and_echo")
 def count_and_echo(event: Said) -> Effects:
     return [Increment("count"), Reply("echoed", event)]
+
+
+@app.on("arrive")
+def arrive(event: Said) -> Effects:
+    """Joins, and says more than is remembered for long."""
+    return [
+        Join("hall"),
+        *(Broadcast("hall", "said", {"n": n}) for n in range(event.n)),
+        Broadcast("hall", "said", {"pad": "." * 100_000}),
+    ]
 
 
 @app.on("bye")
@@ -217,3 +229,34 @@ async def test_a_reply_comes_after_the_broadcasts_of_earlier_commits_and_before_
         )
     answers: list[Any] = [a["data"] for client in everyone for a in client.answers.values()]
     assert sorted(answers) == list(range(1, total + 1))
+
+
+async def test_broadcasts_of_the_commit_that_joins_come_before_the_next_answer(
+    redis_url: str,
+) -> None:
+    """However many and large they are: Redis 7 pushes them before its answer, Valkey 9 after it."""
+    with trio.fail_after(60):
+        async with (
+            cluster(app, 1, redis=redis_url) as nodes,
+            member(nodes.nodes[0].url) as client,
+        ):
+            await client.raw(
+                event("arrive", {"by": "", "n": 100}, 1), event("echo", {"by": "", "n": 0}, 2)
+            )
+            await client.answer(2)
+            assert [one["offset"] for one in client.of("hall")] == list(range(1, 102))
+
+
+async def test_what_is_remembered_for_those_who_join_is_bounded(
+    redis_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Beyond that they read the stream, and miss nothing either."""
+    monkeypatch.setattr(hub, "RECENT", 50_000)
+    with trio.fail_after(60):
+        async with (
+            cluster(app, 1, redis=redis_url) as nodes,
+            member(nodes.nodes[0].url) as client,
+        ):
+            await client.send("arrive", {"by": "", "n": 100}, 1)
+            said = await client.received("hall", 101)
+            assert [one["offset"] for one in said] == list(range(1, 102))

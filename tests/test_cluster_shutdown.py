@@ -127,6 +127,10 @@ async def test_sessions_of_a_stopped_node_may_be_resumed_elsewhere(
         assert server.exists(session)
         assert server.zscore("{wss}:due:", client.session)
         assert not server.exists("{wss}:k:gone")
+        # The session is all that is left of the node.
+        kinds = {key.decode().partition(":")[2].partition(":")[0] for key in server.scan_iter()}
+        assert kinds <= {"s", "r", "sessions", "due", "pulse", "master", "k", "t", "h", "m"}
+        assert not server.exists("{wss}:nodes")
 
 
 @pytest.mark.parametrize("harm", [RedisServer.kill, RedisServer.pause], ids=["killed", "stopped"])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -15,7 +15,7 @@ from trio_wss.node import janitor
 from trio_wss.settings import Settings
 from trio_wss.store.executor import Executor
 from trio_wss.store.outcome import Unknown
-from trio_wss.store.sessions import Sessions, StoredSession
+from trio_wss.store.sessions import Due, Sessions
 from trio_wss.testing import cluster
 
 app = App()
@@ -97,7 +97,7 @@ async def test_a_nodes_first_master_is_no_failover(
     rounds, compared = 0, []
     due, topics = Sessions.due, Executor.topics
 
-    async def counted(self: Sessions, *arguments: Any) -> Sequence[StoredSession]:
+    async def counted(self: Sessions, *arguments: Any) -> Due:
         nonlocal rounds
         rounds += 1
         return await due(self, *arguments)
@@ -158,3 +158,26 @@ async def test_whose_session_a_failover_lost_is_sent_away_and_left_no_topics(
             nodes.nodes[0].link.replid = b"the replica that took over"
             assert await listener.closed() == 1012
             assert listener.named("wss.left") == []
+
+
+async def test_all_sessions_of_a_dead_node_end_in_one_round(redis_url: str) -> None:
+    """However many they are: not so many in each round."""
+    settings = Settings(drain=1.0, namespace="roll-call", janitor_round=1000, grace=0.0)
+    sessions = [f"s{n}" for n in range(1200)]
+    with trio.fail_after(60), redis.Redis.from_url(redis_url) as client:
+        async with cluster(app, nodes=1, redis=redis_url, settings=settings) as nodes:
+            pipe = client.pipeline()
+            for name in sessions:
+                stored = {
+                    "gen": "1",
+                    "node": "dead",
+                    "client": '{"user":null,"info":null,"query":{}}',
+                }
+                pipe.hset(f"{PREFIX}s:{name}", mapping=stored)
+            pipe.sadd(f"{PREFIX}o:dead", *sessions)
+            pipe.zadd(f"{PREFIX}nodes", {"dead": 1})
+            pipe.execute()
+            while await janitor._end_due(nodes.nodes[0]):
+                pass
+            assert not list(client.scan_iter(f"{PREFIX}s:*"))
+            assert client.zscore(f"{PREFIX}nodes", "dead") is None

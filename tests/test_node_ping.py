@@ -1,12 +1,123 @@
 """A client that sees no pings of its own asks for a sign of life: trio_wss/node/connection.py."""
 
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Annotated
+
+import pytest
 import trio
 
-from tests.members import member
+from tests.members import Member, event, eventually, member
 from tests.servers import RedisServer
-from trio_wss import App
+from trio_wss import App, Effects, Increment, Read, Reply
 from trio_wss.settings import Settings
 from trio_wss.testing import cluster
+
+app = App()
+SETTINGS = Settings(drain=0.5, redis_patience=2.0, link_deadline=60.0)
+
+
+@app.on("get")
+def get(value: Annotated[int | None, Read("k")]) -> Effects:
+    return Reply("value", value)
+
+
+@app.on("add")
+def add() -> Effects:
+    n = Increment("k")
+    return [n, Reply("added", n.result)]
+
+
+@asynccontextmanager
+async def stalled(
+    redis: RedisServer, settings: Settings = SETTINGS
+) -> AsyncIterator[tuple[Member, float]]:
+    """A client whose node's Redis stands still, and since when."""
+    with trio.fail_after(60):
+        async with (
+            cluster(app, 1, redis=redis.url, settings=settings) as nodes,
+            member(nodes.nodes[0].url) as client,
+        ):
+            await client.good("get")
+            redis.pause()
+            try:
+                yield client, trio.current_time()
+            finally:
+                redis.resume()
+
+
+GETS = [event("get", None, 100 + n) for n in range(3)]
+ADDS = [event("add", None, 100 + n) for n in range(64)]  # over twice as many as the door lets in
+
+
+@pytest.mark.parametrize("events", [GETS, ADDS], ids=["reads", "at the door"])
+@pytest.mark.parametrize("apart", [False, True], ids=["in one piece", "apart"])
+async def test_a_ping_is_answered_before_the_events_that_wait_for_redis(
+    own_redis: RedisServer, events: list[bytes], apart: bool
+) -> None:
+    ping = event("wss.ping")
+    async with stalled(own_redis) as (client, _):
+        await client.raw(*events, *([] if apart else [ping]))
+        if apart:
+            await trio.sleep(0.5)  # the node listens by then
+            await client.raw(ping)
+        await client.heard("wss.pong")
+        await client.raw(ping, ping)
+        await client.heard("wss.pong", 3)
+        assert client.answers_to(100) == []
+
+
+async def test_each_event_is_unavailable_when_its_own_time_is_over(own_redis: RedisServer) -> None:
+    """And not only when all those before it have had theirs."""
+    async with stalled(own_redis) as (client, began):
+        await client.raw(*GETS)
+        for number in (100, 101, 102):
+            answer = await client.answer(number)
+            assert answer["data"]["code"] == "unavailable"
+        assert 2.0 <= trio.current_time() - began < 3.5
+
+
+async def test_events_that_were_heard_ahead_keep_their_order(own_redis: RedisServer) -> None:
+    async with stalled(own_redis) as (client, _):
+        for n in range(20):
+            await client.raw(event("get", None, 100 + 3 * n), event("add", None, 101 + 3 * n))
+            await client.raw(event("wss.ping"))
+        await client.heard("wss.pong", 20)
+        own_redis.resume()
+        added = [(await client.answer(101 + 3 * n))["data"] for n in range(20)]
+        assert added == list(range(1, 21))
+        numbers = [one["re"] for one in client.frames if one.get("re", 0) >= 100]
+        assert numbers == sorted(numbers)
+
+
+async def test_what_is_heard_ahead_is_bounded(own_redis: RedisServer) -> None:
+    """A client that floods waits, as ever, and gets all its answers."""
+    pad = "." * 100_000
+    async with cluster(app, 1, redis=own_redis.url, settings=SETTINGS) as nodes:
+        with trio.fail_after(60):
+            async with member(nodes.nodes[0].url) as client, trio.open_nursery() as nursery:
+                [taken] = nodes.nodes[0].connections
+                await client.good("get")
+                own_redis.pause()
+                flood = [event("get", pad, number) for number in range(100, 160)]
+                nursery.start_soon(client.raw, *flood)
+                await eventually(lambda: len(taken._frames) > 2)
+                for _ in range(50):
+                    await trio.sleep(0.01)
+                    kept = [one for one in taken._frames if not isinstance(one, float)]
+                    assert sum(map(len, kept)) < 2 * taken.session.outbox.limit
+                own_redis.resume()
+                for number in range(100, 160):
+                    assert (await client.answer(number))["event"] in ("value", "wss.error")
+
+
+async def test_a_client_that_goes_while_its_event_waits_is_seen_off(own_redis: RedisServer) -> None:
+    async with stalled(own_redis) as (client, _):
+        await client.raw(*GETS)
+        await trio.sleep(0.5)
+        assert await client.leave() == 1000
 
 
 async def test_a_ping_is_answered_even_while_redis_hangs(own_redis: RedisServer) -> None:

@@ -9,8 +9,10 @@ import pytest
 import redis
 
 from tests.links import running
+from trio_wss.errors import Unavailable
 from trio_wss.plan import NOTHING
 from trio_wss.reads import Client
+from trio_wss.store import sessions as store_sessions
 from trio_wss.store.address import parse_address
 from trio_wss.store.executor import NEW, Commit, Executor
 from trio_wss.store.keys import Keys
@@ -125,7 +127,7 @@ async def test_two_resumes_of_one_generation_are_told_apart(redis_url: str) -> N
         assert await one.take(FIRST, second)
         assert isinstance(await one.commit(lost), Fenced)
         await one.sessions.away(CLIENT.session, lost, 0)  # what the first leaves behind
-        assert await one.sessions.due(0, 10, 10, 60) == []
+        assert (await one.sessions.due(0, 10, 10, 60)).sessions == []
 
 
 async def test_after_a_silence_of_all_nodes_nobody_is_due_for_a_lease(redis_url: str) -> None:
@@ -139,7 +141,7 @@ async def test_after_a_silence_of_all_nodes_nobody_is_due_for_a_lease(redis_url:
 
             async def due() -> list[str]:
                 found = await one.sessions.due(60, 10, 0, 10)
-                return [stored.client.session for stored in found]
+                return [stored.client.session for stored in found.sessions]
 
             client.zadd("{generations}:due:", {CLIENT.session: 1})
             client.zadd("{generations}:nodes", {"n2": 1})
@@ -172,16 +174,109 @@ async def test_a_pulse_starts_again_after_a_silence(
             assert since == (beaten if starts_again else b"5")
 
 
-async def test_a_node_that_wakes_while_it_is_buried_learns_it_at_once(redis_url: str) -> None:
-    """However many sessions it has: they are taken off it a round at a time."""
+async def test_a_node_that_wakes_while_it_is_buried_learns_it_at_once(
+    redis_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """However many sessions it has: they are taken off it some at a time."""
+    monkeypatch.setattr(store_sessions, "AT_ONCE", 10)
     async with node(redis_url) as one:
         with redis.Redis.from_url(redis_url) as client:
             client.sadd("{generations}:o:n1", *range(20))
             client.zadd("{generations}:nodes", {"n1": 1})
-            await one.sessions.due(60, 10, 10, 60)
+            assert (await one.sessions.due(600, 10, 10, 60)).more
             assert not await one.sessions.beat(60)
             assert client.zscore("{generations}:nodes", "n1") == 1  # the rest comes off it, too
-            for _ in range(2):
-                await one.sessions.due(60, 10, 10, 60)
+            assert (await one.sessions.due(600, 10, 10, 60)).more
+            last = await one.sessions.due(600, 10, 10, 60)
+            assert not last.more
+            assert last.buried == ["n1"]
             assert client.exists("{generations}:nodes", "{generations}:o:n1") == 0
             assert client.zcard("{generations}:due:") == 21
+
+
+async def test_a_node_whose_record_is_gone_is_given_no_session(redis_url: str) -> None:
+    """Nobody looks for the sessions of one that is buried: a take may arrive that late."""
+    async with node(redis_url) as one:
+        await one.sessions.away(CLIENT.session, FIRST, 60)
+        with redis.Redis.from_url(redis_url) as client:
+            client.delete("{generations}:n:n1")
+            with pytest.raises(Unavailable):
+                await one.take(FIRST, next_generation(FIRST))
+            assert client.hget("{generations}:s:s1", "gen") == FIRST.encode()
+            assert client.zscore("{generations}:due:", CLIENT.session)
+            assert not client.exists("{generations}:o:n1")
+
+
+@pytest.mark.parametrize(
+    "lost", ["its node is buried", "no node has it", "it is as it should be", "it is due"]
+)
+async def test_the_audit_finds_the_sessions_that_nobody_would_end(
+    redis_url: str, lost: str
+) -> None:
+    async with node(redis_url) as one:
+        with redis.Redis.from_url(redis_url) as client:
+            if lost == "its node is buried":
+                client.zrem("{generations}:nodes", "n1")
+            elif lost == "no node has it":
+                client.srem("{generations}:o:n1", CLIENT.session)
+            elif lost == "it is due":
+                await one.sessions.away(CLIENT.session, FIRST, 1000)
+            before = client.zscore("{generations}:due:", CLIENT.session)
+            client.sadd("{generations}:sessions:", "ended long ago")
+            _, found = await one.sessions.audit("0", 60)
+            assert found == (
+                [CLIENT.session] if lost in ("its node is buried", "no node has it") else []
+            )
+            after = client.zscore("{generations}:due:", CLIENT.session)
+            assert after == before if not found else after
+            assert client.smembers("{generations}:sessions:") == {CLIENT.session.encode()}
+
+
+async def test_an_audit_goes_through_all_sessions(
+    redis_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(store_sessions, "AT_ONCE", 10)
+    async with node(redis_url) as one:
+        names = {f"lost{n}" for n in range(1000)}
+        with redis.Redis.from_url(redis_url) as client:
+            client.sadd("{generations}:sessions:", *names)
+            for name in names:
+                client.hset(f"{{generations}}:s:{name}", "node", "n9")
+        place, found, calls = "0", set(), 0
+        while calls == 0 or place != "0":
+            place, lost = await one.sessions.audit(place, 60)
+            found |= set(lost)
+            calls += 1
+        assert found == names
+        assert calls > 10
+
+
+async def test_the_last_words_of_a_node_leave_nothing_of_it(
+    redis_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(store_sessions, "AT_ONCE", 10)
+    async with node(redis_url) as one:
+        with redis.Redis.from_url(redis_url) as client:
+            client.sadd("{generations}:o:n1", *range(35))
+            await one.sessions.sign_off(60)
+            assert client.zcard("{generations}:due:") == 36
+            names = [key for key in client.scan_iter() if key.endswith(b":n1")]
+            assert names == []
+            assert not client.exists("{generations}:nodes")
+
+
+async def test_the_grace_of_a_dead_nodes_sessions_counts_from_the_end_of_its_lease(
+    redis_url: str,
+) -> None:
+    """However late a janitor comes; but not from before a lease ago."""
+    async with node(redis_url) as one:
+        with redis.Redis.from_url(redis_url) as client:
+            seconds, micros = client.time()
+            now = seconds * 1000 + micros // 1000
+            for name, ago in (("n2", 5_000), ("n3", 500_000)):
+                client.zadd("{generations}:nodes", {name: now - ago})
+                client.sadd(f"{{generations}}:o:{name}", f"of {name}")
+            await one.sessions.due(60, 10, 10, 15)
+            assert client.zscore("{generations}:due:", "of n2") == now - 5_000 + 60_000
+            late = client.zscore("{generations}:due:", "of n3")
+            assert 0 <= late - (now - 15_000 + 60_000) < 5_000

@@ -51,7 +51,7 @@ async def broadcast(settings: Settings, effect: Broadcast, history: tuple[int, f
             if not isinstance(outcome, Done):
                 raise Unavailable(str(outcome))
             done = True
-            await sessions.sign_off()
+            await sessions.sign_off(0)
             nursery.cancel_scope.cancel()
     except* (LinkLost, Unavailable) as errors:
         reason = str(next(leaves(errors)))

@@ -1,13 +1,17 @@
 """A connection: one socket from its welcome to its close. Its reader takes an event only through
-the door: few of them unanswered, and room in the outbox, so that a reply never waits.
+the door: few of them unanswered, and room in the outbox, so that a reply never waits. While it
+waits there, or for what an event reads, the client's signs of life are answered all the same.
 """
 
 from __future__ import annotations
 
+from collections import deque
+from collections.abc import Awaitable
 from functools import partial
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NoReturn
 
 import trio
+from attrs import define, field
 
 from trio_wss.errors import Unavailable
 from trio_wss.node.bucket import Bucket
@@ -22,8 +26,21 @@ if TYPE_CHECKING:
     from trio_wss.node.node import Node
     from trio_wss.wire import WebSocket
 
-RESUME_SECONDS: Final = 5.0  # for the first frame of a client that wants to resume
+RESUME_SECONDS: Final = 10.0  # for the first frame of a client that wants to resume
 UNANSWERED: Final = 32  # events of one connection in flight: the door shuts at it
+NOT_RESUMED: Final = (
+    "sent for a session that was not resumed, and dropped: wss.begin begins with the new one"
+)
+PING_LENGTH: Final = 100  # characters: a longer frame is not looked at before its turn
+AHEAD: Final = 64  # frames that are kept while the reader waits; a client has so many unanswered
+
+
+@define(eq=False)
+class Ears:
+    """A task that listens while the reader waits, from outside."""
+
+    scope: trio.CancelScope = field(factory=trio.CancelScope)
+    over: trio.Event = field(factory=trio.Event)
 
 
 class Connection:
@@ -42,8 +59,12 @@ class Connection:
         self._unanswered = 0
         self._promised = 0  # bytes of the large answers among them
         self._resumes = resumes
+        self._ignores = False  # what was meant for a session that was not resumed
         self._retired = False
-        self._gone: Closed | None = None  # it ended before its session was resumed
+        self._frames: deque[str | bytes | float] = deque()  # behind the time at which they came
+        self._arrived = 0.0  # when the frame came that is being taken
+        self._ears: Ears | None = None  # there are some while a task listens in the reader's stead
+        self._gone: Closed | None = None  # how the socket ended, if that task found it out
         self._fewer: trio.Event | None = None  # set at the next answer, if somebody waits for it
         self._nursery: trio.Nursery | None = socket.nursery
         self.session.open(socket.nursery)
@@ -54,12 +75,9 @@ class Connection:
     async def run(self) -> None:
         """Begin or resume the session, take events until the socket closes, leave it in order."""
         try:
-            batch = await self._first_frames()
-            if await self._resume(batch) or await self.session.begin():
-                while True:
-                    for raw in batch:
-                        await self._take(raw)
-                    batch = await self.socket.receive()
+            resumed = self._resumes and await self._resume()
+            if resumed or await self.session.begin():
+                await self._take_all()
         except Closed:
             pass
         finally:
@@ -67,44 +85,74 @@ class Connection:
             with trio.move_on_after(self._last_words(), shield=True):
                 await self.session.finish(clean=self._said_goodbye())
 
-    async def _first_frames(self) -> list[str | bytes]:
-        """The first frames of a client that wants to resume, if they come in time."""
-        batch: list[str | bytes] = []
-        if self._resumes:
-            with trio.move_on_after(RESUME_SECONDS):
-                batch = await self.socket.receive()
-        return batch
+    async def _take_all(self) -> None:
+        """Take frame after frame. Raises Closed."""
+        frames = self._frames
+        while True:
+            while frames:
+                frame = frames.popleft()
+                if isinstance(frame, float):
+                    self._arrived = frame
+                else:
+                    await self._take(frame)
+            await self._receive()
 
-    async def _resume(self, batch: list[str | bytes]) -> bool:
-        """Resume the session that the first frame names, and take that frame out."""
-        if not batch or (request := codec.parse_resume(batch[0])) is None:
+    async def _receive(self) -> None:
+        """Wait for the next frames. Raises Closed."""
+        if (ears := self._ears) is not None:
+            ears.scope.cancel()
+            await ears.over.wait()
+        elif self._gone is not None:
+            raise self._gone
+        else:
+            batch = await self.socket.receive()
+            self._frames.append(trio.current_time())
+            self._frames.extend(batch)
+
+    async def _resume(self) -> bool:
+        """Resume the session that the first frame names. Where that comes to nothing, nothing that
+        the client sends before it has seen that is taken. Raises Closed.
+        """
+        with trio.move_on_after(RESUME_SECONDS):
+            await self._receive()
+        if not self._frames:  # its session is perhaps there all the same
+            self._turn_away("no wss.resume came")
+        self._ignores = True
+        first = self._frames[1]
+        request = None if isinstance(first, float) else codec.parse_resume(first)
+        if request is None:
             return False
-        del batch[0]
+        del self._frames[1]
         cursors = {topic: Cursor(*place) for topic, place in request.cursors.items()}
-        resumed, failure = False, ""
+        failure = ""
         async with trio.open_nursery() as nursery:
-            nursery.start_soon(self._look_ahead, batch, nursery.cancel_scope)
+            nursery.start_soon(self._look_ahead, nursery.cancel_scope)
             try:
-                resumed = await self.session.resume(request.token, cursors, request.attempt)
+                if await self.session.resume(request.token, cursors, request.attempt):
+                    self._ignores = False
             except Unavailable:
                 failure = "Redis is away"
             except Overtaken as overtaken:
                 failure = str(overtaken)
             nursery.cancel_scope.cancel()
         if failure:
-            self.close_soon(AGAIN_LATER, failure)
-            raise Closed(AGAIN_LATER)
+            self._turn_away(failure)
         if self._gone is not None:
             raise self._gone
         self._last_id = self.session.last
-        return resumed
+        return not self._ignores
 
-    async def _look_ahead(self, batch: list[str | bytes], resuming: trio.CancelScope) -> None:
+    def _turn_away(self, why: str) -> NoReturn:
+        """Send a client away that has no session yet. Raises Closed."""
+        self.close_soon(AGAIN_LATER, why)
+        raise Closed(AGAIN_LATER)
+
+    async def _look_ahead(self, resuming: trio.CancelScope) -> None:
         """Give the resume up when the client has gone: it may have its session elsewhere by now,
         and nothing must be taken from it there.
         """
         try:
-            batch += await self.socket.receive()
+            await self._receive()
         except Closed as closed:
             self._gone = closed
             resuming.cancel()
@@ -147,42 +195,104 @@ class Connection:
             or self.node.link.full
             or (self._outbox.size + self._promised) * 2 >= self._outbox.limit
         ):
-            await self._wait_at_door()
+            await self._waiting(self._wait_at_door())
         if self._retired:
             return
         message = _parse(raw)
         number = message.number if isinstance(message, Decision) else message.id
-        if not self._bucket.take(trio.current_time()) and not await self._may_be_late(number):
+        if not self._may_send() and not await self._may_be_late(number):
             self.session.push(codec.error(number, "rate_limited", "too many events"))
             self.node.count(message, "rate_limited")
             await trio.lowlevel.checkpoint()  # no commit to wait for at the door
             return
-        if isinstance(message, Decision):
-            await self._send(message)
-            return
-        if message.event == "wss.ping":
-            self.session.push(codec.pong())
+        event = "" if isinstance(message, Decision) else message.event
+        if event == "wss.ping" or event == "wss.begin" or self._ignores:
+            self._take_word(event)
             await trio.lowlevel.checkpoint()  # no commit to wait for at the door
+            return
+        expires = self._arrived + self.node.settings.redis_patience
+        if trio.current_time() >= expires:  # it has waited behind others
+            self.session.unavailable(number)
+            self.node.count(message, "unavailable")
+            return
+        if isinstance(message, Decision):
+            await self._send(message, expires)
             return
         if message.id is not None and message.id > self._last_id:
             self._last_id = message.id
         turn = take_turn(self.node.app, self.session.client, message)
         if isinstance(turn, Decision):
-            await self._send(turn)
+            await self._send(turn, expires)
         else:
             self._unanswered += 1
-            await self.session.settle(turn)
+            await self._waiting(self.session.settle(turn, expires=expires))
             self._answered()
 
-    async def _send(self, decision: Decision) -> None:
+    def _take_word(self, event: str) -> None:
+        """Take what is meant for the connection and not for the app, or for no session of ours."""
+        if event == "wss.ping":
+            self.session.push(codec.pong())
+        elif event == "wss.begin":
+            self._ignores = False
+        else:
+            self.session.push(codec.error(None, "not_resumed", NOT_RESUMED))
+
+    # --- while the reader waits
+
+    async def _waiting(self, work: Awaitable[None]) -> None:
+        """Wait for something; the node lets us `listen` if it takes long."""
+        self.node.waiting[self] = trio.current_time()
+        try:
+            await work
+        finally:
+            del self.node.waiting[self]
+
+    def listen(self) -> None:
+        """Hear the client while the reader waits, and answer its signs of life."""
+        if self._ears is None and self._gone is None and self._nursery is not None:
+            self._ears = Ears()
+            self._nursery.start_soon(self._listen, self._ears)
+
+    async def _listen(self, ears: Ears) -> None:
+        """Until the reader takes over, the socket ends, or enough frames are kept."""
+        frames, outbox = self._frames, self._outbox
+        try:
+            with ears.scope:
+                while True:
+                    self._answer_pings()
+                    size = sum(len(one) for one in frames if not isinstance(one, float))
+                    if len(frames) >= AHEAD or size + outbox.size >= outbox.limit:
+                        await trio.sleep_forever()
+                    batch = await self.socket.receive()
+                    frames.append(trio.current_time())
+                    frames.extend(batch)
+        except Closed as closed:
+            self._gone = closed
+        finally:
+            self._ears = None
+            ears.over.set()
+
+    def _answer_pings(self) -> None:
+        """Answer those among the frames that are kept, and take them out."""
+        kept = [frame for frame in self._frames if not (_is_ping(frame) and self._may_send())]
+        if len(kept) < len(self._frames):
+            for _ in range(len(self._frames) - len(kept)):
+                self.session.push(codec.pong())
+            self._frames.clear()
+            self._frames.extend(kept)
+
+    def _may_send(self) -> bool:
+        return self._bucket.take(trio.current_time())
+
+    async def _send(self, decision: Decision, expires: float) -> None:
         before = self._unanswered
         self._unanswered += 1
         size = len(decision.answer)
         if size * UNANSWERED * 2 > self._outbox.limit:  # so many as the door lets in are too much
             self._promised += size
-            self.session.send(decision, partial(self._answered_large, size))
+            self.session.send(decision, partial(self._answered_large, size), expires=expires)
         else:
-            self.session.send(decision, self._answered)
+            self.session.send(decision, self._answered, expires=expires)
         if self._unanswered == before:  # no commit to wait for at the door: let others go on
             await trio.lowlevel.checkpoint()
 
@@ -219,6 +329,13 @@ class Connection:
             return False
         await trio.sleep(self._bucket.borrow())
         return True
+
+
+def _is_ping(frame: str | bytes | float) -> bool:
+    if not isinstance(frame, str) or len(frame) > PING_LENGTH or "wss.ping" not in frame:
+        return False
+    message = _parse(frame)
+    return not isinstance(message, Decision) and message.event == "wss.ping"
 
 
 def _parse(raw: str | bytes) -> codec.Message | Decision:

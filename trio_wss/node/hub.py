@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from trio_wss.wire import Outbox
 
 PATIENCE: Final = 2.0  # seconds that commits wait for gaps to be filled
+RECENT: Final = 4 << 20  # bytes of broadcasts that are remembered, of all topics
 SLICE: Final = 200  # sockets written before other tasks get their turn: about a millisecond
 
 
@@ -40,6 +41,9 @@ class Hub:
         self._gaps: deque[Topic] = deque()
         self._doubtful: list[Topic] = []  # of a new link: something may have been missed
         self._missed: set[Topic] = set()  # of a new link too: it holds commits back for them
+        self._recent: dict[Topic, None] = {}  # topics that remember what came of late
+        self._recent_size = 0
+        self._recent_since = 0  # how many answers had come then
         self._read_at = 0.0  # when what is being written came
         self.gaps = 0
         self.heard: dict[Topic, int] = {}  # broadcasts since somebody last took the counts away
@@ -66,11 +70,16 @@ class Hub:
             topic.forget()
         self._forget_unused(topic)
 
-    def enter(self, topic: Topic, member: Member, cursor: Cursor) -> bool:
+    def enter(self, topic: Topic, member: Member, cursor: Cursor, *, now: bool = True) -> bool:
         """Make it a member if its cursor is the topic's or was a moment ago: Redis 7 pushes what a
         commit broadcasts before it answers. False: it has to catch up first.
+
+        `now`: Redis has just said that the topic is there, and it was followed before. Else, as of
+        a join that was recorded before the link was lost, it may have gone on since.
         """
         if topic.cursor is None:
+            if not now:
+                return False
             topic.cursor = cursor
         missed = topic.since(cursor)
         if missed is None:
@@ -116,6 +125,8 @@ class Hub:
         if topic is None:
             return  # unsubscribed, and this was on its way
         self.heard[topic] = self.heard.get(topic, 0) + 1
+        if topic.holds:
+            self._remember(topic, len(payload))
         if topic.follow(payload):
             return
         cursor, before, text = parse_text(payload)
@@ -131,6 +142,18 @@ class Hub:
                 topic.take(cursor, place, text)
             elif cursor.offset > last.offset or cursor.epoch != last.epoch:
                 self.open_gap(topic)
+
+    def _remember(self, topic: Topic, size: int) -> None:
+        """Somebody joins this topic, and its next broadcast may be of the very commit that joins.
+        Of that commit are only those that come after the answer before its own.
+        """
+        self._recent_size += size
+        if self._recent_since != self._link.answered or self._recent_size > RECENT:
+            for one in self._recent:
+                one.forget()
+            self._recent.clear()
+            self._recent_size, self._recent_since = size, self._link.answered
+        self._recent[topic] = None
 
     def reset(self) -> None:
         """The link is new: anything may have been missed in every topic.

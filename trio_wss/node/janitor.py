@@ -22,11 +22,13 @@ log = structlog.get_logger(__name__)
 AGAIN: Final = 2 / 3  # of a lease: then a due session is due again, if its janitor died
 MOST: Final = 100  # sessions ended, or compared, at once
 ROLL_CALL: Final = 15  # rounds from roll call to roll call
+AUDIT: Final = 4  # rounds from one part of the audit to the next
 
 
 async def run(node: Node) -> None:
     """Make round after round. What Redis does not take now is due again later."""
     doubtful: frozenset[str] = frozenset()
+    place = "0"  # of the audit
     master, rounds, calls = node.link.replid, 0, 0
     while True:
         await trio.sleep(random.uniform(0.5, 1.5) * node.settings.janitor_round)
@@ -42,8 +44,10 @@ async def run(node: Node) -> None:
             if calls or rounds % ROLL_CALL == 0:
                 calls = max(0, calls - 1)
                 doubtful = await _call_the_roll(node, doubtful)
-            while await _end_due(node) == MOST:
+            while await _end_due(node):
                 pass
+            if rounds % AUDIT == 0:
+                place = await _audit(node, place)
         except Unavailable as error:
             log.warning("the janitor could not finish", reason=str(error))
 
@@ -93,12 +97,22 @@ async def _call_the_roll(node: Node, before: frozenset[str]) -> frozenset[str]:
     return doubtful - before
 
 
-async def _end_due(node: Node) -> int:
-    """End the sessions that are due. Returns how many there were."""
+async def _end_due(node: Node) -> bool:
+    """End sessions that are due, some of them. Returns whether there may be more."""
     settings = node.settings
     lease = settings.lease
     due = await node.sessions.due(settings.grace, MOST, lease * AGAIN, lease)
+    for name in due.buried:
+        log.warning("a node gave no sign of life for its lease; its sessions are due", node=name)
     async with trio.open_nursery() as nursery:
-        for stored in due:
+        for stored in due.sessions:
             nursery.start_soon(end_session, node, stored)
-    return len(due)
+    return due.more or len(due.sessions) == MOST
+
+
+async def _audit(node: Node, place: str) -> str:
+    """Look for sessions that nobody would ever end. Returns where to go on."""
+    place, lost = await node.sessions.audit(place, node.settings.grace)
+    for name in lost:
+        log.warning("a session was no living node's and not due", session=name)
+    return place

@@ -70,22 +70,24 @@ class Memberships:
         self._push_joined(topic, cursor, recovered=recovered)
         self._told(topic, recovered)
 
-    def change(self, changes: Sequence[Joined | Left]) -> None:
-        """Do what a commit did to the memberships."""
+    def change(self, changes: Sequence[Joined | Left], *, now: bool) -> None:
+        """Do what a commit did to the memberships; `now`, or when an earlier copy was applied."""
         for change in changes:
             if isinstance(change, Left):
                 self._leave(change.topic)
             else:
-                self._join(change.topic, change.cursor)
+                self._join(change.topic, change.cursor, now)
 
-    def restore(self, name: str, cursor: Cursor | None, now: Cursor) -> None:
-        """Be in a topic again: from the client's cursor, or from now on if it named none."""
+    def restore(self, name: str, cursor: Cursor | None, here: Cursor, *, followed: bool) -> None:
+        """Be in a topic again, which is `here`: from the client's cursor, or from here on if it
+        named none. `followed`: it was so before Redis said where it is.
+        """
         if self._nursery is None:
             return
         membership = self._follow(name)
-        if cursor is None or cursor == now:  # nothing to read
-            self.tell_joined(name, now, recovered=cursor is not None)
-            self._enter(membership, now)
+        if cursor is None or cursor == here:  # nothing was missed until then
+            self.tell_joined(name, here, recovered=cursor is not None)
+            self._enter(membership, here, followed)
         else:
             self._nursery.start_soon(self._bring_in, membership, cursor, True)
 
@@ -105,15 +107,15 @@ class Memberships:
             self._hub.hold(topic.name)
             self._nursery.start_soon(self._bring_in, membership, cursor, False)
 
-    def _join(self, name: str, cursor: Cursor) -> None:
+    def _join(self, name: str, cursor: Cursor, now: bool) -> None:
         if name in self._topics or self._nursery is None:
             return
         self._push_joined(name, cursor, recovered=True)
-        self._enter(self._follow(name), cursor)
+        self._enter(self._follow(name), cursor, now)
 
-    def _enter(self, membership: Membership, cursor: Cursor) -> None:
-        """Be in a topic that was where `cursor` says a moment ago."""
-        if self._hub.enter(membership.topic, self, cursor):
+    def _enter(self, membership: Membership, cursor: Cursor, now: bool) -> None:
+        """Be in a topic that is where `cursor` says, `now` or a while ago."""
+        if self._hub.enter(membership.topic, self, cursor, now=now):
             self._hub.release(membership.topic)
         elif self._nursery is not None:
             self._nursery.start_soon(self._bring_in, membership, cursor, False)

@@ -49,6 +49,7 @@ class Node:
         self.draining = False
         self.registered = False  # its record is in Redis
         self.connections: Final[set[Connection]] = set()
+        self.waiting: Final[dict[Connection, float]] = {}  # whose reader waits, and since when
         self.expectations: Final = Expectations()
         self.statistics: Final = Statistics()
         self.pulse: Final = Pulse(self)

@@ -126,7 +126,8 @@ class Session:
             if found is None or found.client.user != self.client.user:
                 return False
             # Followed before it is taken, so that what comes after the cursors is heard.
-            held = [hub.hold(name) for name in {*found.topics, *implied_topics(found.client)}]
+            names = {*found.topics, *implied_topics(found.client)}
+            held = [hub.hold(name) for name in names]
             try:
                 taken = await self._take(found, attempt)
                 if taken is not None:
@@ -136,8 +137,9 @@ class Session:
                     self._welcome(resumed=True)
                     for name in cursors.keys() - taken.cursors.keys():
                         self.push(codec.left(name))
-                    for name, now in taken.cursors.items():
-                        self.memberships.restore(name, cursors.get(name), now)
+                    for name, here in taken.cursors.items():
+                        cursor = cursors.get(name)
+                        self.memberships.restore(name, cursor, here, followed=name in names)
                     return True
             finally:
                 for topic in held:
@@ -188,6 +190,7 @@ class Session:
         requests: Sequence[ReadRequest] = (),
         entries: Sequence[Entry] = (),
         lead: tuple[Op, ...] = (),
+        expires: float | None = None,
     ) -> None:
         """Send a decision as one commit. What comes of it is done as its answer comes.
 
@@ -216,11 +219,9 @@ class Session:
             answered(outcome)
 
         self._begun = True
-        number = decision.number
-        keep = decision.refusal != "" and number is not None
         commit = Commit(
-            decision.plan, self.client.session, self.generation, number, decision.answer, keep,
-            requests, entries, lead,
+            decision.plan, self.client.session, self.generation, decision.number, decision.answer,
+            requests, entries, lead, expires,
         )  # fmt: skip
         self.node.executor.commit(commit, arrived)
 
@@ -260,8 +261,12 @@ class Session:
             await there.wait()
         return known
 
-    async def settle(self, turn: Turn | Decision, lead: tuple[Op, ...] = ()) -> None:
-        """Settle a turn that reads, or that begins the session: wait for what comes of it."""
+    async def settle(
+        self, turn: Turn | Decision, lead: tuple[Op, ...] = (), expires: float | None = None
+    ) -> None:
+        """Settle a turn that reads, or that begins the session: wait for what comes of it. It is
+        `unavailable` when it `expires` (on Trio's clock).
+        """
 
         async def sent(
             decision: Decision, requests: Sequence[ReadRequest], entries: Sequence[Entry]
@@ -274,26 +279,28 @@ class Session:
                 there.set()
 
             await self.node.executor.room()
-            self.send(decision, answered, requests=requests, entries=entries, lead=lead)
+            self.send(
+                decision, answered, requests=requests, entries=entries, lead=lead, expires=expires
+            )
             await there.wait()
             return outcomes[0]
 
         try:
-            await settle(self.node, turn, sent)
+            await settle(self.node, turn, sent, expires)
         except Unavailable:
-            self._error(turn.number, "unavailable", AWAY)
+            self.unavailable(turn.number)
 
     # --- outcomes
 
     def _apply(self, decision: Decision, outcome: Outcome) -> None:
         """Do what an outcome says: the one place where outcomes are told apart."""
         match outcome:
-            case Done(answer, membership, close):
+            case Done(answer, membership, close, seen):
                 if self.generation == NEW:
                     self.generation = FIRST
                     self._welcome(resumed=False)
                 if membership:
-                    self.memberships.change(membership)
+                    self.memberships.change(membership, now=not seen)
                 if answer:
                     self.push(answer)
                 if close is not None:
@@ -306,7 +313,7 @@ class Session:
             case Stale():
                 self._error(decision.number, "stale", "a greater id has taken this one's place")
             case Unknown():
-                self._error(decision.number, "unavailable", AWAY)
+                self.unavailable(decision.number)
             case Fenced():
                 self._moved = True
                 self._close(REPLACED, "replaced")
@@ -315,6 +322,10 @@ class Session:
                 self._close(RESTART, codec.restart_reason("the session is gone"))
             case _:
                 assert_never(outcome)
+
+    def unavailable(self, number: int | None) -> None:
+        """Tell that nobody knows what became of an event."""
+        self._error(number, "unavailable", AWAY)
 
     def _welcome(self, *, resumed: bool) -> None:
         session, node = self.client.session, self.node.id

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Final
 
 import structlog
@@ -27,30 +28,34 @@ CONFLICT: Final = "others kept changing what this event reads; nothing was appli
 Sent = Callable[[Decision, Sequence[ReadRequest], Sequence[Entry]], Awaitable[Outcome]]
 
 
-async def settle(node: Node, turn: Turn | Decision, sent: Sent) -> Outcome:
+async def settle(
+    node: Node, turn: Turn | Decision, sent: Sent, expires: float | None = None
+) -> Outcome:
     """Settle a turn; `sent` makes one commit of a decision and says what came of it.
 
     Events of this node that read the same keys are decided on what those before them will leave.
     Past `event_deadline` the decision is `conflict`, and that is committed like any other. Raises
-    Unavailable if nothing can be read.
+    Unavailable if nothing can be read until it `expires`.
     """
     if isinstance(turn, Decision):
         return await sent(turn, (), ())
     give_up = trio.current_time() + node.settings.event_deadline
     with node.expectations.of(turn.requests) as expected:
         while trio.current_time() < give_up:
-            outcome = await _try(node, turn, sent, expected)
+            outcome = await _try(node, turn, sent, expected, expires)
             if not isinstance(outcome, Changed):
                 return outcome
     refusal = refuse(turn.number, "conflict", CONFLICT, event=turn.handler.name)
     return await sent(refusal, (), ())
 
 
-async def _try(node: Node, turn: Turn, sent: Sent, expected: Expected) -> Outcome:
+async def _try(
+    node: Node, turn: Turn, sent: Sent, expected: Expected, expires: float | None
+) -> Outcome:
     """Decide once and commit that. Between the two nothing else may be sent."""
     requests = turn.requests
     try:
-        await expected.ask(node.executor.read)
+        await expected.ask(partial(node.executor.read, expires=expires))
     except WrongType:
         log.exception("a read failed", handler=turn.handler.name)
         refusal = refuse(turn.number, "internal", INTERNAL, event=turn.handler.name)
@@ -95,7 +100,14 @@ async def end_session(node: Node, session: StoredSession) -> Outcome:
         outcome = await settle(node, turn, sent)
     except Unavailable as error:
         return Unknown(str(error))
-    if isinstance(outcome, Failed):
-        log.error("on_disconnect refused", fault=outcome.fault, session=session.client.session)
-        return await sent(SILENT, (), ())
-    return outcome
+    match outcome:
+        case Failed(fault):
+            log.error("on_disconnect refused", fault=fault, session=session.client.session)
+        case Unknown(full=True):  # to end sessions is what makes room
+            log.error(
+                "on_disconnect is dropped: Redis is full, and its effects do not fit",
+                session=session.client.session,
+            )
+        case _:
+            return outcome
+    return await sent(SILENT, (), ())

@@ -25,6 +25,7 @@ log = structlog.get_logger(__name__)
 FIRST_LINK: Final = 5.0  # seconds to wait for Redis before listening without it
 BACK_OFF: Final = (0.05, 2.0)  # seconds between two tries of the link: the first, and the most
 BEATS: Final = 3  # signs of life in the time of a lease
+LONG: Final = 0.25  # seconds that a reader waits before its client is heard by another task
 BATCH: Final = 100  # clients told to go at once
 RETURNS: Final = 500.0  # clients a second that may come back to the other nodes
 
@@ -57,26 +58,53 @@ async def serve(
         registered = trio.Event()
         services.start_soon(_keep_link, node)
         services.start_soon(node.hub.run, node.catch_up.survey, node.catch_up.fill_gap)
-        services.start_soon(_keep_registered, node, registered)
         services.start_soon(_leave_a_dead_redis, node)
+        services.start_soon(_listen_for_readers, node)
         services.start_soon(node.statistics.measure_lag)
         services.start_soon(node.pulse.run)
         services.start_soon(node.keep_alive.run)
-        with trio.move_on_after(FIRST_LINK):
-            await registered.wait()  # so that who reads "listening" is not turned away
-        services.start_soon(janitor.run, node)  # now that it can tell another master from the first
-        listeners = listeners or await _listen(settings.host, settings.port)
-        node.host, node.port = listeners[0].socket.getsockname()[:2]
-        async with trio.open_nursery() as connections:
-            async with trio.open_nursery() as entrance:
-                entrance.start_soon(listen, listeners, node.entrance.handle, connections)
-                task_status.started(node)
-                await shutdown.wait()
-                node.draining = True
-                entrance.cancel_scope.cancel()
-            connections.cancel_scope.deadline = trio.current_time() + settings.drain / 2
-            await send_away(node, settings.drain / 4, "the node is stopping")
+        async with trio.open_nursery() as lease:
+            lease.start_soon(_keep_registered, node, registered)
+            with trio.move_on_after(FIRST_LINK):
+                await registered.wait()  # so that who reads "listening" is not turned away
+            lease.start_soon(
+                janitor.run, node
+            )  # now that it can tell the first master from another
+            await _take_clients(node, listeners, shutdown, task_status)
+            lease.cancel_scope.cancel()
+        await _sign_off(node)
         services.cancel_scope.cancel()
+
+
+async def _take_clients(
+    node: Node,
+    listeners: list[trio.SocketListener] | None,
+    shutdown: trio.Event,
+    task_status: trio.TaskStatus[Node],
+) -> None:
+    """Listen until `shutdown`, then stop accepting and see every client off."""
+    settings = node.settings
+    listeners = listeners or await _listen(settings.host, settings.port)
+    node.host, node.port = listeners[0].socket.getsockname()[:2]
+    async with trio.open_nursery() as connections:
+        async with trio.open_nursery() as entrance:
+            entrance.start_soon(listen, listeners, node.entrance.handle, connections)
+            task_status.started(node)
+            await shutdown.wait()
+            node.draining = True
+            entrance.cancel_scope.cancel()
+        connections.cancel_scope.deadline = trio.current_time() + settings.drain / 2
+        await send_away(node, settings.drain / 4, "the node is stopping")
+
+
+async def _sign_off(node: Node) -> None:
+    """A node's last words to Redis. Where they do not come, a janitor finds its lease lapsed."""
+    if node.link.up:
+        with trio.move_on_after(node.settings.drain / 10):
+            try:
+                await node.sessions.sign_off(node.settings.grace)
+            except Unavailable as error:
+                log.warning("the node's record stays in Redis for now", reason=str(error))
 
 
 async def send_away(node: Node, seconds: float, why: str) -> None:
@@ -161,6 +189,17 @@ async def _keep_registered(node: Node, registered: trio.Event) -> None:
         if there:
             registered.set()
         await trio.sleep(beat if there else beat / 10)
+
+
+async def _listen_for_readers(node: Node) -> None:
+    """Let clients be heard whose reader waits for long: for Redis, that is."""
+    while True:
+        await trio.sleep(LONG)
+        long_ago = trio.current_time() - LONG
+        for connection, since in list(node.waiting.items()):
+            if since > long_ago:
+                break
+            connection.listen()
 
 
 async def _leave_a_dead_redis(node: Node) -> None:

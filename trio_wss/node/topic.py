@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import deque
 from typing import Final, Protocol
 
 import trio
@@ -10,8 +9,6 @@ import trio
 from trio_wss.store.outcome import Cursor, text_head
 from trio_wss.wire import Outbox, text_frame
 
-RECENT: Final = 16  # broadcasts that a topic remembers while somebody joins
-LARGE: Final = 16 * 1024  # bytes of a broadcast that it does not remember
 UNKNOWN: Final = ()  # no text begins with one of these
 
 
@@ -44,7 +41,7 @@ class Topic:
         self._offset = -1  # nothing of it has been seen yet
         # How the text begins that follows: the usual push is told by it alone.
         self._next: bytes | tuple[()] = UNKNOWN
-        self._recent: deque[tuple[Cursor, bytes]] | None = None  # each behind its cursor
+        self._recent: list[tuple[Cursor, bytes]] | None = None  # each behind its cursor
         self.members: Final[dict[Outbox, Member]] = {}
         self.holds = 0  # joins in flight and members catching up: reasons to stay subscribed
         self.live = True  # False: pushes are dropped until what was missed is found
@@ -103,14 +100,11 @@ class Topic:
 
     def forget(self) -> None:
         """Nobody joins any more, or what follows is not what came before."""
-        self._recent = None  # there is a topic for every session: an empty deque is not small
+        self._recent = None  # there is a topic for every session: an empty list is not small
 
     def _remember(self, before: Cursor, frame: bytes) -> None:
-        if len(frame) > LARGE:
-            self._recent = None
-            return
         if self._recent is None:
-            self._recent = deque(maxlen=RECENT)
+            self._recent = []
         self._recent.append((before, frame))
 
     def go_on_at(self, cursor: Cursor, *, recovered: bool) -> None:

@@ -1,24 +1,59 @@
 -- One event's effects as one commit: every check first, then the writes, because Redis never
 -- rolls a script back. executor.py lays the arguments out; reads.lua stands before this text.
 --
--- KEYS[1] the owner's hash (its ring), KEYS[2] the session's hash, KEYS[3] the master_replid that
--- each hello writes, then what is read, then what each operation touches, in their order.
--- ARGV: slot, number, generation ('' no session, '+' a new one), answer, keep ('1': record it
---       though nothing is written), most topics a session may be in, channel prefix, number of
---       requests, the requests (reads.lua), the operations (section 4).
+-- KEYS[1] the ring of the commit's owner, KEYS[2] its hash: the session's, for an event with an id,
+-- else the node's; KEYS[3] the session's hash, KEYS[4] the master_replid that each hello writes,
+-- then what is read, then what each operation touches, in their order.
+-- ARGV: slot, number, generation ('' no session, '+' a new one), answer, most topics a session may
+--       be in, channel prefix, answered ('' for an event with an id; a node says up to which number
+--       its own are answered), number of requests, the requests (reads.lua), the operations (4).
 -- Returns {'done', record}, {'seen', record, topics the session is in, if it tells of any},
 -- {'changed', entries}, {'stale'}, {'fenced'} or {'gone'}.
 -- A record is 'changes\nanswer' (changes: JSON, [topic,epoch,offset] for each topic joined,
 -- [topic] for each left, [code,reason] for a Close), or '!fault' when a check failed, or '~' when
 -- a node's own commit met changed reads: that number is spent, a late copy of it must not run.
+--
+-- Every event with an id leaves a record, whatever came of it: else a late first copy could apply
+-- what was refused since, when its handler had decided again. The ring of a session has 64 slots,
+-- and 'top', the highest number used. That of a node has one for each commit that is on its way,
+-- and 'top', up to which all are over: a late copy of those is stale.
 local find, sub, format = string.find, string.sub, string.format
-local OWNER, SESSION, NUMBER = KEYS[1], KEYS[2], ARGV[2]
+local RING, OWNER, SESSION, NUMBER = KEYS[1], KEYS[2], KEYS[3], tonumber(ARGV[2])
+local ANSWERED = tonumber(ARGV[7])   -- nil: the client numbers its events
 local REQUESTS = tonumber(ARGV[8])
 local FIRST, LAST = 9 + REQUESTS * 3, #ARGV
 local DAY = 86400000
 local LIMIT = 9007199254740992   -- 2^53: beyond it a Lua number is not exact
 
-local function record(text) call('HSET', OWNER, ARGV[1], NUMBER .. ' ' .. text) end
+local seen = call('HMGET', RING, ARGV[1], 'top')
+local top = tonumber(seen[2] or '0')
+
+-- A node's own records go when their answers have come: they are one for each number.
+local function forget(first, last)
+  local spent = {}
+  if last - first < 4096 then
+    for number = first, last do spent[#spent + 1] = format('%.0f', number) end
+  else
+    for _, number in ipairs(call('HKEYS', RING)) do
+      if number ~= 'top' and tonumber(number) <= last then spent[#spent + 1] = number end
+    end
+  end
+  for i = 1, #spent, 1000 do
+    call('HDEL', RING, unpack(spent, i, math.min(i + 999, #spent)))
+  end
+end
+
+local function record(text)
+  text = ARGV[2] .. ' ' .. text
+  if not ANSWERED then
+    call('HSET', RING, ARGV[1], text, 'top', format('%.0f', math.max(top, NUMBER)))
+  elseif ANSWERED > top then
+    call('HSET', RING, ARGV[1], text, 'top', format('%.0f', ANSWERED))
+    forget(top + 1, ANSWERED)
+  else
+    call('HSET', RING, ARGV[1], text)
+  end
+end
 
 local function fail(fault)
   record('!' .. fault)
@@ -26,25 +61,24 @@ local function fail(fault)
 end
 
 -- 1. Seen before?
-local owner = call('HMGET', OWNER, ARGV[1], 'gen')
-if owner[1] then
-  local space = find(owner[1], ' ', 1, true)
-  local taken = sub(owner[1], 1, space - 1)
+if seen[1] then
+  local space = find(seen[1], ' ', 1, true)
+  local taken = tonumber(sub(seen[1], 1, space - 1))
   if taken == NUMBER then
-    local text = sub(owner[1], space + 1)
+    local text = sub(seen[1], space + 1)
     -- Later commits may have changed the memberships again.
     return {'seen', text, sub(text, 1, 1) == '[' and call('HKEYS', SESSION) or nil}
   end
-  if tonumber(taken) > tonumber(NUMBER) then return {'stale'} end
+  if taken > NUMBER then return {'stale'} end
 end
+if ANSWERED and NUMBER <= top then return {'stale'} end
 
 -- 2. Still ours?
-local generation = ARGV[3]
-if not owner[2] then return {'gone'} end
+local generation, now = ARGV[3], call('HGET', OWNER, 'gen')
+if not now then return {'gone'} end
 if generation == '+' then
   if call('EXISTS', SESSION) == 1 then return {'fenced'} end
 elseif generation ~= '' then
-  local now = owner[2]
   if SESSION ~= OWNER then now = call('HGET', SESSION, 'gen') end
   if not now then return {'gone'} end
   if now ~= generation then
@@ -59,25 +93,29 @@ if REQUESTS > 0 then
   local _, version_of = readers()
   for i = 0, REQUESTS - 1 do
     local at = 9 + i * 3
-    if version_of(ARGV[at], KEYS[4 + i], ARGV[at + 1]) ~= ARGV[at + 2] then
-      if SESSION ~= OWNER then record('~') end
-      return {'changed', read_all(9, 4, REQUESTS)}
+    if version_of(ARGV[at], KEYS[5 + i], ARGV[at + 1]) ~= ARGV[at + 2] then
+      if ANSWERED then record('~') end
+      return {'changed', read_all(9, 5, REQUESTS)}
     end
   end
 end
 
--- 4. The operations, twice: can every write succeed? Then write. Each is a letter and its
+-- 4. The operations, twice: can every write succeed? Then write. No command of the second pass may
+-- raise, so what others may have put in the place of our keys is refused in the first. Each is a letter and its
 -- arguments, and takes the next keys.
 local counters = {}   -- key -> what the increments so far will have made of it
-local joined = 0      -- topics the session will newly be in
+local metas = {}      -- key -> {epoch, written by which master, offset} of a topic
+local joined = 0      -- topics the session will be in more than now
 local results = {}    -- placeholder number -> outcome
 local changes = ''    -- of the memberships, and a Close, as JSON
+local master          -- the master_replid, once it is known
+local mark = OWNER .. ':' .. ARGV[2]   -- what this commit writes has this version
 
 local function check_counter(key, by)
   local value = counters[key]
   if not value then
     value = try('GET', key) or '0'
-    if type(value) == 'table' or not find(value, '^-?%d+$') then return 'wrong_type ' .. key end
+    if type(value) == 'table' or not (value == '0' or find(value, '^-?[1-9]%d*$')) then return 'wrong_type ' .. key end
     value = tonumber(value)
     if value >= LIMIT or value <= -LIMIT then return 'overflow ' .. key end
   end
@@ -87,10 +125,33 @@ local function check_counter(key, by)
 end
 
 local function check_hash(key, kind)
-  local mark = try('HGET', key, '\255' .. kind)
-  if type(mark) == 'table' or (not mark and call('EXISTS', key) == 1) then
+  local there = try('HGET', key, '\255' .. kind)
+  if type(there) == 'table' or (not there and call('EXISTS', key) == 1) then
     return 'wrong_type ' .. key
   end
+end
+
+-- A topic's meta is one string, 'epoch master offset'; a topic without one is at ('', 0).
+local function check_meta(key)
+  if metas[key] then return end
+  local text = try('GET', key)
+  if not text then
+    metas[key] = {'', nil, 0}
+    return
+  end
+  if type(text) == 'table' then return 'wrong_type ' .. key end
+  local epoch, written_by, offset = string.match(text, '^(%S+) (%S+) (%d+)$')
+  offset = tonumber(offset)
+  if not offset or offset >= LIMIT then return 'wrong_type ' .. key end
+  metas[key] = {epoch, written_by, offset}
+end
+
+-- How many topics the session is in; it counts them itself.
+local function topics_now() return tonumber(call('HGET', SESSION, 'topics') or '0') or LIMIT end
+
+local function check_members(key, topic)
+  if type(try('HGET', key, MEMBERS)) == 'table' then return 'wrong_type ' .. key end
+  return call('HEXISTS', SESSION, 't:' .. topic)
 end
 
 local function splice(text)
@@ -99,61 +160,63 @@ local function splice(text)
 end
 
 -- A hash that holds nothing but its reserved field is gone.
-local function touch(key, mark)
+local function touch(key, field)
   if call('HLEN', key) == 1 then
     call('DEL', key)
   else
-    call('HSET', key, mark, OWNER .. ':' .. NUMBER)
+    call('HSET', key, field, mark)
   end
 end
 
 local function leave(members, topic, session)
   if call('HDEL', SESSION, 't:' .. topic) == 1 then call('HINCRBY', SESSION, 'topics', -1) end
-  if call('HDEL', members, session) == 1 then touch(members, MEMBERS) end
+  if try('HDEL', members, session) == 1 then touch(members, MEMBERS) end
 end
 
 local function tell(change) changes = changes == '' and change or changes .. ',' .. change end
 
--- A topic's meta is one string, 'epoch master offset'; a topic without one is at ('', 0).
-local function tell_cursor(topic, meta)
-  local epoch, offset = string.match(call('GET', meta) or ' - 0', '^(%S*) %S+ (%d+)$')
-  tell('[' .. topic .. ',"' .. epoch .. '",' .. offset .. ']')
+local function tell_cursor(topic, key)
+  tell('[' .. topic .. ',"' .. metas[key][1] .. '",' .. format('%.0f', metas[key][3]) .. ']')
 end
 
 -- What is published and kept is one text: a line 'epoch offset', with the epoch before it where
 -- the epoch is new, and the frame's JSON.
-local function broadcast(meta, stream, topic, head, data, length, ttl)
-  local state = call('MGET', meta, KEYS[3])
-  local master = state[2] or '-'
-  local epoch, written_by, offset = string.match(state[1] or ' - 0', '^(%S*) (%S+) (%d+)$')
-  local after = ''
-  if not state[1] or written_by ~= master then
+local function broadcast(key, stream, topic, head, data, length, ttl)
+  local meta, after = metas[key], ''
+  master = master or call('GET', KEYS[4]) or '-'
+  if meta[2] ~= master then
     local now = call('TIME')
-    after = ' ' .. epoch
-    epoch = format('%x', tonumber(now[1]) * 1000000 + tonumber(now[2])) .. sub(master, 1, 4)
+    after = ' ' .. meta[1]
+    meta[1] = format('%x', tonumber(now[1]) * 1000000 + tonumber(now[2])) .. sub(master, 1, 4)
+    meta[2] = master
   end
-  offset = format('%.0f', offset + 1)
+  meta[3] = meta[3] + 1
+  local epoch, offset = meta[1], format('%.0f', meta[3])
   local text = epoch .. ' ' .. offset .. after .. '\n' .. head .. ',"epoch":"' .. epoch
     .. '","offset":' .. offset .. ',"data":' .. splice(data) .. '}'
-  call('SET', meta, epoch .. ' ' .. master .. ' ' .. offset, 'PX', ttl + DAY)
+  call('SET', key, epoch .. ' ' .. master .. ' ' .. offset, 'PX', ttl + DAY)
   local id = offset .. '-0'
   if type(try('XADD', stream, 'MAXLEN', length, id, '', text)) == 'table' then
     call('DEL', stream)   -- its top is beyond the topic's offset: it is of another history
     call('XADD', stream, id, '', text)
   end
   call('PEXPIRE', stream, ttl)
-  call('PUBLISH', ARGV[7] .. topic, text)
+  call('PUBLISH', ARGV[6] .. topic, text)
 end
 
 for pass = 1, 2 do
   local checking = pass == 1
-  local at, k = FIRST, 4 + REQUESTS
+  local at, k = FIRST, 5 + REQUESTS
   while at <= LAST do
     local op, key = ARGV[at], KEYS[k]
     local a, b, c, d = ARGV[at + 1], ARGV[at + 2], ARGV[at + 3], ARGV[at + 4]
     local fault
     if op == 'B' then   -- meta, stream: topic head data length ttl
-      if not checking then broadcast(key, KEYS[k + 1], a, b, c, d, ARGV[at + 5]) end
+      if checking then
+        fault = check_meta(key)
+      else
+        broadcast(key, KEYS[k + 1], a, b, c, d, ARGV[at + 5])
+      end
       at, k = at + 6, k + 2
     elseif op == 'I' then   -- key: by ttl result; the ttl counts from the key's creation
       if checking then
@@ -178,7 +241,7 @@ for pass = 1, 2 do
         fault = check_hash(key, a)
       else
         results[ARGV[at + 5]] = format('%.0f', call('HSET', key, b, c))
-        call('HSET', key, '\255' .. a, OWNER .. ':' .. NUMBER)
+        call('HSET', key, '\255' .. a, mark)
         if d ~= '' then call('PEXPIRE', key, d) end
       end
       at, k = at + 6, k + 1
@@ -197,7 +260,7 @@ for pass = 1, 2 do
       at, k = at + 5, k + 1
     elseif op == 'V' then   -- topic head data: a volatile broadcast has neither epoch nor offset
       if not checking then
-        call('PUBLISH', ARGV[7] .. a, '\n' .. b .. ',"data":' .. splice(c) .. '}')
+        call('PUBLISH', ARGV[6] .. a, '\n' .. b .. ',"data":' .. splice(c) .. '}')
       end
       at = at + 4
     elseif op == 'D' then   -- key
@@ -214,52 +277,62 @@ for pass = 1, 2 do
       at, k = at + 4, k + 1
     elseif op == 'J' then   -- members, meta: topic session info quoted
       if checking then
-        joined = joined + 1 - call('HEXISTS', SESSION, 't:' .. a)
+        local there = check_members(key, a)
+        if type(there) == 'number' then
+          joined = joined + 1 - there
+          fault = check_meta(KEYS[k + 1])
+        else
+          fault = there
+        end
       else
         if call('HSET', SESSION, 't:' .. a, '1') == 1 then call('HINCRBY', SESSION, 'topics', 1) end
-        call('HSET', key, b, c, MEMBERS, OWNER .. ':' .. NUMBER)
+        call('HSET', key, b, c, MEMBERS, mark)
         tell_cursor(d, KEYS[k + 1])
       end
       at, k = at + 5, k + 2
     elseif op == 'L' then   -- members: topic session quoted
-      if not checking then
+      if checking then
+        local there = check_members(key, a)
+        if type(there) == 'number' then joined = joined - there else fault = there end
+      else
         leave(key, a, b)
         tell('[' .. c .. ']')
       end
       at, k = at + 4, k + 1
     elseif op == 'C' then   -- meta: quoted; where a topic is that the connection is in by itself
-      if not checking then tell_cursor(a, key) end
+      if checking then fault = check_meta(key) else tell_cursor(a, key) end
       at, k = at + 2, k + 1
-    elseif op == 'N' then   -- own: session node client token; it begins, at generation 1
+    elseif op == 'N' then   -- own, all sessions: session node client token; it begins, at 1
       if not checking then
         call('HSET', SESSION, 'gen', '1', 'node', b, 'client', c, 'token', d)
         call('SADD', key, a)
+        call('SADD', KEYS[k + 1], a)
       end
-      at, k = at + 5, k + 1
+      at, k = at + 5, k + 2
     elseif op == 'K' then   -- change: the connection is closed
       if not checking then tell(a) end
       at = at + 2
-    elseif op == 'E' then   -- due: session members-prefix sets-prefix; it ends, and leaves every
-      if not checking then   -- topic, which only its hash knows: their keys are not declared
+    elseif op == 'E' then   -- due, all sessions, ring: session members-prefix sets-prefix; it ends,
+      if not checking then  -- and leaves every topic, which only its hash knows: not declared
         for _, field in ipairs(call('HKEYS', SESSION)) do
           if sub(field, 1, 2) == 't:' then leave(b .. sub(field, 3), sub(field, 3), a) end
         end
         call('SREM', c .. call('HGET', SESSION, 'node'), a)
         call('ZREM', key, a)
-        call('DEL', SESSION)
+        call('SREM', KEYS[k + 1], a)
+        call('DEL', SESSION, KEYS[k + 2])
       end
-      at, k = at + 4, k + 1
+      at, k = at + 4, k + 3
     else
       return redis.error_reply('ERR there is no operation ' .. op)
     end
     if fault then return fail(fault) end
   end
-  if checking and joined > 0
-    and joined + tonumber(call('HGET', SESSION, 'topics') or '0') > tonumber(ARGV[6]) then
+  if checking and joined > 0 and joined + topics_now() > tonumber(ARGV[5]) then
     return fail('topics')
   end
 end
 
 local text = changes .. '\n' .. splice(ARGV[4])
-if FIRST <= LAST or ARGV[5] == '1' then record(text) end
+if FIRST <= LAST or not ANSWERED then record(text) end
 return {'done', text}

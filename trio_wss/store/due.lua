@@ -1,29 +1,43 @@
--- The janitor's round. The sessions of a node whose lease is over become due after their grace;
--- due sessions are handed out, and are due again a little later in case their janitor dies.
+-- The janitor's round. The sessions of a node whose lease is over become due: their grace counts
+-- from the end of that lease, or from a lease ago where nobody has looked for longer. Due sessions
+-- are handed out, and are due again a little later in case their janitor dies.
 -- KEYS: the due sessions, the nodes, the pulse (beat.lua). ARGV: most, grace (ms), again (ms),
---       prefix of sessions, prefix of the nodes' sets, prefix of the nodes' records, lease (ms).
--- Returns {session, generation, client, ...}; nothing for the length of a lease after a silence of
--- all nodes: Redis was away, and they, and the clients that want to resume, come back first.
+--       prefix of sessions, of the nodes' sets, of the nodes' records, lease (ms), prefix of rings,
+--       how many sessions of dead nodes become due in one call.
+-- Returns {'more' if dead nodes have more sessions, else '', the nodes buried, {session, generation,
+-- client, ...}}; nothing for the length of a lease after a silence of all nodes: Redis was away, and
+-- they, and the clients that want to resume, come back first.
 local call = redis.call
 local time = call('TIME')
 local now = tonumber(time[1]) * 1000 + math.floor(tonumber(time[2]) / 1000)
-local most, grace, again = tonumber(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[3])
+local most, grace, again, lease = tonumber(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[3]), tonumber(ARGV[7])
 local last, since = string.match(call('GET', KEYS[3]) or '', '^(%d+) (%d+)$')
-if last and (now - since < tonumber(ARGV[7]) or now - last > ARGV[7] / 2) then return {} end
-local function at(later) return string.format('%.0f', now + later) end
+if last and (now - since < lease or now - last > lease / 2) then return {'', {}, {}} end
+local function text(time) return string.format('%.0f', time) end
 
-for _, node in ipairs(call('ZRANGEBYSCORE', KEYS[2], '-inf', at(0), 'LIMIT', 0, 1)) do
-  local orphans = call('SPOP', ARGV[5] .. node, most)
-  for _, session in ipairs(orphans) do call('ZADD', KEYS[1], 'NX', at(grace), session) end
-  call('DEL', ARGV[6] .. node)   -- should it wake now, it learns that it has lost its sessions
-  if #orphans < most then call('ZREM', KEYS[2], node) end
+local left, buried, more = tonumber(ARGV[9]), {}, ''
+local dead = call('ZRANGEBYSCORE', KEYS[2], '-inf', text(now), 'WITHSCORES', 'LIMIT', 0, 100)
+for i = 1, #dead, 2 do
+  local node = dead[i]
+  local due = text(math.max(tonumber(dead[i + 1]), now - lease) + grace)
+  local orphans = call('SPOP', ARGV[5] .. node, left)
+  for _, session in ipairs(orphans) do call('ZADD', KEYS[1], 'NX', due, session) end
+  -- Should it wake now, it learns that it has lost its sessions.
+  call('DEL', ARGV[6] .. node, ARGV[8] .. node)
+  left = left - #orphans
+  if left == 0 then
+    more = 'more'
+    break
+  end
+  call('ZREM', KEYS[2], node)
+  buried[#buried + 1] = node
 end
 
 local reply = {}
-for _, session in ipairs(call('ZRANGEBYSCORE', KEYS[1], '-inf', at(0), 'LIMIT', 0, most)) do
+for _, session in ipairs(call('ZRANGEBYSCORE', KEYS[1], '-inf', text(now), 'LIMIT', 0, most)) do
   local found = call('HMGET', ARGV[4] .. session, 'gen', 'client')
   if found[1] then
-    call('ZADD', KEYS[1], at(again), session)
+    call('ZADD', KEYS[1], text(now + again), session)
     reply[#reply + 1] = session
     reply[#reply + 1] = found[1]
     reply[#reply + 1] = found[2]
@@ -31,4 +45,4 @@ for _, session in ipairs(call('ZRANGEBYSCORE', KEYS[1], '-inf', at(0), 'LIMIT', 
     call('ZREM', KEYS[1], session)
   end
 end
-return reply
+return {more, buried, reply}

@@ -13,6 +13,7 @@ import orjson
 import structlog
 import trio
 from attrs import define
+from redis.exceptions import OutOfMemoryError
 
 from trio_wss.effects import Close
 from trio_wss.encoding import encode
@@ -20,7 +21,7 @@ from trio_wss.errors import Unavailable
 from trio_wss.plan import Op, Plan
 from trio_wss.reads import ReadRequest, is_implied
 from trio_wss.store.entries import Entry, WrongType, key_of, parse_entries
-from trio_wss.store.keys import NODE_RING, RING, Keys, topics_in
+from trio_wss.store.keys import RING, Keys, topics_in
 from trio_wss.store.link import Link
 from trio_wss.store.outcome import (
     Changed,
@@ -54,10 +55,10 @@ class Commit:
     generation: str = ""
     number: int | None = None
     answer: bytes = b""
-    keep: bool = False  # record the answer though nothing is written: a refusal
     requests: Sequence[ReadRequest] = ()
     entries: Sequence[Entry] = ()
     lead: tuple[Op, ...] = ()  # operations before the plan's: a session's begin or end
+    expires: float | None = None  # on Trio's clock: then its outcome is Unknown
 
 
 @define(eq=False)
@@ -77,15 +78,37 @@ class Executor:
         self._keys = keys
         self._node = node
         self._owner = keys.node(node)
+        self._ring = keys.ring(node)
         self._most_topics = str(max_topics)
         self._numbers = count(1)
+        self._waiting: dict[int, None] = {}  # those of them that have no answer yet, in order
         # A commit that is sent again after a failover must meet the new master's name, so it is
         # not an argument: every hello writes it, ahead of what was queued.
         link.last_words = lambda replid: words("master", [keys.master], [replid])
 
     def commit(self, commit: Commit, answered: Callable[[Outcome], None]) -> None:
         """Send one commit; there must be `room`. `answered` is called once, in their order."""
-        self._link.submit(self._pack(commit), lambda reply: answered(parse_outcome(reply)))
+        number = commit.number
+        if number is not None:
+            keys = [self._keys.ring(commit.session), self._keys.session(commit.session)]
+            head: list[str | bytes] = [f"r{number % RING}", str(number), ""]
+            self._link.submit(
+                self._pack(commit, keys, head),
+                lambda reply: answered(parse_outcome(reply)),
+                expires=commit.expires,
+            )
+            return
+        number = next(self._numbers)
+        over = next(iter(self._waiting), number) - 1
+        self._waiting[number] = None
+
+        def arrived(reply: Any) -> None:
+            del self._waiting[number]
+            answered(parse_outcome(reply))
+
+        head = [str(number), str(number), str(over)]
+        packed = self._pack(commit, [self._ring, self._owner], head)
+        self._link.submit(packed, arrived, expires=commit.expires)
 
     async def room(self) -> None:
         """Wait until fewer commits are unanswered than a ring can hold."""
@@ -106,11 +129,16 @@ class Executor:
         await there.wait()
         return outcomes[0]
 
-    async def read(self, requests: Sequence[ReadRequest]) -> tuple[Entry, ...]:
-        """Take all reads at one instant. Raises Unavailable and WrongType."""
+    async def read(
+        self, requests: Sequence[ReadRequest], *, expires: float | None = None
+    ) -> tuple[Entry, ...]:
+        """Take all reads at one instant. Raises Unavailable, when it `expires` (on Trio's clock)
+        at the latest, and WrongType.
+        """
         keys: list[str] = []
         arguments = self._requests(requests, (), keys)
-        return parse_entries(await ask(self._link, command("read", keys, arguments)))
+        packed = command("read", keys, arguments)
+        return parse_entries(await ask(self._link, packed, expires=expires))
 
     def page(
         self, topic: str, after: Cursor, most: int, answered: Callable[[Page | None], None]
@@ -159,21 +187,18 @@ class Executor:
             arguments += (request.kind, request.field or "", version)
         return arguments
 
-    def _pack(self, commit: Commit) -> bytes:
-        """One commit as one command; commit.lua says what stands where."""
+    def _pack(self, commit: Commit, owner: list[str], head: list[str | bytes]) -> bytes:
+        """One commit as one command; commit.lua says what stands where. `owner`: the keys of its
+        ring and its hash; `head`: slot, number, and up to which a node's own are over.
+        """
         plan, prefix = commit.plan, self._keys.prefix
         session = self._keys.session(commit.session) if commit.session else self._owner
-        number = commit.number
-        if number is None:
-            owner, number = self._owner, next(self._numbers)
-            slot = f"r{number % NODE_RING}"
-        else:
-            owner, slot = session, f"r{number % RING}"
-        keys = [owner, session, self._keys.master]
+        slot, number, over = head
+        keys = [*owner, session, self._keys.master]
         requests = self._requests(commit.requests, commit.entries, keys)
         arguments: list[str | bytes] = [
-            slot, str(number), commit.generation, commit.answer,
-            "1" if commit.keep else "", self._most_topics, self._keys.channel,
+            slot, number, commit.generation, commit.answer,
+            self._most_topics, self._keys.channel, over,
             str(len(commit.requests)), *requests,
         ]  # fmt: skip
         for letter, places, rest in (*commit.lead, *plan.ops):
@@ -192,7 +217,7 @@ def parse_outcome(reply: Any) -> Outcome:
     if isinstance(reply, Exception):
         if not isinstance(reply, Unavailable):
             log.error("commit not applied", error=str(reply))
-        return Unknown(str(reply))
+        return Unknown(str(reply), full=isinstance(reply, OutOfMemoryError))
     status = reply[0]
     if status == b"done":
         return _parse_record(reply[1])
@@ -253,7 +278,7 @@ def _parse_done(changes: bytes, answer: bytes, now: Iterable[bytes] | None) -> D
             for change in membership
             if isinstance(change, Joined) == (change.topic in there or is_implied(change.topic))
         ]
-    return Done(answer, tuple(membership), close)
+    return Done(answer, tuple(membership), close, seen=now is not None)
 
 
 def _parse_topics(reply: Any) -> frozenset[str] | Gone | Unknown:

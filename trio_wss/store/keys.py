@@ -8,13 +8,12 @@ from collections.abc import Iterable
 from typing import Final
 
 RING: Final = 64  # recorded answers of a session; at most this many unanswered events
-NODE_RING: Final = 4096  # of a node: more than it may have unanswered
 
 
 class Keys:
     """The keys and channels of one namespace."""
 
-    __slots__ = ("channel", "due", "master", "nodes", "prefix", "pulse")
+    __slots__ = ("channel", "due", "master", "nodes", "prefix", "pulse", "sessions")
 
     def __init__(self, namespace: str, database: int = 0) -> None:
         self.prefix: Final = f"{{{namespace}}}:"
@@ -24,6 +23,7 @@ class Keys:
         self.master: Final = f"{self.prefix}master"
         self.pulse: Final = f"{self.prefix}pulse"
         self.due: Final = f"{self.prefix}due:"
+        self.sessions: Final = f"{self.prefix}sessions:"  # all of them
 
     def state(self, key: str) -> str:
         """What handlers store under `key`."""
@@ -34,8 +34,12 @@ class Keys:
         return f"{self.prefix}s:{session}"
 
     def node(self, node: str) -> str:
-        """The record of a node, which holds its ring."""
+        """The record of a node."""
         return f"{self.prefix}n:{node}"
+
+    def ring(self, owner: str) -> str:
+        """The hash of the recorded answers of a session, or of a node's own commits."""
+        return f"{self.prefix}r:{owner}"
 
     def sessions_of(self, node: str) -> str:
         """The set of sessions that a node owns."""

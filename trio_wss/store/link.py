@@ -67,6 +67,7 @@ class Link:
             for key, source in scripts.items()
         }
         self.up = False
+        self.answered = 0  # commands that Redis has answered
         self.replid = b""
         self.maxmemory_policy: str | None = None  # None: not known, CONFIG is forbidden
         self.on_push: Callable[[bytes, bytes], None] = _ignore
@@ -132,7 +133,7 @@ class Link:
     def _held(self) -> bool:
         return trio.current_time() < self._held_until
 
-    async def call(self, command: bytes) -> Any:
+    async def call(self, command: bytes, *, expires: float | None = None) -> Any:
         """Submit and wait for the reply. Raises RedisError or Unavailable.
 
         Cancelled, it stops waiting; the command may still be carried out.
@@ -150,7 +151,7 @@ class Link:
             task = None
             return trio.lowlevel.Abort.SUCCEEDED
 
-        self.submit(command, answered)
+        self.submit(command, answered, expires=expires)
         reply = await trio.lowlevel.wait_task_rescheduled(abandon)
         if isinstance(reply, RedisError | Unavailable):
             raise reply
@@ -319,6 +320,7 @@ class Link:
             slot.retried = True  # stays unanswered: goes out again when the hello has loaded them
             raise LinkLost(f"{self.address} has lost the scripts")
         self._backlog.answer_first(item)
+        self.answered += 1
         if isinstance(item, ReadOnlyError):
             raise LinkLost(f"{self.address} has become a replica ({item})")
 

@@ -41,11 +41,15 @@ class Left:
 
 @define
 class Done:
-    """Applied, now or by an earlier copy of the same commit: what is recorded holds for both."""
+    """Applied, now or by an earlier copy of the same commit: what is recorded holds for both.
+
+    `seen`: it was an earlier copy, so the cursors are those of that time.
+    """
 
     answer: bytes
     membership: tuple[Joined | Left, ...] = ()
     close: Close | None = None
+    seen: bool = False
 
 
 @frozen
@@ -84,9 +88,13 @@ class Gone:
 
 @frozen
 class Unknown:
-    """Redis did not say. It may have been applied; the same number will get the true answer."""
+    """Redis did not say. It may have been applied; the same number will get the true answer.
+
+    `full`: it said that it is out of memory, so nothing of this copy was applied.
+    """
 
     reason: str
+    full: bool = False
 
 
 def text_head(epoch: str, offset: int) -> bytes:

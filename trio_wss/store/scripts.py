@@ -36,6 +36,8 @@ def _load() -> dict[str, str]:
         "take": f"#!lua flags=allow-oom\n{text('take')}",
         "away": f"#!lua flags=allow-oom\n{text('away')}",
         "due": f"#!lua flags=allow-oom\n{text('due')}",
+        "audit": f"#!lua flags=allow-oom\n{text('audit')}",
+        "leave": f"#!lua flags=allow-oom\n{text('leave')}",
         "master": "#!lua flags=allow-oom\nreturn redis.call('SET', KEYS[1], ARGV[1])",
     }
 
@@ -47,10 +49,10 @@ _SHA: Final = {
 }
 
 
-async def ask(link: Link, packed: bytes) -> Any:
+async def ask(link: Link, packed: bytes, *, expires: float | None = None) -> Any:
     """Call and wait. Raises Unavailable, whatever kept Redis from answering."""
     try:
-        return await link.call(packed)
+        return await link.call(packed, expires=expires)
     except RedisError as error:
         log.error("Redis refused a command", error=str(error))
         raise Unavailable(str(error)) from error

@@ -8,13 +8,13 @@ import hashlib
 import hmac
 import secrets
 from collections.abc import Collection, Mapping, Sequence
-from typing import Any
+from typing import Any, Final
 
 import trio
 from attrs import frozen
 
 from trio_wss.encoding import decode, encode
-from trio_wss.errors import WssError
+from trio_wss.errors import Unavailable, WssError
 from trio_wss.plan import Op
 from trio_wss.reads import Client
 from trio_wss.store.keys import Keys, topics_in
@@ -22,6 +22,9 @@ from trio_wss.store.link import Link
 from trio_wss.store.outcome import Cursor
 from trio_wss.store.resp import pack
 from trio_wss.store.scripts import ask, command
+
+AT_ONCE: Final = 500
+"""Sessions of one call, where nobody waits for their number: about a millisecond of Redis' time."""
 
 
 @frozen
@@ -41,6 +44,17 @@ class StoredSession:
     client: Client
     generation: str
     topics: frozenset[str] = frozenset()
+
+
+@frozen
+class Due:
+    """What a round of the janitor found: sessions to end, whether dead nodes have more of them that
+    are not due yet, and the nodes that it buried.
+    """
+
+    sessions: Sequence[StoredSession]
+    more: bool
+    buried: Sequence[str]
 
 
 class Overtaken(WssError):
@@ -64,16 +78,23 @@ class Sessions:
         arguments = [self._node, _milliseconds(lease), "new" if new else ""]
         return bool(await ask(self._link, command("beat", keys, arguments)))
 
-    async def sign_off(self) -> None:
-        """Take this node's record away: it owns no session, and none is about to begin."""
-        await ask(self._link, pack("ZREM", self._keys.nodes, self._node))
-        await ask(self._link, pack("DEL", self._keys.node(self._node)))
+    async def sign_off(self, grace: float) -> None:
+        """Take this node's record away; sessions that are still its own are due after `grace`
+        seconds. None may be about to begin.
+        """
+        name, grace_ms = self._node, _milliseconds(grace)
+        keys = [
+            self._keys.node(name), self._keys.ring(name), self._keys.sessions_of(name),
+            self._keys.nodes, self._keys.due,
+        ]  # fmt: skip
+        while not await ask(self._link, command("leave", keys, [name, grace_ms, str(AT_ONCE)])):
+            pass
 
     def begin(self, client: Client, token: str) -> tuple[Op, ...]:
         """The operations that begin a session, and give the cursors of its implied topics."""
         begin: Op = (
             "N",
-            (("o", self._node),),
+            (("o", self._node), ("sessions", "")),
             [client.session, self._node, _stored(client), hash_token(token)],
         )
         cursors: list[Op] = [
@@ -84,7 +105,8 @@ class Sessions:
     def end(self, session: str) -> tuple[Op, ...]:
         """The operations that end a session and all its memberships."""
         prefix = self._keys.prefix
-        return (("E", (("due", ""),), [session, f"{prefix}m:", f"{prefix}o:"]),)
+        keys = (("due", ""), ("sessions", ""), ("r", session))
+        return (("E", keys, [session, f"{prefix}m:", f"{prefix}o:"]),)
 
     async def find(self, token: str) -> StoredSession | None:
         """The session of a token; None for a token of none."""
@@ -101,12 +123,15 @@ class Sessions:
         """Take a session over from the generation that was seen; `generation` is the new one,
         `attempt` the client's count of its attempts, if it keeps one.
 
-        None: it has changed or gone. Raises Overtaken.
+        None: it has changed or gone. Raises Overtaken, and Unavailable where this node's own
+        record is gone.
         """
         client = seen.client
         keys = [
             self._keys.session(client.session),
+            self._keys.ring(client.session),
             self._keys.sessions_of(self._node),
+            self._keys.node(self._node),
             self._keys.due,
         ]
         prefix = self._keys.prefix
@@ -118,14 +143,16 @@ class Sessions:
         status, *rest = await ask(self._link, command("take", keys, arguments))
         if status == b"overtaken":
             raise Overtaken("a later attempt came first")
+        if status == b"buried":
+            raise Unavailable("this node's record is gone from Redis")
         if status != b"taken":
             return None
-        found, flat = _fields(rest[0]), [item.decode() for item in rest[1]]
+        flat = [item.decode() for item in rest[1]]
         cursors = {
             topic: Cursor(epoch, int(offset))
             for topic, epoch, offset in zip(flat[::3], flat[1::3], flat[2::3], strict=True)
         }
-        return Taken(client, generation, _last(found), cursors)
+        return Taken(client, generation, int(rest[0]), cursors)
 
     async def away(self, session: str, generation: str, grace: float) -> None:
         """Let a session be due after `grace` seconds, unless it has another generation."""
@@ -152,7 +179,8 @@ class Sessions:
 
     def _away(self, session: str, generation: str, grace: float) -> bytes:
         keys = [self._keys.session(session), self._keys.due]
-        arguments = [session, generation, _milliseconds(grace), self._node]
+        sets = f"{self._keys.prefix}o:"
+        arguments = [session, generation, _milliseconds(grace), self._node, sets]
         return command("away", keys, arguments)
 
     async def owned(self) -> frozenset[str]:
@@ -160,10 +188,9 @@ class Sessions:
         found = await ask(self._link, pack("SMEMBERS", self._keys.sessions_of(self._node)))
         return frozenset(session.decode() for session in found)
 
-    async def due(
-        self, grace: float, most: int, again: float, lease: float
-    ) -> Sequence[StoredSession]:
-        """Sessions to end now; those of a node whose lease is over get `grace` seconds first.
+    async def due(self, grace: float, most: int, again: float, lease: float) -> Due:
+        """Sessions to end now, `most` of them; those of a node whose lease is over get `grace`
+        seconds first, counted from its end.
 
         They are due again after `again` seconds, if who asks does not end them. None are for
         `lease` seconds after Redis was away from all nodes.
@@ -171,14 +198,28 @@ class Sessions:
         prefix = self._keys.prefix
         arguments = [
             str(most), _milliseconds(grace), _milliseconds(again),
-            f"{prefix}s:", f"{prefix}o:", f"{prefix}n:", _milliseconds(lease),
+            f"{prefix}s:", f"{prefix}o:", f"{prefix}n:", _milliseconds(lease), f"{prefix}r:",
+            str(AT_ONCE),
         ]  # fmt: skip
         keys = [self._keys.due, self._keys.nodes, self._keys.pulse]
-        flat = await ask(self._link, command("due", keys, arguments))
-        return [
+        more, buried, flat = await ask(self._link, command("due", keys, arguments))
+        sessions = [
             StoredSession(_client(session.decode(), client), generation.decode())
             for session, generation, client in zip(flat[::3], flat[1::3], flat[2::3], strict=True)
         ]
+        return Due(sessions, bool(more), [node.decode() for node in buried])
+
+    async def audit(self, place: str, grace: float) -> tuple[str, list[str]]:
+        """Look through some of all sessions, from `place` on ("0": the beginning), for those that
+        are no living node's and not due: they are due after `grace` seconds from now on.
+
+        Returns where to go on, and which were lost so.
+        """
+        prefix = self._keys.prefix
+        keys = [self._keys.sessions, self._keys.due, self._keys.nodes]
+        arguments = [place, str(AT_ONCE), _milliseconds(grace), f"{prefix}s:", f"{prefix}o:"]
+        next_place, lost = await ask(self._link, command("audit", keys, arguments))
+        return next_place.decode(), [session.decode() for session in lost]
 
 
 def next_generation(generation: str) -> str:
@@ -220,12 +261,6 @@ def _fields(flat: Any) -> dict[bytes, bytes]:
     if isinstance(flat, dict):
         return flat
     return dict(zip(flat[::2], flat[1::2], strict=True))
-
-
-def _last(found: Mapping[bytes, bytes]) -> int:
-    """The highest number in the ring, whose slots are named r0 to r63."""
-    slots = (value for name, value in found.items() if name[1:].isdigit() and name[:1] == b"r")
-    return max((int(value.partition(b" ")[0]) for value in slots), default=0)
 
 
 def _milliseconds(seconds: float) -> str:

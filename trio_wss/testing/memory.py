@@ -16,7 +16,7 @@ DAY: Final = 86_400_000
 """So many milliseconds longer than its history lives a topic's offset."""
 
 _PLACEHOLDER: Final = re.compile(rb"\xff(\d+)\xff")
-_COUNTER: Final = re.compile(rb"-?\d+")
+_COUNTER: Final = re.compile(rb"0|-?[1-9]\d*")
 _HASHES: Final = {"m": "map", "s": "set"}
 
 
@@ -138,7 +138,9 @@ class Memory:
                     raise Fault(f"wrong_type {name}")
             elif letter == "J":
                 new += name not in topics
-        if new and new + len(topics) > most_topics:
+            elif letter == "L":
+                new -= name in topics
+        if new > 0 and new + len(topics) > most_topics:
             raise Fault("topics")
 
     def _write(
