@@ -289,6 +289,10 @@ SPOILT: dict[str, tuple[str, str, Spoil]] = {
         "what Redis holds is bounded", "topics that live",
         lambda h, w: find(h, k="held").update(metas=[-1]),
     ),
+    "a ring that outlives its session": (
+        "what Redis holds is bounded", "5 rings of 4 owners",
+        lambda h, w: find(h, k="held").update(rings=5),
+    ),
     "a dead node's record": (
         "what Redis holds is bounded", "4 nodes have a record",
         lambda h, w: find(h, k="held").update(nodes=4),

@@ -21,9 +21,8 @@ from tests.members import Frame, Member, Rejected, dial, event, request, shake_h
 
 PATIENCE: Final = 5.0  # seconds without an answer until a node is taken for dead
 HANDSHAKE: Final = 5.0
-HASTY: Final = 0.0  # of the resumes have events right behind them
+HASTY: Final = 0.5  # of the resumes have events right behind them
 RING: Final = 64  # answers that the server keeps for a session
-RULE: Final = False
 PAUSE: Final = 0.5  # seconds, at most, until the next try
 REFUSED: Final = frozenset({4403, 4409})  # codes that forbid to come back
 
@@ -269,7 +268,7 @@ class Bare:
             self._lose()
             self._numbers = 0
             self._ahead.clear()
-            if self._asks and RULE and self._member is not None:
+            if self._asks and self._member is not None:
                 await self._member.send("wss.begin")
         else:
             self._dropped = 0

@@ -22,13 +22,15 @@ def measure(client: redis.Redis, prefix: str) -> Mapping[str, Any]:
     def keys(kind: str) -> list[bytes]:
         return [*client.scan_iter(f"{prefix}{kind}:*".encode(), count=1000)]
 
-    streams, metas, sessions = keys("h"), keys("t"), keys("s")
-    slots = [sum(field[:1] == b"r" for field in client.hkeys(key)) for key in sessions]
+    streams, metas, rings = keys("h"), keys("t"), keys("r")
+    slots = [sum(field[:1] == b"r" for field in client.hkeys(key)) for key in rings]
     return {
         "longest": max((client.xlen(key) for key in streams), default=0),
         "streams": [client.pttl(key) for key in streams],
         "metas": [client.pttl(key) for key in metas],
         "slots": max(slots, default=0),
+        "rings": len(rings),
+        "owners": len(keys("s")) + len(keys("n")),
         "nodes": len(keys("n")),
     }
 
@@ -45,6 +47,8 @@ def check_bounds(history: History, _: Sequence[Timeline]) -> str:
             raise Violation(f"streams that live {held['streams']} at {held['t']}")
         if any(ttl == -1 or ttl > seconds * 1000 + MARGIN for ttl in held["metas"]):
             raise Violation(f"topics that live {held['metas']} at {held['t']}")
+        if held["rings"] > held["owners"]:
+            raise Violation(f"{held['rings']} rings of {held['owners']} owners at {held['t']}")
         if held["nodes"] > held["living"]:
             raise Violation(f"{held['nodes']} nodes have a record, {held['living']} live")
     longest = max((held["longest"] for held in history.of("held")), default=0)

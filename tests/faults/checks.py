@@ -174,7 +174,8 @@ def check_hooks(history: History, timelines: Timelines) -> str:
             raise Violation(f"session {session} was welcomed at {welcomed} and never began")
     world = timelines[-1].world
     *_, end = ({"live": list(world.live)}, *history.of("end"))
-    dead, lacking = world.live - set(end["live"]), set(end["live"]) - world.live
+    dead = world.live - set(end["live"]) - world.bare
+    lacking = set(end["live"]) - world.live
     if dead or lacking:
         raise Violation(f"without their hook: {sorted(dead)}; ended though live: {sorted(lacking)}")
     return f"{len(world.ended)} sessions ended, {len(world.live)} live"

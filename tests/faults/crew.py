@@ -34,7 +34,7 @@ class Hands:
     visitors: int = 3
     slow: int = 1
     listeners: int = 2
-    gluttons: int = 0
+    gluttons: int = 1
     grace: float = 2.0  # seconds
 
 

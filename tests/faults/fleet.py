@@ -25,6 +25,8 @@ START: Final = 30.0  # seconds until a node must listen; it waits 5 s for Redis
 STOP: Final = 30.0  # seconds from SIGTERM to the end: ten times its drain, on a busy machine
 NOWHERE: Final = ("127.0.0.1", 1)  # a port at which nobody listens
 REFUSALS: Final = ("LOADING", "READONLY", "NOSCRIPT", "Redis is loading", "You can't write", "OOM")
+AWAY: Final = "Redis is away"
+DROPPED: Final = "on_disconnect is dropped: Redis is full, and its effects do not fit"
 ROOT: Final = Path(__file__).parents[2]
 
 
@@ -125,12 +127,20 @@ class NodeProcess:
         if process is not None:
             await _reap(process)
 
-    def losses(self) -> Iterator[tuple[float, str]]:
-        """When it lost Redis, in seconds of the run, and why, by its log."""
+    def note_log(self) -> None:
+        """Write down what its log says of Redis, and of what is wrong with it."""
         for entry in entries_in(self.log.read_text(errors="replace")):
-            if entry.get("event") == "Redis is away":
-                logged = datetime.fromisoformat(str(entry["timestamp"])).timestamp()
-                yield round(logged - self._recorder.began, 4), str(entry["reason"])
+            event = str(entry.get("event"))
+            if event not in (AWAY, DROPPED):
+                continue
+            logged = datetime.fromisoformat(str(entry["timestamp"])).timestamp()
+            at = round(logged - self._recorder.began, 4)
+            if event == AWAY:
+                self._recorder.note("unlinked", node=self.name, at=at, why=str(entry["reason"]))
+            else:
+                self._recorder.note("bare", node=self.name, at=at, session=entry["session"])
+        for text in self.errors():
+            self._recorder.note("error", node=self.name, text=text[:4000])
 
     def errors(self) -> Iterator[str]:
         """What it logged as an error, and what is no log at all: a traceback."""
@@ -159,7 +169,7 @@ def entries_in(log: str) -> Iterator[Mapping[str, Any]]:
 def _is_expected(entry: Mapping[str, Any]) -> bool:
     """The app fails on purpose; and a Redis that comes, goes or is demoted, or that loses its
     scripts twice within a command's life, refuses it."""
-    if "on purpose" in entry.get("exception", ""):
+    if "on purpose" in entry.get("exception", "") or entry.get("event") == DROPPED:
         return True
     return str(entry.get("error", "")).startswith(REFUSALS)
 

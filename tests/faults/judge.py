@@ -80,7 +80,8 @@ def judge(folder: Path) -> Verdict:
     """
     history = sort(until_rest(read(folder / "history.jsonl")))
     try:
-        timelines = read_timelines(folder)
+        bare = frozenset(one["session"] for one in history.of("bare"))
+        timelines = read_timelines(folder, bare)
     except Violation as fault:
         return Verdict([Finding(SERIAL, False, str(fault))], history, [])
     commits = sum(len(timeline.lines) - timeline.kept for timeline in timelines)

@@ -96,6 +96,10 @@ def check_nodes(history: History, _: Timelines) -> str:
             where in ("", node) and b <= at + 0.2 and at - FELT <= e for where, b, e in done
         ):
             raise Violation(f"{node} lost Redis at {at}, to which nothing was done: {lost['why']}")
+    full = [(f["begun"], f["t"] + FELT) for f in history.of("fault") if f["name"] == "full-redis"]
+    for bare in history.of("bare"):
+        if not any(begun <= bare["at"] <= end for begun, end in full):
+            raise Violation(f"no room for the hook of {bare['session']}, in a Redis with room")
     for record in history.of("exit"):
         if record["code"] != record["wanted"]:
             raise Violation(f"at {record['t']} {record['node']} ended with {record['code']}")

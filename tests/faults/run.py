@@ -140,10 +140,7 @@ async def _play(plan: Plan, stage: Stage, stop: trio.Event, spoilt: Callable[[],
 async def _keep_books(stage: Stage, crew: Crew) -> None:
     """Write all down that a judge needs: whatever happens next, so far the run can be judged."""
     for node in stage.nodes:
-        for text in node.errors():
-            stage.recorder.note("error", node=node.name, text=text[:4000])
-        for lost, why in node.losses():
-            stage.recorder.note("unlinked", node=node.name, at=lost, why=why)
+        node.note_log()
     live = [actor.session for actor in crew.there.values()]
     held = await stage.stores.measure()
     stage.recorder.note("held", living=len(stage.nodes), **held)

@@ -78,7 +78,7 @@ RECORDS: Lines = [
     {"t": 11, "k": "marker", "topic": ROOM, "op": "b.3", "clients": ["b"]},
     {"t": 12, "k": "members", "topic": ROOM, "seen": ["s2"], "there": ["s2"]},
     {"t": 12.5, "k": "held", "longest": 2, "streams": [9], "metas": [9], "slots": 6, "nodes": 3,
-     "living": 3},
+     "rings": 4, "owners": 4, "living": 3},
     {"t": 13, "k": "end", "live": ["s2"]},
 ]  # fmt: skip
 

@@ -270,14 +270,16 @@ async def stores(recorder: Recorder, folder: Path, binary: Path) -> AsyncIterato
                 await _thread(both.close)
 
 
-def read_timelines(folder: Path) -> list[Timeline]:
-    """The timelines of a run. Raises Violation where a ledger cannot be."""
+def read_timelines(folder: Path, bare: frozenset[str]) -> list[Timeline]:
+    """The timelines of a run; `bare` sessions may have ended without a line. Raises Violation where
+    a ledger cannot be.
+    """
     found = []
     eras: list[Era] = orjson.loads((folder / "timelines.json").read_bytes())
     for number, (kept, begins, ends, length) in enumerate(eras):
         with (folder / f"ledger-{number}.jsonl").open("rb") as file:
             lines = [orjson.loads(line) for line in islice(file, length)]
-        found.append(Timeline(lines, kept=kept, begins=begins, ends=ends))
+        found.append(Timeline(lines, kept=kept, begins=begins, ends=ends, bare=bare))
     return found
 
 

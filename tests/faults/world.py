@@ -27,7 +27,8 @@ topic), ("shelf", key), ("brief", key), ("fat", key)."""
 @define
 class World:
     """The state after some commits. Each kind of line has its method, which returns the answer
-    that the client must have been given."""
+    that the client must have been given. `bare` are the sessions that ended in a full Redis, for
+    which no line had room: whether they are members is not known."""
 
     counters: Counter[str] = field(factory=Counter)
     registers: dict[str, str] = field(factory=dict)
@@ -35,6 +36,7 @@ class World:
     said: Counter[str] = field(factory=Counter)
     topics: defaultdict[str, set[str]] = field(factory=lambda: defaultdict(set))
     shelves: Shelves = field(factory=Shelves)
+    bare: frozenset[str] = frozenset()
     live: set[str] = field(factory=set)
     ended: set[str] = field(factory=set)
 
@@ -57,8 +59,9 @@ class World:
             self.topics[topic].add(by)
 
     def _out(self, by: str, line: Line) -> None:
-        there = [self.registers.get(LAST_REGISTER), sorted(self.topics[LAST_ROOM])]
+        there = [self.registers.get(LAST_REGISTER), sorted(self.topics[LAST_ROOM] - self.bare)]
         found = line.get("found", there)  # older records have none
+        found = [found[0], [one for one in found[1] if one not in self.bare]]
         if found != there:
             raise Violation(f"{dict(line)} read {found}, but there was {there}")
         self.live.remove(by)
@@ -129,7 +132,7 @@ class World:
                 topics = line.get("topics") or [line.get("topic")]
                 for topic in list(self.topics) if line["do"] == "out" else topics:
                     if topic is not None:
-                        yield ("members", topic), frozenset(self.topics[topic])
+                        yield ("members", topic), frozenset(self.topics[topic] - self.bare)
 
 
 NOTHING: Final[Mapping[str, Hashable]] = {
@@ -153,7 +156,13 @@ class Timeline:
     """
 
     def __init__(
-        self, lines: Sequence[Line], *, kept: int = 0, begins: float = 0.0, ends: float = 1e9
+        self,
+        lines: Sequence[Line],
+        *,
+        kept: int = 0,
+        begins: float = 0.0,
+        ends: float = 1e9,
+        bare: frozenset[str] = frozenset(),
     ) -> None:
         self.lines = lines
         self.kept = kept
@@ -167,7 +176,7 @@ class Timeline:
         self.spoken: defaultdict[str, dict[str, int]] = defaultdict(dict)  # topic: op: offset
         self.words: dict[tuple[str, int], str] = {}  # topic and offset: op
         self.heights: defaultdict[str, list[int]] = defaultdict(list)  # topic: places of its words
-        self.world = World()
+        self.world = World(bare=bare)
         self._series: defaultdict[Key, list[tuple[int, Hashable]]] = defaultdict(list)
         for place, line in enumerate(lines):
             self._take(place, line)

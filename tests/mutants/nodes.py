@@ -49,12 +49,25 @@ NODES: Final[dict[str, Mutant]] = {
         "gives who catches up one page and takes that for all",
     ),
     "implied-not-held": Mutant(
-        "node/session.py", "{*found.topics, *implied_topics(found.client)}", "found.topics",
+        "node/session.py", "held = [hub.hold(name) for name in names]",
+        "held = [hub.hold(name) for name in found.topics]",
         "does not hear, during a resume, the topics that everybody is in",
     ),
     "nothing-held": Mutant(
         "node/session.py", "held = [hub.hold(topic) for topic in joins] if joins else ()",
         "held = ()", "follows a topic only once it was joined",
+    ),
+    "join-of-a-record": Mutant(
+        "node/session.py", "change(membership, now=not seen)", "change(membership, now=True)",
+        "takes the place in the record of a join for where the topic is now",
+    ),
+    "followed-too-late": Mutant(
+        "node/session.py", "followed=name in names", "followed=True",
+        "takes a topic that was joined during a resume for followed all the while",
+    ),
+    "meant-for-another": Mutant(
+        "node/connection.py", "        self._ignores = True\n", "",
+        "applies in a new session what was meant for the one that was not resumed",
     ),
     "gone-but-not-told": Mutant(
         "node/session.py",
@@ -62,11 +75,11 @@ NODES: Final[dict[str, Mutant]] = {
         "does not tell who comes back that it is out of a topic",
     ),
     "always-broken": Mutant(
-        "node/session.py", "restore(name, cursors.get(name), now)", "restore(name, None, now)",
+        "node/session.py", "cursor = cursors.get(name)", "cursor = None",
         "says `recovered: false` in every topic of a session that is resumed",
     ),
     "always-whole": Mutant(
-        "node/memberships.py", "if cursor is None or cursor == now:", "if True:",
+        "node/memberships.py", "if cursor is None or cursor == here:", "if True:",
         "resumes at the present, whatever was missed",
     ),
     "never-resumes": Mutant(
@@ -80,10 +93,6 @@ NODES: Final[dict[str, Mutant]] = {
     "never-ended": Mutant(
         "node/session.py", "if clean or doubtful or self._over:", "if clean or doubtful:",
         "lets a session live on that its handler closed",
-    ),
-    "refusals-forgotten": Mutant(
-        "node/session.py", 'keep = decision.refusal != "" and number is not None', "keep = False",
-        "lets an event that was refused succeed when it is sent again",
     ),
     "answered-before": Mutant(
         "node/session.py", "        self.node.executor.commit(commit, arrived)\n",
@@ -114,7 +123,7 @@ NODES: Final[dict[str, Mutant]] = {
         "does not look after memberships that a failover has lost",
     ),
     "no-janitor": Mutant(
-        "node/janitor.py", "while await _end_due(node) == MOST:", "while False:",
+        "node/janitor.py", "while await _end_due(node):", "while False:",
         "ends no session that nobody came back to",
     ),
     "ring-of-eight": Mutant(

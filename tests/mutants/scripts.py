@@ -12,8 +12,17 @@ SCRIPTS: Final[dict[str, Mutant]] = {
         "applies an event again that is sent again",
     ),
     "no-stale": Mutant(
-        "store/commit.lua", "if tonumber(taken) > tonumber(NUMBER) then return {'stale'} end", "",
+        "store/commit.lua", "if taken > NUMBER then return {'stale'} end", "",
         "applies an event again whose answer is no longer kept",
+    ),
+    "no-top": Mutant(
+        "store/commit.lua", "if ANSWERED and NUMBER <= top then return {'stale'} end", "",
+        "applies a late copy of a node's own commit whose record is gone",
+    ),
+    "refusals-forgotten": Mutant(
+        "store/commit.lua", "if FIRST <= LAST or not ANSWERED then record(text) end",
+        "if FIRST <= LAST then record(text) end",
+        "lets an event that was refused succeed when it is sent again",
     ),
     "no-generations": Mutant(
         "store/commit.lua", "if now ~= generation then", "if false then",
@@ -29,20 +38,20 @@ SCRIPTS: Final[dict[str, Mutant]] = {
         "commits what was decided on values that have changed",
     ),
     "no-tilde": Mutant(
-        "store/commit.lua", "if SESSION ~= OWNER then record('~') end", "",
+        "store/commit.lua", "if ANSWERED then record('~') end", "",
         "lets a late copy run of a commit that met changed reads, when they are as they were",
     ),
     "one-mark-for-a-map": Mutant(
-        "store/commit.lua", "call('HSET', key, '\\255' .. a, OWNER .. ':' .. NUMBER)",
-        "call('HSETNX', key, '\\255' .. a, OWNER .. ':' .. NUMBER)",
+        "store/commit.lua", "call('HSET', key, '\\255' .. a, mark)",
+        "call('HSETNX', key, '\\255' .. a, mark)",
         "compares maps and sets by who wrote them first",
     ),
     "no-mark-for-removals": Mutant(
-        "store/commit.lua", "    call('HSET', key, mark, OWNER .. ':' .. NUMBER)\n", "",
+        "store/commit.lua", "    call('HSET', key, field, mark)\n", "",
         "does not see that something was taken out of a map, a set or the members",
     ),
     "one-mark-for-members": Mutant(
-        "store/commit.lua", "MEMBERS, OWNER .. ':' .. NUMBER)", "MEMBERS, '1')",
+        "store/commit.lua", "MEMBERS, mark)", "MEMBERS, '1')",
         "does not see that members have changed",
     ),
     "length-for-a-list": Mutant(
@@ -55,7 +64,7 @@ SCRIPTS: Final[dict[str, Mutant]] = {
         "keeps one item of a list more than its limit",
     ),
     "no-new-epoch": Mutant(
-        "store/commit.lua", "or written_by ~= master then", "then",
+        "store/commit.lua", "if meta[2] ~= master then", "if not meta[2] then",
         "keeps the epoch after a failover",
     ),
     "endless-streams": Mutant(
@@ -87,32 +96,40 @@ SCRIPTS: Final[dict[str, Mutant]] = {
         "gives a session to a resume that has lain about in a frozen node",
     ),
     "take-and-still-due": Mutant(
-        "store/take.lua", "  call('ZREM', KEYS[3], ARGV[4])\n", "",
+        "store/take.lua", "  call('ZREM', KEYS[5], ARGV[4])\n", "",
         "ends a session that was resumed",
     ),
     "take-of-nobody": Mutant(
-        "store/take.lua", "  call('SADD', KEYS[2], ARGV[4])\n", "",
+        "store/take.lua", "  call('SADD', KEYS[3], ARGV[4])\n", "",
         "does not know whose a resumed session is, and forgets it with its node",
+    ),
+    "take-by-the-dead": Mutant(
+        "store/take.lua", "  if call('EXISTS', KEYS[4]) == 0 then return {'buried'} end\n", "",
+        "gives a session to a node whose record is gone",
+    ),
+    "away-and-still-owned": Mutant(
+        "store/away.lua", "redis.call('SREM', ARGV[5] .. found[3], ARGV[1])\n", "",
+        "leaves a session that is due in the set of its node, too",
     ),
     "away-of-old": Mutant(
         "store/away.lua", "elseif ARGV[2] ~= found[1] then", "elseif false then",
         "ends a session whose client left an older connection",
     ),
     "no-orphans": Mutant(
-        "store/due.lua", "'NX', at(grace)", "'NX', at(grace * 1000)",
+        "store/due.lua", "now - lease) + grace)", "now - lease) + grace * 1000)",
         "never ends the sessions of a dead node",
     ),
     "orphans-at-once": Mutant(
-        "store/due.lua", "'NX', at(grace)", "'NX', at(0)",
+        "store/due.lua", "now - lease) + grace)", "now - lease))",
         "ends the sessions of a dead node without their grace",
     ),
     "buried-alive": Mutant(
-        "store/due.lua", "call('DEL', ARGV[6] .. node)", "local _ = node",
+        "store/due.lua", "call('DEL', ARGV[6] .. node, ARGV[8] .. node)", "local _ = node",
         "does not tell a node that wakes that it has lost its sessions",
     ),
     "ten-orphans": Mutant(
-        "store/due.lua", "call('SPOP', ARGV[5] .. node, most)",
-        "call('SPOP', ARGV[5] .. node, math.min(most, 2))",
+        "store/due.lua", "call('SPOP', ARGV[5] .. node, left)",
+        "call('SPOP', ARGV[5] .. node, math.min(left, 2))",
         "forgets most sessions of a dead node",
     ),
 }  # fmt: skip
