@@ -8,7 +8,6 @@ from pathlib import Path
 import pytest
 
 from tests.faults import judge as judging
-from tests.faults.broken import BREAKS, broken_copy
 from tests.faults.picture import draw
 from tests.faults.record import Recorder, read, sort
 from tests.faults.sample import LEDGER, RECORDS, ROOM, Lines, call, done, find, judged, said, seen
@@ -143,8 +142,3 @@ def test_a_picture_is_drawn() -> None:
     assert drawn.startswith("<svg")
     assert "&lt;&amp;&gt;" in drawn
     assert drawn.count("<polyline") == 2
-
-
-@pytest.mark.parametrize("name", BREAKS)
-def test_a_server_can_still_be_broken_on_purpose(name: str, tmp_path: Path) -> None:
-    broken_copy(name, tmp_path)

@@ -5,6 +5,8 @@ from __future__ import annotations
 import random
 import shutil
 import sys
+import traceback
+from collections.abc import Iterator
 from pathlib import Path
 
 import click
@@ -57,6 +59,15 @@ async def play(plan: Plan, folder: Path, binary: Path, early: bool) -> None:
         nursery.cancel_scope.cancel()
 
 
+def leaves(error: BaseException) -> Iterator[BaseException]:
+    """What went wrong, out of all groups: they are deeper than a traceback is printed."""
+    if isinstance(error, BaseExceptionGroup):
+        for one in error.exceptions:
+            yield from leaves(one)
+    else:
+        yield error
+
+
 def look(folder: Path) -> Verdict:
     """Judge what is recorded in a folder."""
     try:
@@ -95,7 +106,9 @@ def main(
     )
     try:
         trio.run(play, plan, folder, binary_of(engine), early)
-    except BaseException:
+    except BaseException as error:
+        for cause in leaves(error):
+            click.echo("".join(traceback.format_exception(cause)), err=True)
         click.secho(f"\nBROKE with seed {seed}: {report.how_to_repeat(plan)}", fg="red", err=True)
         raise
     sys.exit(tell(plan, look(folder), folder))

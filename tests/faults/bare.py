@@ -15,9 +15,9 @@ import orjson
 import trio
 
 from tests.faults.record import Recorder
-from tests.faults.stream import Wire
+from tests.faults.stream import greet
 from tests.faults.view import Sent, View, short
-from tests.members import Frame, Member, Rejected, dial, event, request, shake_hands
+from tests.members import Frame, Member, Rejected, dial, event
 
 PATIENCE: Final = 5.0  # seconds without an answer until a node is taken for dead
 HANDSHAKE: Final = 5.0
@@ -78,19 +78,18 @@ class Bare:
     async def begin(self, name: str, **data: Any) -> Sent:
         """Send an operation, and do not wait for its answer."""
         self._numbers += 1
-        op, what = self._call(name, data)
-        sent = Sent(op, name, what, self._numbers, self.session)
+        sent = Sent(*self._call(name, data), self._numbers, self.session)
         self._waiting[sent.number] = sent
         if self.connected or self._ahead:
             await self._send(sent)
         return sent
 
-    def _call(self, name: str, data: dict[str, Any]) -> tuple[str, dict[str, Any]]:
+    def _call(self, name: str, data: dict[str, Any]) -> tuple[str, str, dict[str, Any]]:
         self._ops += 1
         op = f"{self.name}.{self._ops}"
         what = {"op": op, **data}
         self._recorder.note("call", c=self.name, op=op, event=name, data=what, session=self.session)
-        return op, what
+        return op, name, what
 
     async def repeat(self, sent: Sent) -> None:
         """Send an answered operation once more, under its old id: its answer must be the same."""
@@ -111,7 +110,7 @@ class Bare:
 
     async def post(self, name: str, **data: Any) -> None:
         """Send an operation that is not answered; nobody will know what became of it."""
-        op, what = self._call(name, data)
+        op, _, what = self._call(name, data)
         self._recorder.note("done", c=self.name, op=op, how="posted")
         if self._member is not None and (self.connected or self._ahead):
             self._dropped += not self.connected
@@ -183,12 +182,9 @@ class Bare:
         try:
             with trio.move_on_after(HANDSHAKE):
                 stream = await dial(url)
-                early = await shake_hands(stream, request(url, query))
-                wire = Wire(stream, lambda: self.rate)
-                # A Member needs no more of a stream than this.
-                self._member = member = Member(wire, early)  # type: ignore[arg-type]
+                self._member = await greet(stream, url, query, lambda: self.rate)
                 if self._asks:
-                    await self._resume(member)
+                    await self._resume(self._member)
             if stream is not None and self._member is not None:
                 await self._live(self._member)
         finally:

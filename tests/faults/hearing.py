@@ -85,12 +85,23 @@ class Listener:
         stream when this was told: neither too many nor too old, nor lost with their Redis."""
         if _cursor(told) == cursor:
             return True  # there was nothing to miss
-        op = self.ops.get(self.places.get((topic, *cursor), ""))
+        op = self._word_at(topic, cursor)
         most, seconds = app.history(topic)
         if op is None or told["at"][1] - cursor[1] >= most or told["t"] - op.called >= seconds:
             return False
         since = [line for line in self.timelines if op.called < line.begins <= told["t"]]
         return all(line.places.get(op.name, math.inf) < line.kept for line in since)
+
+    def _word_at(self, topic: str, cursor: Cursor) -> Op | None:
+        """The broadcast that a cursor stands behind, or before: at 0 it is the first one. If nobody
+        has heard it, it is the one of this place in all timelines, if that is but one."""
+        word = self.places.get((topic, *cursor))
+        if word is None:
+            words = {line.words.get((topic, max(cursor[1], 1))) for line in self.timelines}
+            [word, *others] = [word for word in words if word is not None] or [None]
+            if others:
+                return None
+        return self.ops.get((word or "").partition("/")[0])
 
     def _said(self, record: Record) -> None:
         topic, (epoch, offset) = record["topic"], _cursor(record)

@@ -18,7 +18,6 @@ from tests.faults.trouble import EVERYBODY, Stay, Troubles
 from tests.faults.world import Timeline
 from tests.histories import Violation
 
-RESUME_SECONDS: Final = 5.0  # a node waits so long for a `wss.resume`, then begins a new session
 UNAWARE: Final = LEASE + GRACE + 2.0  # seconds from a lease's loss to what may come of it, at most
 SENT_AWAY: Final = 1012  # close code: the node stops, or lost Redis, or its lease
 
@@ -54,10 +53,11 @@ def _returns(records: Sequence[Record]) -> Iterator[tuple[Record, Record]]:
 
 def _was_there(session: str, welcome: Record, timelines: Sequence[Timeline]) -> bool:
     """Whether a session had begun, and was not over, when another was begun in its place; and the
-    node had looked in this timeline, and not waited in vain for the client to ask."""
+    node had looked in this timeline."""
     new, since = welcome["session"], welcome["since"]
-    return welcome["t"] - since < RESUME_SECONDS and any(
+    return any(
         timeline.begins < since
+        and session not in timeline.world.bare
         and timeline.kept <= (place := timeline.begun.get(new, -1))
         and timeline.begun.get(session, math.inf) < place < timeline.ended.get(session, math.inf)
         for timeline in timelines
