@@ -201,15 +201,14 @@ class Bare:
             await self._send(*(self._waiting[number] for number in sorted(self._waiting)))
 
     async def _live(self, member: Member) -> None:
-        def news() -> bool:
-            return len(member.frames) > self._seen or member.code is not None
-
         self._seen = 0
         async with trio.open_nursery() as nursery:
             nursery.start_soon(member.read)
             nursery.start_soon(self._mistrust, member)
             while self._seen < len(member.frames) or member.code is None:
-                await member.until(news)
+                await member.until(
+                    lambda: len(member.frames) > self._seen or member.code is not None
+                )
                 while self._seen < len(member.frames):
                     self._seen += 1
                     await self._take(member.frames[self._seen - 1])
@@ -227,14 +226,10 @@ class Bare:
     async def _mistrust(self, member: Member) -> None:
         """Give up a node that says nothing though it was asked."""
         while True:
-            before, asked = self._heard, self._wants
+            before, asked = self._heard, self._waiting or not self.connected
             await trio.sleep(PATIENCE)
-            if asked and self._wants and self._heard == before:
+            if asked and self._heard == before and (self._waiting or not self.connected):
                 await member.vanish()
-
-    @property
-    def _wants(self) -> bool:
-        return bool(self._waiting) or not self.connected
 
     # --- what comes
 

@@ -97,11 +97,12 @@ class Listener:
         has heard it, it is the one of this place in all timelines, if that is but one."""
         word = self.places.get((topic, *cursor))
         if word is None:
-            words = {line.words.get((topic, max(cursor[1], 1))) for line in self.timelines}
-            [word, *others] = [word for word in words if word is not None] or [None]
-            if others:
+            place = topic, max(cursor[1], 1)
+            words = {line.words[place] for line in self.timelines if place in line.words}
+            if len(words) != 1:
                 return None
-        return self.ops.get((word or "").partition("/")[0])
+            [word] = words
+        return self.ops.get(word.partition("/")[0])
 
     def _said(self, record: Record) -> None:
         topic, (epoch, offset) = record["topic"], _cursor(record)

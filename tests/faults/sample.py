@@ -99,6 +99,18 @@ def send_together_and_swap(records: Lines, ledger: Lines) -> None:
     ledger.insert(2, ledger.pop(4))
 
 
+def hear_early(records: Lines, _: Lines) -> None:
+    """a hears b.2 before an answer that was earned before it."""
+    records.remove(said(6.1, "a", 1, "b.2"))
+    records.insert(records.index(find(records, k="call", op="a.4")), said(4.7, "a", 1, "b.2"))
+
+
+def send_old_state(records: Lines, _: Lines) -> None:
+    """b is told of a gap, and sent the state of before."""
+    find(records, k="joined", c="b", t=6.3).update(whole=False)
+    records.insert(-1, seen(6.4, "b", "missed", topic=ROOM, n=0))
+
+
 def begin_anew(records: Lines, ledger: Lines) -> None:
     """b comes back at once, and yet gets another session; the first one is ended in time."""
     find(records, k="welcome", t=6.3).update(session="s3", resumed=False)
