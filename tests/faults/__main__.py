@@ -14,8 +14,9 @@ import trio
 
 from tests.faults import report
 from tests.faults.harm import FAULTS
-from tests.faults.judge import Verdict, judge
+from tests.faults.judge import SERIAL, Finding, Verdict, judge
 from tests.faults.run import Plan, run
+from tests.histories import Violation
 from trio_wss.cli.signals import stopping
 from trio_wss.store.embedded import find_server
 
@@ -53,9 +54,9 @@ async def play(plan: Plan, folder: Path, binary: Path, early: bool) -> None:
         nursery.start_soon(tell_when_asked)
 
         def spoilt() -> bool:
-            return early and not look(folder).holds
+            return not look(folder).holds
 
-        await run(plan, folder, binary, click.echo, stop.asked, spoilt)
+        await run(plan, folder, binary, click.echo, stop.asked, spoilt if early else None)
         nursery.cancel_scope.cancel()
 
 
@@ -108,6 +109,9 @@ def main(
         trio.run(play, plan, folder, binary_of(engine), early)
     except BaseException as error:
         for cause in leaves(error):
+            if isinstance(cause, Violation):
+                click.echo(str(Finding(SERIAL, False, str(cause))))
+                sys.exit(1)
             click.echo("".join(traceback.format_exception(cause)), err=True)
         click.secho(f"\nBROKE with seed {seed}: {report.how_to_repeat(plan)}", fg="red", err=True)
         raise

@@ -127,6 +127,12 @@ class NodeProcess:
         if process is not None:
             await _reap(process)
 
+    def bare(self) -> Iterator[str]:
+        """The sessions that it ended without their hook, by its log: Redis was full."""
+        for entry in entries_in(self.log.read_text(errors="replace")):
+            if entry.get("event") == DROPPED:
+                yield entry["session"]
+
     def note_log(self) -> None:
         """Write down what its log says of Redis, and of what is wrong with it."""
         for entry in entries_in(self.log.read_text(errors="replace")):

@@ -6,10 +6,13 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable, Mapping
+from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
 import orjson
+import redis
 import trio
 from attrs import asdict, field, frozen
 
@@ -21,6 +24,7 @@ from tests.faults.record import Recorder
 from tests.faults.stage import Stage
 from tests.faults.stores import stores
 from tests.faults.view import Sent
+from tests.faults.world import Timeline
 
 NODES: Final = 3
 SETTINGS: Final[Mapping[str, Any]] = {
@@ -38,6 +42,7 @@ SETTINGS: Final[Mapping[str, Any]] = {
     "outbox": 65536,
 }
 STILL: Final = 2 * LEASE  # seconds for a node to find that its record was lost with Redis
+LOOK: Final = 4.0  # seconds between two looks into the ledger
 CALM: Final = 4.0  # seconds of work in which nothing is wrong
 QUIET: Final = 20.0  # seconds until everything is answered and everybody is back
 START: Final = 5.0  # seconds until there are faults, about
@@ -82,26 +87,27 @@ async def run(
     binary: Path,
     say: Callable[[str], None],
     stop: trio.Event | None = None,
-    spoilt: Callable[[], bool] = lambda: False,
+    spoilt: Callable[[], bool] | None = None,
 ) -> None:
     """Play a run and write it down: history.jsonl, the ledgers, the nodes' logs. When it shall
-    `stop` it comes to rest once more. `spoilt` is asked at each rest, and ends it, too.
+    `stop` it comes to rest once more. `spoilt` is asked at each rest, and ends it, too;
+    then it raises Violation, without a rest, where the ledger cannot be.
     """
     prepare(plan, folder)
     recorder = Recorder(folder / "history.jsonl")
     try:
         async with (
-            stores(recorder, folder, binary) as redis,
+            stores(recorder, folder, binary) as both,
             fleet(NODES, recorder, folder, SETTINGS) as nodes,
         ):
             for node in nodes:
-                redis.add_link(node.link)
+                both.add_link(node.link)
             async with trio.open_nursery() as starting:
                 for node in nodes:
                     starting.start_soon(node.start)
             await _play(
                 plan,
-                Stage(redis, nodes, recorder, say),
+                Stage(both, nodes, recorder, say),
                 trio.Event() if stop is None else stop,
                 spoilt,
             )
@@ -109,7 +115,9 @@ async def run(
         recorder.close()
 
 
-async def _play(plan: Plan, stage: Stage, stop: trio.Event, spoilt: Callable[[], bool]) -> None:
+async def _play(
+    plan: Plan, stage: Stage, stop: trio.Event, spoilt: Callable[[], bool] | None
+) -> None:
     chance = random.Random(plan.seed)
     faults = [FAULTS[name] for name in plan.faults]
     deck = chance.sample(faults, len(faults))
@@ -117,6 +125,8 @@ async def _play(plan: Plan, stage: Stage, stop: trio.Event, spoilt: Callable[[],
         for node in stage.nodes:
             nursery.start_soon(node.watch)
         urls = [node.url for node in stage.nodes]
+        if spoilt:
+            nursery.start_soon(_watch, stage)
         crew = Crew(urls, stage.recorder, plan.seed, nursery)
         crew.man(plan.hands)
         stage.depart = crew.depart
@@ -130,11 +140,21 @@ async def _play(plan: Plan, stage: Stage, stop: trio.Event, spoilt: Callable[[],
             await mischief(stage, chance, deck, faults, seconds, plan.gap, hush, stop, last)
             await come_to_rest(stage, crew)
             await _keep_books(stage, crew)
-            if stop.is_set() or last or await trio.to_thread.run_sync(spoilt):
+            if stop.is_set() or last or (spoilt and await trio.to_thread.run_sync(spoilt)):
                 break
             await stage.stores.empty_ledger()
             crew.gate.open()
         nursery.cancel_scope.cancel()
+
+
+async def _watch(stage: Stage) -> None:
+    """Look at the ledger while it grows. Raises Violation where it cannot be."""
+    while True:
+        await trio.sleep(LOOK)
+        with suppress(redis.RedisError):
+            lines = await stage.stores.look_into_ledger()
+            bare = frozenset(name for node in stage.nodes for name in node.bare())
+            await trio.to_thread.run_sync(partial(Timeline, lines, bare=bare))
 
 
 async def _keep_books(stage: Stage, crew: Crew) -> None:

@@ -226,8 +226,14 @@ class Stores:
 
     async def empty_ledger(self) -> None:
         """Take the lines away, for there is room for so many only. Nothing may be lost just now."""
-        self._taken += await _thread(partial(self.primary.ledger, take=True))
-        await self.in_step()
+        async with self.busy:
+            self._taken += await _thread(partial(self.primary.ledger, take=True))
+            await self.in_step()
+
+    async def look_into_ledger(self) -> list[Line]:
+        """All lines of the present timeline, while nothing is done to Redis."""
+        async with self.busy:
+            return await self._whole_ledger()
 
     async def _end_timeline(self, lines: Sequence[Line]) -> None:
         self._ended.append(await self._present(lines))
