@@ -13,6 +13,7 @@ import structlog
 
 from tests.browser.chromium import NAMES, Chromium
 from tests.servers import RedisServer
+from trio_wss.cli import log
 from trio_wss.store.embedded import find_server
 
 MakeRedis = Callable[..., RedisServer]
@@ -49,6 +50,7 @@ def log_as_it_was() -> Iterator[None]:
     """A command line that a test ran logs to that test's stderr, which is closed after it."""
     yield
     structlog.reset_defaults()
+    log.forget()
 
 
 @pytest.fixture

@@ -18,6 +18,9 @@ class Proxy:
 
     def __init__(self, redis: str) -> None:
         self.url = ""
+        self.delay = 0.0  # seconds each way
+        self._let = trio.Event()  # answers go on
+        self._let.set()
         self._path = redis.removeprefix("unix://")
         self._deaf = False
         self._shut = False
@@ -26,6 +29,14 @@ class Proxy:
     def swallow(self) -> None:
         """From now on Redis hears the node, and the node does not hear Redis."""
         self._deaf = True
+
+    def hold(self) -> None:
+        """Answers wait from now on; Redis hears the node as before."""
+        self._let = trio.Event()
+
+    def let_go(self) -> None:
+        """All that waited arrives."""
+        self._let.set()
 
     async def cut(self) -> None:
         """End every connection, and end each new one at once."""
@@ -65,14 +76,30 @@ class Proxy:
         self, source: trio.SocketStream, target: trio.SocketStream, answers: bool
     ) -> None:
         """Until either end is gone, which ends both."""
+        under_way, arriving = trio.open_memory_channel[tuple[float, bytes]](1000)
         try:
-            async for chunk in source:
-                if not (answers and self._deaf):
-                    await target.send_all(chunk)
-        except CLOSED:
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(self._deliver, arriving, target, answers)
+                async with under_way:
+                    async for chunk in source:
+                        await under_way.send((trio.current_time() + self.delay, bytes(chunk)))
+        except* CLOSED:
             pass
         await trio.aclose_forcefully(source)
         await trio.aclose_forcefully(target)
+
+    async def _deliver(
+        self,
+        arriving: trio.MemoryReceiveChannel[tuple[float, bytes]],
+        target: trio.SocketStream,
+        answers: bool,
+    ) -> None:
+        async for due, chunk in arriving:
+            await trio.sleep_until(due)
+            if answers:
+                await self._let.wait()
+            if not (answers and self._deaf):
+                await target.send_all(chunk)
 
 
 @asynccontextmanager

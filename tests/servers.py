@@ -63,7 +63,7 @@ class RedisServer:
         scratch = tempfile.mkdtemp(prefix="wss-")  # the guard's: it goes with the server
         command = [str(self.binary), *self._mode, "--unixsocket", str(self.socket)]
         for name, value in self.options.items():
-            command += [f"--{name.replace('_', '-')}", value]
+            command += [f"--{name.replace('_', '-')}", *(value.split() or [""])]
         self._guard = subprocess.Popen(
             ["/bin/sh", "-c", GUARD, "test-redis", scratch, "4", *command],
             stdin=subprocess.PIPE,

@@ -1,13 +1,16 @@
 """trio_wss/cli/children.py: children that stop, that do not, and that keep dying."""
 
 import sys
+from pathlib import Path
 
 import pytest
 import trio
 from structlog.testing import capture_logs
 
+from tests.members import eventually
 from trio_wss.cli import children
 from trio_wss.cli.children import Child, ChildFailed, keep
+from trio_wss.errors import WrongSetting
 
 LISTEN = """
 import signal, socket, sys, time
@@ -110,3 +113,31 @@ async def test_a_stop_before_it_ever_listened() -> None:
     with trio.fail_after(30):
         async with trio.open_nursery() as nursery:
             await nursery.start(keep, child("time.sleep(60)"), stop)
+
+
+WRONG = "channel.send(b'0redis does not work: it is closed')\nsys.exit(2)\n"
+
+
+async def test_one_that_finds_a_wrong_setting_leaves_it_to_us_to_say_so() -> None:
+    for before in ("", READY, READY + "time.sleep(0.2)\n"):
+        with pytest.raises(WrongSetting, match=r"^redis does not work: it is closed$"):
+            await child(before + WRONG).run(trio.Event(), nothing)
+
+
+async def test_a_wrong_setting_ends_us_only_where_none_ever_listened(tmp_path: Path) -> None:
+    """A password may be rotated while one of many is away."""
+    with pytest.raises(WrongSetting), trio.fail_after(30):
+        await keep(child(WRONG), trio.Event())
+    starts = tmp_path / "starts"
+    starts.touch()
+    code = f"import pathlib\nstarts = pathlib.Path({str(starts)!r})\n"
+    code += "number = len(starts.read_text())\nstarts.write_text('x' * (number + 1))\n"
+    code += f"if number == 1:\n    {WRONG.replace(chr(10), '; ')}\n" + READY
+    stop = trio.Event()
+    with capture_logs() as logs, trio.fail_after(30):
+        async with trio.open_nursery() as nursery:
+            await nursery.start(keep, child(code), stop)
+            await eventually(lambda: len(starts.read_text()) >= 3)
+            stop.set()
+    reasons = [one["reason"] for one in logs if one["log_level"] == "error"]
+    assert reasons == ["redis does not work: it is closed"]

@@ -96,6 +96,16 @@ async def test_a_line_that_is_no_json_is_told_and_the_rest_is_sent() -> None:
     assert printed == [{"event": "ok", "re": 2, "data": 2}]
 
 
+async def test_an_integer_beyond_64_bits_is_told_and_the_rest_is_sent() -> None:
+    async with server(echo) as url:
+        code, printed, err = await pipe(
+            url, "say [18446744073709551616]\nsay 18446744073709551615\n"
+        )
+    assert code == 1
+    assert "line 1: an integer is beyond 64 bits" in err
+    assert printed == [{"event": "ok", "re": 2, "data": 18446744073709551615}]
+
+
 async def test_no_answer_in_time() -> None:
     async def silent(peer: Peer) -> None:
         await peer.until_closed()

@@ -104,6 +104,7 @@ async def test_what_is_wrong_is_one_sentence(redis_url: str, tmp_path: Path) -> 
     with trio.fail_after(DEADLINE):
         for arguments, words in (
             (("room", "news", "{"), "'{' is not JSON"),
+            (("room", "news", "18446744073709551616"), "beyond 64 bits"),
             (("wss.nodes", "news"), "reserved"),
             (("room", "wss.node"), "reserved"),
         ):

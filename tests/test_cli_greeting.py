@@ -49,6 +49,15 @@ def test_it_says_where_operations_are(capsys: pytest.CaptureFixture[str]) -> Non
     ]
 
 
+def test_every_address_is_two(capsys: pytest.CaptureFixture[str]) -> None:
+    settings = Settings(redis="redis://db", host="::", ops_host="::")
+    greeting.greet(Launch("a:b", settings), "::", 4000, [9100])
+    assert capsys.readouterr().out.splitlines() == [
+        "listening on ws://[::]:4000 and ws://0.0.0.0:4000",
+        "operations on http://[::1]:9100/ and http://127.0.0.1:9100/",
+    ]
+
+
 def test_among_json_logs_it_is_json_and_nothing_for_people(
     capsys: pytest.CaptureFixture[str],
 ) -> None:

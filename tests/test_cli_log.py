@@ -16,14 +16,15 @@ def _as_before() -> Iterator[None]:
     structlog.configure(**before)
 
 
-def test_json(capsys: pytest.CaptureFixture[str]) -> None:
+def test_json(capfd: pytest.CaptureFixture[str]) -> None:
     log.configure("json")
     structlog.get_logger().debug("unseen")
     try:
         1 / 0  # noqa: B018 - for its traceback
     except ZeroDivisionError:
         structlog.get_logger().exception("failed", node="n")
-    out, err = capsys.readouterr()
+    log.forget()
+    out, err = capfd.readouterr()
     assert out == ""
     assert err.count("\n") == 1
     line = json.loads(err)
@@ -31,10 +32,19 @@ def test_json(capsys: pytest.CaptureFixture[str]) -> None:
     assert "ZeroDivisionError" in line["exception"]
 
 
-def test_text(capsys: pytest.CaptureFixture[str]) -> None:
+def test_text(capfd: pytest.CaptureFixture[str]) -> None:
     log.configure("text")
     structlog.get_logger().warning("Redis is away", reason="refused")
-    out, err = capsys.readouterr()
+    log.forget()
+    out, err = capfd.readouterr()
     assert out == ""
     assert "Redis is away" in err
     assert "reason=refused" in err
+
+
+def test_a_sentence_is_no_part_of_the_log(capfd: pytest.CaptureFixture[str]) -> None:
+    log.say("before")
+    log.configure("json")
+    log.say("behind")
+    log.forget()
+    assert capfd.readouterr() == ("", "before\nbehind\n")

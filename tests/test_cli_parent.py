@@ -8,6 +8,7 @@ import pytest
 import trio
 
 from tests.processes import call, commands_with, trio_wss
+from tests.servers import free_port
 from tests.test_cli_run import APP, ask, is_clean, write_app
 from trio_wss.client import ConnectError, ConnectionLost, connect
 
@@ -78,6 +79,33 @@ async def test_a_worker_that_dies_is_started_again(tmp_path: Path) -> None:
         after = await pids(parent.url, 2)
         assert victim not in after
         assert len(before & after) == 1
+
+
+@pytest.mark.parametrize("option", [("--workers", "2"), ("--reload",)])
+async def test_children_make_their_app_too(option: tuple[str, ...], tmp_path: Path) -> None:
+    made = PID_APP.replace("app = App()", "app = App()\n\ndef create_app():\n    return app")
+    (tmp_path / "mine.py").write_text(made)
+    async with trio_wss("run", *option, "mine:create_app", cwd=tmp_path) as parent:
+        await parent.listening()
+        assert isinstance(await ask(parent.url), int)
+        parent.process.terminate()
+        assert await parent.ended() == 0
+
+
+@pytest.mark.parametrize("workers", ["1", "2"])
+async def test_one_host_is_every_address(workers: str, tmp_path: Path) -> None:
+    ops = str(free_port())
+    hosts = ("--host", "::", "--ops-host", "::", "--ops-port", ops)
+    async with trio_wss("run", "--workers", workers, *hosts, cwd=tmp_path) as node:
+        found = await node.out.until(r"listening on ws://\[::\]:(\d+) and ws://0\.0\.0\.0:(\d+)$")
+        await node.out.until(rf"operations on http://\[::1\]:{ops}/ and http://127.0.0.1:{ops}/$")
+        assert found[1] == found[2]
+        for host in ("127.0.0.1", "[::1]"):
+            async with connect(f"ws://{host}:{found[1]}/?room=a") as client:
+                assert (await client.send("say", {"room": "a", "text": ""})).event == "ok"
+            async with await trio.open_tcp_stream(host.strip("[]"), int(ops)) as stream:
+                await stream.send_all(b"GET /healthz HTTP/1.0\r\n\r\n")
+                assert (await stream.receive_some()).startswith(b"HTTP/1.1 200")
 
 
 async def test_ctrl_c_in_a_terminal_drains_the_workers_once(tmp_path: Path) -> None:

@@ -140,6 +140,35 @@ def test_ipv6_is_bound_alone() -> None:
     close([bound])
 
 
+@pytest.mark.parametrize("shared", [False, True])
+def test_every_address_is_ipv4_and_ipv6_on_one_port(shared: bool) -> None:
+    try:
+        [bound] = ports.bind("::", 0, shared=shared)
+    except SettingsError:
+        pytest.skip("no IPv6 on this machine")
+    with bound:
+        bound.listen()
+        for host in ("127.0.0.1", "::1"):
+            socket.create_connection((host, bound.getsockname()[1])).close()
+
+
+def test_every_ipv4_address_is_no_ipv6() -> None:
+    [bound] = ports.bind("0.0.0.0", 0)
+    with bound:
+        bound.listen()
+        with pytest.raises(OSError, match=r"refused|Cannot assign"):
+            socket.create_connection(("::1", bound.getsockname()[1]))
+
+
+def test_a_port_that_somebody_has_on_ipv4_is_taken() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        with pytest.raises(SettingsError, match=f"port {port} on :: is taken|no address"):
+            ports.bind("::", port)
+
+
 def test_urls() -> None:
+    assert ports.urls("::", 80) == "ws://[::]:80 and ws://0.0.0.0:80"
+    assert ports.urls("0.0.0.0", 80) == "ws://0.0.0.0:80"
     assert ports.url("127.0.0.1", 80) == "ws://127.0.0.1:80"
     assert ports.url("::1", 80) == "ws://[::1]:80"

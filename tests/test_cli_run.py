@@ -315,3 +315,45 @@ async def test_a_node_whose_log_nobody_reads_any_more_goes_on(
                     assert answer.event == "ok"
             running.process.terminate()
             assert await running.ended() == 0
+
+
+LOUD = """
+import structlog
+from trio_wss import App, Reply
+app = App()
+@app.on("shout")
+def shout(event: int):
+    for _ in range(event):
+        structlog.get_logger().warning("x" * 1000)
+    return Reply("ok", event)
+"""
+
+
+async def test_a_node_whose_log_somebody_has_stopped_reading_goes_on(
+    own_redis: RedisServer, tmp_path: Path
+) -> None:
+    """The pipe is full, and open: lines are dropped, and told when somebody reads again."""
+    (tmp_path / "app.py").write_text(LOUD)
+    with trio.fail_after(DEADLINE):
+        async with trio_wss("run", "--redis", own_redis.url, cwd=tmp_path) as running:
+            await running.listening()
+            async with connect(running.url) as client:
+                for lines in (50, 200, 2000, 1):
+                    assert (await client.send("shout", lines, timeout=DEADLINE)).data == lines
+                await running.err.until("lines were dropped")
+                assert (await client.send("shout", 0, timeout=DEADLINE)).event == "ok"
+            running.process.terminate()
+            assert await running.ended() == 0
+
+
+async def test_a_node_ends_though_nobody_reads_its_log(
+    own_redis: RedisServer, tmp_path: Path
+) -> None:
+    (tmp_path / "app.py").write_text(LOUD)
+    with trio.fail_after(DEADLINE):
+        async with trio_wss("run", "--redis", own_redis.url, cwd=tmp_path) as running:
+            await running.listening()
+            async with connect(running.url) as client:
+                await client.send("shout", 200, timeout=DEADLINE)
+            running.process.terminate()
+            assert await running.ended() == 0

@@ -133,14 +133,18 @@ INVALID = {
     "nothing": (b"", ""),
     "no event": (b"{}", "event"),
     "an event that is no text": (b'{"event":1}', "event"),
-    "half a surrogate pair": (b'{"event":"point","data":{"x":1,"tags":["\\ud800"]}}', ""),
+    "half a surrogate pair": (
+        b'{"event":"point","data":{"x":1,"tags":["\\ud800"]}}',
+        "data.tags[0]",
+    ),
     "nesting 1000 deep": (b'{"event":"store","data":%b}' % nested(1000).encode(), ""),
     "nesting 100,000 deep": (b'{"event":"store","data":%b}' % nested(100_000).encode(), ""),
     "no data": (b'{"event":"point"}', "data"),
     "a field that is missing": (b'{"event":"point","data":{}}', "data.x"),
     "a field of another type": (b'{"event":"point","data":{"x":"1"}}', "data.x"),
     "an item of another type": (b'{"event":"point","data":{"x":1,"tags":["a",2]}}', "data.tags[1]"),
-    "NaN": (b'{"event":"point","data":{"x":NaN}}', ""),
+    "NaN": (b'{"event":"point","data":{"x":NaN}}', "data.x"),
+    "an integer beyond 64 bits": (b'{"event":"store","data":[18446744073709551616]}', "data[0]"),
     "two messages in one": (b'{"event":"ping"}{"event":"ping"}', ""),
 }
 
@@ -158,6 +162,34 @@ async def test_what_is_no_event_is_told_to_be_invalid_and_the_connection_goes_on
         assert len(error["data"]["message"]) < 500
         await client.good("point", {"x": 1})
         await bystander.goes_on()
+
+
+@pytest.mark.parametrize(
+    "bad",
+    [
+        pytest.param('{"event":"store","id":%d,"data":"\\ud83d"}', id="half an emoji"),
+        pytest.param('{"event":"\\ud83d","id":%d}', id="in the name"),
+        pytest.param('{"event":"store","id":%d,"data":{"\\ud83d":1}}', id="in a key"),
+        pytest.param(f'{{"event":"store","id":%d,"data":{nested(80)}}}', id="80 deep"),
+        pytest.param(f'{{"event":"store","id":%d,"data":{nested(5000)}}}', id="5,000 deep"),
+        pytest.param('{"event":"store","id":%d,"data":NaN}', id="NaN"),
+        pytest.param('{"event":"store","id":%d,"data":18446744073709551616}', id="2^64"),
+    ],
+)
+async def test_what_cannot_be_read_is_answered_and_recorded_under_its_id(
+    redis: str, bad: str
+) -> None:
+    async with one_node(redis) as (node, _), member(node.url) as client:
+        good = [event("store", "x", number) for number in range(3, 103)]
+        await client.raw(text(bad % 1), text(bad % 2), *good)
+        for number in range(1, 103):
+            answer = await client.answer(number)
+            assert answer["event"] == ("wss.error" if number < 3 else "wss.ok")
+        await client.raw(text(bad % 103))
+        first = await client.answer(103)
+        assert first["data"]["code"] == "invalid"
+        assert await client.again("store", "x", 103) == first
+        assert len(client.named("wss.error")) == 4
 
 
 async def test_a_binary_frame_is_invalid_and_the_connection_goes_on(redis: str) -> None:

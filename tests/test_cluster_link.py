@@ -28,6 +28,7 @@ from tests.servers import RedisServer
 from trio_wss import App, Broadcast, Client, Effects, Increment, Join, Reply
 from trio_wss.node import Node
 from trio_wss.settings import Settings
+from trio_wss.store.scripts import SCRIPTS
 from trio_wss.testing import cluster
 
 ROOM = "room:a"
@@ -74,9 +75,15 @@ class Load:
         self.everyone = everyone
         self.each = each
         self.total = each * len(everyone)
+        self.sent = dict.fromkeys(everyone, 0)
 
     async def reached(self, answers: int) -> None:
         await eventually(lambda: sum(len(one.answers) for one in self.everyone) >= answers)
+
+    async def caught_up(self) -> None:
+        """All that was sent by now is answered."""
+        for one, k in tuple(self.sent.items()):
+            await one.answer(k)
 
     async def run(self) -> None:
         """All count; then wait until all have seen everything."""
@@ -88,6 +95,7 @@ class Load:
 
     async def _work(self, one: Member) -> None:
         for k in range(1, self.each + 1):
+            self.sent[one] = k
             await one.send("count", {"by": one.session, "n": k}, k)
             if k > 20:
                 await one.answer(k - 20)
@@ -142,9 +150,9 @@ def flush_scripts(client: redis.Redis) -> None:
 @pytest.mark.parametrize(
     ("harm", "moments"),
     [
-        (kill_all, [30, 120, 210, 300]),
-        (kill_pubsub, [60, 150, 240]),
-        (kill_one, [30, 120, 210, 300]),
+        (kill_all, [30, 160, 290, 420]),
+        (kill_pubsub, [60, 190, 320]),
+        (kill_one, [30, 160, 290, 420]),
         (flush_scripts, [120]),  # a link asks again once: the next time it is `unavailable`
     ],
 )
@@ -156,18 +164,22 @@ async def test_links_killed_in_the_middle_of_a_load_lose_nothing_and_repeat_noth
 ) -> None:
     with trio.fail_after(30), shared_redis.client() as server:
         async with cluster(app, 3, redis=redis_url) as nodes, AsyncExitStack() as stack:
-            load = Load(await members(stack, nodes.nodes), 70)
-
-            async def harm_again_and_again() -> None:
-                for moment in moments:
-                    await load.reached(moment)
-                    await eventually(lambda: len(links(server)) == 3)
-                    harm(server)
-
+            load = Load(await members(stack, nodes.nodes), 120)
             async with trio.open_nursery() as nursery:
-                nursery.start_soon(harm_again_and_again)
+                nursery.start_soon(harm_again_and_again, load, server, harm, moments)
                 await load.run()
     load.check()
+
+
+async def harm_again_and_again(
+    load: Load, server: redis.Redis, harm: Callable[[redis.Redis], None], moments: list[int]
+) -> None:
+    """Not so soon that an event would meet it twice: that is answered `unavailable`."""
+    for moment in moments:
+        await load.reached(moment)
+        await eventually(lambda: len(links(server)) == 3)
+        await load.caught_up()
+        harm(server)
 
 
 def counted(one: Frame, *, reply: bool) -> int | None:
@@ -183,16 +195,11 @@ async def test_no_reply_overtakes_an_earlier_broadcast_when_links_are_killed(
     """What was missed comes before the answers of what is sent again."""
     with trio.fail_after(30), shared_redis.client() as server:
         async with cluster(app, 3, redis=redis_url) as nodes, AsyncExitStack() as stack:
-            load = Load(await members(stack, nodes.nodes), 70)
-
-            async def kill_again_and_again() -> None:
-                for moment in (30, 120, 210, 300):
-                    await load.reached(moment)
-                    await eventually(lambda: len(links(server)) == 3)
-                    kill_all(server)
-
+            load = Load(await members(stack, nodes.nodes), 120)
             async with trio.open_nursery() as nursery:
-                nursery.start_soon(kill_again_and_again)
+                nursery.start_soon(
+                    harm_again_and_again, load, server, kill_all, [30, 160, 290, 420]
+                )
                 await load.run()
     for one in load.everyone:
         reply, broadcast = partial(counted, reply=True), partial(counted, reply=False)
@@ -311,6 +318,37 @@ async def test_a_join_whose_answer_was_lost_begins_where_it_was_made(
             check_gap_free(client.of(ROOM), first=6)
 
 
+async def test_an_event_that_redis_had_no_script_for_is_not_applied_behind_a_later_one(
+    own_redis: RedisServer,
+) -> None:
+    """Another node loads the scripts before this one has heard that they are lost."""
+    settings = attrs.evolve(QUICK, link_deadline=5.0)
+    with own_redis.client() as server, trio.fail_after(30):
+
+        def refused() -> int:
+            found: dict[str, int] = server.info("errorstats").get("errorstat_NOSCRIPT", {})
+            return found.get("count", 0)
+
+        async with (
+            one_behind_a_proxy(app, own_redis.url, settings) as (door, node, _),
+            member(node.url, {"in": "1"}) as client,
+        ):
+            door.hold()
+            server.script_flush()
+            first = await client.post("count", {"by": "a", "n": 1})
+            await eventually(refused)
+            for source in SCRIPTS.values():
+                server.script_load(source)
+            second = await client.post("count", {"by": "a", "n": 2})
+            await eventually(lambda: server.get("{wss}:k:count"))
+            door.let_go()
+            assert (await client.answer(first))["data"]["code"] == "unavailable"
+            assert (await client.answer(second))["data"] == 1
+            assert (await client.again("count", {"by": "a", "n": 1}, first))["data"] == 2
+            await client.received(ROOM, 2)
+            assert [said["data"]["k"] for said in client.of(ROOM)] == [2, 1]
+
+
 async def test_first_copies_that_run_late_in_a_stalled_redis_change_nothing(
     own_redis: RedisServer,
 ) -> None:
@@ -319,11 +357,12 @@ async def test_first_copies_that_run_late_in_a_stalled_redis_change_nothing(
             cluster(app, 3, redis=own_redis.url, settings=QUICK) as nodes,
             AsyncExitStack() as stack,
         ):
-            load = Load(await members(stack, nodes.nodes), 50)
+            load = Load(await members(stack, nodes.nodes), 100)
 
             async def stall_again_and_again() -> None:
-                for moment in (30, 100, 200):
+                for moment in (30, 160, 290):
                     await load.reached(moment)
+                    await load.caught_up()
                     own_redis.pause()
                     await eventually(lambda: not any(node.link.up for node in nodes.nodes))
                     own_redis.resume()

@@ -123,3 +123,16 @@ async def test_a_node_that_stops_during_a_handshake_sends_it_elsewhere(redis_url
         await eventually(lambda: node.draining)
         slow.go.set()
     assert slow.answer == (503, "the node is stopping\n")
+
+
+async def test_a_node_that_listens_everywhere_takes_ipv4_and_ipv6(redis_url: str) -> None:
+    settings = Settings(redis=redis_url, host="::", ops_host="::", ops_port=0, drain=0.5)
+    with trio.fail_after(30):
+        async with trio.open_nursery() as nursery:
+            node: Node = await nursery.start(serve, App(), settings)
+            for port in (node.port, int(node.ops_url.rpartition(":")[2])):
+                for host in ("127.0.0.1", "::1"):
+                    async with await trio.open_tcp_stream(host, port) as stream:
+                        await stream.send_all(b"GET /healthz HTTP/1.0\r\n\r\n")
+                        assert (await stream.receive_some()).startswith(b"HTTP/1.1 200")
+            nursery.cancel_scope.cancel()

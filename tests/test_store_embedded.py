@@ -114,6 +114,8 @@ async def test_it_serves_and_goes(redis_binary: Path) -> None:
             assert settings["save"] == ""
             assert settings["appendonly"] == "no"
             assert settings["maxmemory-policy"] == "noeviction"
+            limit = f"pubsub {256 << 20} {128 << 20} 60"  # as docs/deployment.md asks for
+            assert limit in str(settings["client-output-buffer-limit"])
     assert not is_alive(pid)
     assert not folder.exists()
 

@@ -1,155 +1,130 @@
-"""Commits and their records: what is sent again, late or twice, is applied once or not at all."""
+"""The executor's own part: how heavy an answer may be, and reads of which nobody knows that."""
 
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 
-import redis
-import trio
+import pytest
+from attrs import frozen
 
 from tests.links import running
-from trio_wss.effects import Append, Effect, Store
-from trio_wss.plan import NOTHING, plan
+from trio_wss import Append, Effect, Increment, Join, Put, Store
+from trio_wss.app import App
+from trio_wss.plan import NOTHING, Plan, plan
 from trio_wss.reads import Client, ReadRequest
 from trio_wss.store.address import parse_address
-from trio_wss.store.executor import NEW, Commit, Executor
+from trio_wss.store.entries import Entry, TooLarge
+from trio_wss.store.executor import ALLOWANCE, MOST_READ, NEW, Commit, Executor
 from trio_wss.store.keys import Keys
 from trio_wss.store.link import Link
-from trio_wss.store.outcome import Changed, Done, Outcome, Stale
+from trio_wss.store.outcome import Changed, Done
 from trio_wss.store.scripts import SCRIPTS
-from trio_wss.store.sessions import Sessions
+from trio_wss.store.sessions import Sessions, new_token
 
-CLIENT = Client("s1", None, None, {})
-REQUESTS = (ReadRequest("value", "seen"),)
-RING = "{wss}:r:n1"
+CLIENT = Client("s1", "mary", None, {})
+TEXT = ReadRequest("value", "text")
+LIST = ReadRequest("value", "list")
+MAP = ReadRequest("value", "map")
+MIB = 1 << 20
 
 
-class Parts:
-    """A node's store with one session, and all commands as they were sent."""
+def planned(*effects: Effect) -> Plan:
+    return plan(effects, CLIENT, App().history)
 
-    def __init__(self, link: Link) -> None:
-        keys = Keys("wss")
-        self.link = link
-        self.executor = Executor(link, keys, "n1")
-        self.sessions = Sessions(link, keys, "n1")
-        self.sent: list[bytes] = []
-        submit = link.submit
 
-        def noted(command: bytes, *arguments: object, **others: object) -> None:
-            self.sent.append(command)
-            submit(command, *arguments, **others)  # type: ignore[arg-type]  # as they came
-
-        link.submit = noted  # type: ignore[method-assign]  # the real one is called
-
-    async def begin(self) -> None:
-        await self.sessions.beat(60, new=True)
-        lead = self.sessions.begin(CLIENT, "token")
-        outcome = await self.commit([], generation=NEW, lead=lead)
-        assert isinstance(outcome, Done)
+@frozen
+class Node:
+    link: Link
+    executor: Executor
 
     async def commit(
         self,
-        effects: Sequence[Effect],
-        number: int | None = None,
-        *,
-        generation: str = "1",
-        reads: bool = False,
-        **others: object,
-    ) -> Outcome:
-        made = plan(effects, CLIENT, lambda _: (10, 60)) if effects else NOTHING
-        if reads:
-            others |= {"requests": REQUESTS, "entries": await self.executor.read(REQUESTS)}
-        return await self.executor.committed(
-            Commit(made, "s1", generation, number, b"answer", **others)  # type: ignore[arg-type]
-        )
+        *effects: Effect,
+        requests: Sequence[ReadRequest] = (),
+        entries: Sequence[Entry] = (),
+    ) -> object:
+        made = planned(*effects)
+        commit = Commit(made, CLIENT.session, "1", requests=requests, entries=entries)
+        return await self.executor.committed(commit)
 
 
 @asynccontextmanager
-async def parts(url: str) -> AsyncIterator[tuple[Parts, redis.Redis]]:
-    link = Link(parse_address(url), SCRIPTS)
+async def node(url: str) -> AsyncIterator[Node]:
+    link, keys = Link(parse_address(url), SCRIPTS), Keys("executor")
     async with running(link) as watch:
         await watch.is_up()
-        one = Parts(link)
-        await one.begin()
-        with redis.Redis.from_url(url) as client:
-            yield one, client
+        executor, sessions = Executor(link, keys, "n1"), Sessions(link, keys, "n1")
+        await sessions.beat(60, new=True)
+        lead = sessions.begin(CLIENT, new_token(CLIENT.session))
+        begin = Commit(NOTHING, CLIENT.session, NEW, lead=lead)
+        assert isinstance(await executor.committed(begin), Done)
+        yield Node(link, executor)
 
 
-async def test_what_was_decided_again_and_came_to_nothing_is_not_applied_by_its_first_copy(
-    redis_url: str,
+def test_what_a_commit_may_be_answered_with() -> None:
+    assert 1000 <= Commit(NOTHING, answer=bytes(1000)).weight < 2000
+    assert Commit(NOTHING, answer=bytes(1000), again=True).weight > MIB
+    assert Commit(NOTHING, requests=(TEXT,)).weight > ALLOWANCE
+    assert Commit(planned(*[Join(f"room:{n}" * 20) for n in range(100)])).weight > 20_000
+
+
+def test_the_scripts_know_the_same_allowance() -> None:
+    assert f"\nlocal ALLOWANCE = {ALLOWANCE} " in SCRIPTS["commit"]
+
+
+@pytest.mark.parametrize("size", [1, 60_000, 70_000, 1_000_000])
+async def test_a_read_of_any_size_is_taken(redis_url: str, size: int) -> None:
+    async with node(redis_url) as one:
+        await one.commit(Store("text", "x" * size), Put("map", "field", "y" * 10))
+        text, there = await one.executor.read((TEXT, MAP))
+        assert text.value == b'"%b"' % (b"x" * size)
+        assert there.value == b'{"field":"yyyyyyyyyy"}'
+
+
+async def test_many_small_items_are_as_heavy_as_they_are_on_the_wire(redis_url: str) -> None:
+    weights: list[int] = []
+    async with node(redis_url) as one:
+        submit = one.link.submit
+
+        def weighed(*args: object, weight: int = 0, **options: object) -> None:
+            weights.append(weight)
+            submit(*args, weight=weight, **options)  # type: ignore[arg-type]  # handed on
+
+        for start in range(0, 5000, 250):
+            await one.commit(*[Append("list", n, 5000) for n in range(start, start + 250)])
+        one.link.submit = weighed  # type: ignore[method-assign]  # to see what is asked
+        [found] = await one.executor.read((LIST,))
+    assert found.value is not None
+    assert found.value.count(b",") == 4999
+    asked, again = weights
+    assert asked == ALLOWANCE
+    assert 5000 * (4 + 6) <= again <= 5000 * 30  # each with a head and an end of its own
+
+
+async def test_a_read_that_is_too_large_says_of_what(redis_url: str) -> None:
+    async with node(redis_url) as one:
+        for _ in range(18):
+            await one.commit(Append("list", "x" * 1_000_000, 100))
+        with pytest.raises(TooLarge, match=rf"^list: 18\d+ bytes, and {MOST_READ} can be read"):
+            await one.executor.read((LIST,))
+        assert one.link.up
+        await one.commit(Append("list", "", 16))
+        [found] = await one.executor.read((LIST,))
+        assert found.value is not None
+        assert len(found.value) > 15_000_000
+
+
+@pytest.mark.parametrize("size", [10, 100_000])
+async def test_fresh_values_come_with_a_commit_only_where_they_are_small(
+    redis_url: str, size: int
 ) -> None:
-    """Its handler said no in an ordinary Reply; then what it had read first is there again."""
-    async with parts(redis_url) as (one, store):
-        old = await one.executor.read(REQUESTS)
-        store.set("{wss}:k:seen", '"other"')
-        first = Commit(
-            plan([Store("spent", 1)], CLIENT, lambda _: (0, 0)), "s1", "1", 7, b"yes", REQUESTS, old
-        )
-        assert isinstance(await one.executor.committed(first), Changed)
-        first_copy = one.sent[-1]
-        assert await one.commit([], 7, reads=True) == Done(b"answer")
-        store.delete("{wss}:k:seen")
-        assert (await one.link.call(first_copy))[0] == b"seen"
-        assert not store.exists("{wss}:k:spent")
-
-
-async def test_an_event_that_wrote_nothing_gets_the_same_answer_again(redis_url: str) -> None:
-    async with parts(redis_url) as (one, _):
-        assert await one.commit([], 3) == Done(b"answer")
-        assert (await one.link.call(one.sent[-1]))[0] == b"seen"
-
-
-async def test_a_nodes_own_records_are_those_of_the_commits_that_are_on_their_way(
-    redis_url: str,
-) -> None:
-    """However many it has made, and however large its answers are."""
-    async with parts(redis_url) as (one, store):
-        copies = []
-        for n in range(50):
-            await one.commit([Append("list", n)])
-            copies.append(one.sent[-1])
-        assert store.hlen(RING) <= 3
-        for copy in copies[:-1]:  # what lay in the network all the time
-            assert (await one.link.call(copy))[0] == b"stale"
-        assert (await one.link.call(copies[-1]))[0] == b"seen"
-        assert store.llen("{wss}:k:list") == 50
-
-
-async def test_commits_of_a_node_that_are_on_their_way_together_keep_their_records(
-    redis_url: str,
-) -> None:
-    async with parts(redis_url) as (one, store):
-        async with trio.open_nursery() as nursery:
-            for n in range(100):
-                nursery.start_soon(one.commit, [Append("list", n)])
-        copies = one.sent[-100:]
-        replies = [(await one.link.call(copy))[0] for copy in copies]
-        assert set(replies) <= {b"seen", b"stale"}
-        assert store.llen("{wss}:k:list") == 100
-        for n in range(5000):  # with nothing to record between, many are forgotten at once
-            one.executor.commit(Commit(NOTHING, "s1", "1"), lambda _: None)
-            if n % 1000 == 0:
-                await one.executor.room()
-        await one.commit([])
-        await one.commit([Append("list", 100)])
-        assert store.hlen(RING) <= 2
-        assert store.llen("{wss}:k:list") == 101
-
-
-async def test_the_ring_of_a_session_tells_the_highest_id_it_used(redis_url: str) -> None:
-    """Also where a lower one came after it, as one does that was unavailable."""
-    async with parts(redis_url) as (one, store):
-        for number in (5, 9, 6):
-            await one.commit([Store("k", number)], number)
-        assert store.hget("{wss}:r:s1", "top") == b"9"
-        assert isinstance(await one.commit([Store("k", 0)], 9 + 64), Done)
-        assert await one.commit([Store("k", 1)], 9) == Stale()
-
-
-async def test_a_session_that_ended_leaves_no_ring(redis_url: str) -> None:
-    async with parts(redis_url) as (one, store):
-        await one.commit([Store("k", 1)], 1)
-        assert store.exists("{wss}:r:s1", "{wss}:sessions:") == 2
-        await one.commit([], lead=one.sessions.end("s1"))
-        assert not store.exists("{wss}:r:s1", "{wss}:sessions:", "{wss}:s:s1")
+    async with node(redis_url) as one:
+        [before] = await one.executor.read((TEXT,))
+        await one.commit(Store("text", "x" * size))
+        outcome = await one.commit(Increment("n"), requests=(TEXT,), entries=(before,))
+        assert isinstance(outcome, Changed)
+        fresh = await one.executor.read((TEXT,))
+        assert outcome.entries == (fresh if size == 10 else ())
+        done = await one.commit(Increment("n"), requests=(TEXT,), entries=fresh)
+        assert isinstance(done, Done)

@@ -4,16 +4,23 @@ from functools import partial
 from typing import Any
 
 import pytest
+import redis
 import trio
 from attrs import field, frozen
 from redis.exceptions import NoScriptError, ReadOnlyError, ResponseError
 
 from tests.links import running
+from tests.members import eventually
+from tests.proxies import proxy
 from tests.servers import RedisServer
 from trio_wss.store.address import Address, parse_address
+from trio_wss.store.executor import Executor
+from trio_wss.store.keys import Keys
 from trio_wss.store.link import Link
 from trio_wss.store.resp import pack
+from trio_wss.store.scripts import SCRIPTS
 
+APPEND = {"append": "return redis.call('rpush', KEYS[1], ARGV[1])"}
 ECHO = {"echo": "return ARGV[1]"}
 PING = pack("PING")
 
@@ -243,6 +250,20 @@ async def test_cancelling_the_run_leaves_nothing_behind(shared_redis: RedisServe
         assert link.unanswered == 0
 
 
+async def test_a_slow_network_is_no_obstacle(redis_url: str) -> None:
+    """Half a second each way, and thousands of channels: the hello is two round trips."""
+    async with proxy(redis_url) as door:
+        door.delay = 0.5
+        link = Link(parse_address(door.url), SCRIPTS)
+        Executor(link, Keys("wss"), "n1")
+        for number in range(2500):
+            link.subscribe(b"{wss}/0:%d" % number)
+        async with running(link) as watch:
+            await watch.is_up()
+            assert watch.losses == []
+            assert await link.call(PING) == b"PONG"
+
+
 async def test_what_the_hello_learns(redis_url: str) -> None:
     link = Link(parse_address(f"{redis_url}?db=3"), ECHO)
     async with running(link) as watch:
@@ -264,6 +285,41 @@ async def test_lost_scripts_drop_the_link_and_are_loaded_again(shared_redis: Red
         assert await link.call(echo(link, "again")) == b"again"
         assert len(watch.losses) == 1
         assert "has lost the scripts" in watch.losses[0]
+
+
+async def test_commands_that_other_links_had_scripts_for_are_not_overtaken(
+    shared_redis: RedisServer, redis_url: str
+) -> None:
+    """Redis loses its scripts, and another node loads them before this one has heard of it."""
+    seen: list[str] = []
+
+    def has_called(client: redis.Redis, number: int) -> bool:
+        calls: int = client.info("commandstats").get("cmdstat_evalsha", {"calls": 0})["calls"]
+        return calls >= number
+
+    def answered(name: str, reply: Any) -> None:
+        seen.append(f"{name}: {type(reply).__name__ if isinstance(reply, Exception) else 'done'}")
+
+    async with proxy(redis_url) as door:
+        link = Link(parse_address(door.url), APPEND)
+        async with running(link) as watch, running(Link(parse_address(redis_url), {})) as other:
+            await watch.is_up()
+            await other.is_up()
+            with shared_redis.client() as client:
+                client.config_resetstat()
+                door.hold()
+                client.script_flush()
+                for number, name in enumerate("abc", 1):
+                    if name == "b":
+                        client.script_load(APPEND["append"])
+                    command = pack("EVALSHA", link.scripts["append"], 1, "list", name)
+                    link.submit(command, partial(answered, name))
+                    await eventually(partial(has_called, client, number))
+                door.let_go()
+                await watch.is_lost()
+                await link.call(PING)
+                assert client.lrange("list", 0, -1) == [b"b", b"c"]
+    assert seen == ["a: Unavailable", "b: done", "c: done"]
 
 
 async def test_a_script_that_nobody_loads_is_an_error_after_one_reconnect(redis_url: str) -> None:

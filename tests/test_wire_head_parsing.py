@@ -28,7 +28,8 @@ def theirs(data: bytes) -> Parsed | None:
     headers: dict[str, str] = {}
     for name, value in event.headers:
         key, text = name.decode(), value.decode("latin-1")
-        headers[key] = f"{headers[key]}, {text}" if key in headers else text
+        between = "; " if key == "cookie" else ", "
+        headers[key] = f"{headers[key]}{between}{text}" if key in headers else text
     return event.method.decode(), headers
 
 

@@ -6,11 +6,13 @@ import socket
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 
+import pytest
 import trio
 from structlog.testing import capture_logs
 
 from tests.members import eventually
-from trio_wss.wire import listen
+from trio_wss.wire import listen, listen_everywhere
+from trio_wss.wire.head import remote_address
 
 
 @contextmanager
@@ -51,6 +53,30 @@ async def test_all_that_wait_are_taken_in_one_step() -> None:
             nursery.cancel_scope.cancel()
         assert peers.keys() == {client.getsockname() for client in clients}
     assert max(peers.values()) - min(peers.values()) <= 1  # handlers ran before the count, or after
+
+
+async def test_one_socket_for_ipv4_and_ipv6() -> None:
+    peers: list[str | None] = []
+
+    async def handle(stream: trio.SocketStream) -> None:
+        peers.append(remote_address(stream))
+        await stream.aclose()
+
+    try:
+        listener = await listen_everywhere(0)
+    except OSError:
+        pytest.skip("no IPv6 on this machine")
+    port = listener.socket.getsockname()[1]
+    with pytest.raises(OSError, match="in use"):
+        await listen_everywhere(port)
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(listen, [listener], handle, nursery)
+        with trio.fail_after(5):
+            for host in ("127.0.0.1", "::1"):
+                async with await trio.open_tcp_stream(host, port) as stream:
+                    assert await stream.receive_some() == b""
+        nursery.cancel_scope.cancel()
+    assert peers == ["127.0.0.1", "::1"]
 
 
 async def test_cancelled_it_closes_the_listeners() -> None:

@@ -40,8 +40,9 @@ class Identity:
 
 @define
 class Request:
-    """The handshake's request. `headers` has lower-case names; what `authenticate` takes out of
-    `query` (a token, say) is used up and does not reach `Client.query`; `remote` is the peer."""
+    """The handshake's request. `headers` has lower-case names; parts of a list are joined by ", ",
+    cookies by "; ". What `authenticate` takes out of `query` (a token, say) is used up and does not
+    reach `Client.query`; `remote` is the peer."""
 
     path: str
     headers: Mapping[str, str] = field(factory=dict)

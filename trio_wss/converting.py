@@ -14,9 +14,11 @@ from uuid import UUID
 
 import attrs
 from cattrs import BaseValidationError, IterableValidationError
+from cattrs.cols import is_namedtuple, namedtuple_structure_factory
 from cattrs.errors import CattrsError, IterableValidationNote
 from cattrs.preconf.orjson import make_converter
 
+from trio_wss.resolving import resolve
 from trio_wss.scalars import (
     KINDS,
     PRIMITIVES,
@@ -189,12 +191,11 @@ def _key_hook(type_: Any) -> Hook:
 
 
 def _has_primitives(type_: Any) -> bool:
-    """A union with primitives in it; `T | None` is cattrs' own."""
+    """A union with primitives in it, but for `T | None`."""
     if get_origin(type_) not in (Union, UnionType):
         return False
-    members = get_args(type_)
-    return not (len(members) == 2 and NoneType in members) and any(
-        member in PRIMITIVES or get_origin(member) is Literal for member in members
+    return not _is_optional(type_) and any(
+        member in PRIMITIVES or get_origin(member) is Literal for member in get_args(type_)
     )
 
 
@@ -225,6 +226,38 @@ def _is_class(type_: Any) -> bool:
     return attrs.has(_origin(type_)) or dataclasses.is_dataclass(_origin(type_))
 
 
+def _is_optional(type_: Any) -> bool:
+    if get_origin(type_) not in (Union, UnionType):
+        return False
+    return len(get_args(type_)) == 2 and NoneType in get_args(type_)
+
+
+def _optional_hook(type_: Any) -> Hook:
+    """cattrs' own would look its type up at each value, and miss it there for the first time."""
+    inner = next(member for member in get_args(type_) if member is not NoneType)
+    hook = _late(inner)
+    return lambda value, _: None if value is None else hook(value, inner)
+
+
+_making: Final[set[Any]] = set()  # the named tuples whose hooks are being made
+
+
+def _namedtuple_hook(type_: Any) -> Hook:
+    if type_ in _making:
+        raise RecursionError  # as cattrs says it of classes, see _late
+    resolve(type_)
+    _making.add(type_)
+    try:
+        return namedtuple_structure_factory(type_, converter)
+    finally:
+        _making.discard(type_)
+
+
+def _class_hook(compile_: Callable[[Any], Hook], type_: Any) -> Hook:
+    resolve(_origin(type_))
+    return _object(compile_(type_), type_)
+
+
 def _register() -> None:
     kinds: list[tuple[Any, Hook]] = [
         (str, string_hook),
@@ -242,15 +275,21 @@ def _register() -> None:
         converter.register_structure_hook(kind, hook)
     factories: list[tuple[Callable[[Any], bool], Callable[[Any], Hook]]] = [
         (_has_primitives, _union_hook),
+        (_is_optional, _optional_hook),
+        (is_namedtuple, _namedtuple_hook),
         (lambda type_: get_origin(type_) is Literal, literal_hook),
         (lambda type_: _origin(type_) in _ARRAYS, _array_hook),
         (lambda type_: _origin(type_) in _OBJECTS, _mapping_hook),
         (_is_fixed_tuple, _fixed_tuple_hook),
-        (_is_class, lambda type_: _object(converter.gen_structure_attrs_fromdict(type_), type_)),
-        (is_typeddict, lambda type_: _object(converter.gen_structure_typeddict(type_), type_)),
+        (_is_class, partial(_class_hook, converter.gen_structure_attrs_fromdict)),
+        (
+            lambda type_: is_typeddict(_origin(type_)),
+            partial(_class_hook, converter.gen_structure_typeddict),
+        ),
     ]
     for predicate, factory in factories:
         converter.register_structure_hook_factory(predicate, factory)
+    converter.register_unstructure_hook_func(is_namedtuple, list)  # what is within is orjson's
     converter.register_unstructure_hook(bytes, lambda value: b64encode(value).decode())
 
 

@@ -14,12 +14,15 @@ from cattrs.errors import AttributeValidationNote, IterableValidationNote
 from trio_wss.converting import FAULTS_TOLD, WRONG_DATA, converter
 from trio_wss.effects import Effect, Result, position
 from trio_wss.errors import Invalid, PlanError, RegistrationError
+from trio_wss.resolving import AT_RUN_TIME
 from trio_wss.scalars import Fault, Hook
 
 T = TypeVar("T")
 
 MAX_DEPTH: Final = 64
 """So deep may the arrays and objects of a message, or of what is read, be nested."""
+
+TOO_DEEP: Final = f"nested deeper than {MAX_DEPTH}"
 
 _WRITTEN: Final = MAX_DEPTH - 1  # what is written may be read as part of a list or a map
 _FLAT: Final = bytes.maketrans(b"{}", b"[]")
@@ -49,7 +52,7 @@ def encode(value: Any, results: list[Effect] | None = None) -> bytes:
         raw = _encode_with_any_keys(value, results)
     if raw.find(b"null") >= 0:  # orjson writes NaN so; `in` would take twice as long
         _refuse_not_finite(value)
-    if len(raw) > 2 * _WRITTEN and _is_deeper(raw, _WRITTEN):
+    if len(raw) > 2 * _WRITTEN and is_deeper(raw, _WRITTEN):
         raise PlanError(f"this data is nested deeper than {_WRITTEN}")
     return raw
 
@@ -118,12 +121,12 @@ def decode(raw: bytes | str) -> Any:
         value = orjson.loads(raw)
     except orjson.JSONDecodeError as error:
         raise Invalid(f"not JSON: {error}") from error
-    if len(raw) > 2 * MAX_DEPTH and _is_deeper(raw, MAX_DEPTH):
-        raise Invalid(f"nested deeper than {MAX_DEPTH}")
+    if len(raw) > 2 * MAX_DEPTH and is_deeper(raw, MAX_DEPTH):
+        raise Invalid(TOO_DEEP)
     return value
 
 
-def _is_deeper(text: bytes | str, depth: int) -> bool:
+def is_deeper(text: bytes | str, depth: int) -> bool:
     """Whether JSON is nested deeper, told from its brackets: those in texts are left out, and each
     pass takes the innermost ones away.
     """
@@ -156,7 +159,11 @@ def structurer(type_: Any) -> Hook:
     give what it raises of `WRONG_DATA` to `explained`. Raises `RegistrationError` if none is."""
     try:
         return converter.get_structure_hook(type_)
-    except (StructureHandlerNotFoundError, NameError, TypeError, ValueError) as error:
+    except NameError as error:  # of a string among the annotations of a class
+        raise RegistrationError(
+            f"an annotation cannot be resolved ({error}). {AT_RUN_TIME}"
+        ) from error
+    except (StructureHandlerNotFoundError, TypeError, ValueError) as error:
         raise RegistrationError(
             f"{error} (trio_wss.converter.register_structure_hook teaches it)"
         ) from error
@@ -177,7 +184,7 @@ def _faults(error: BaseException, path: str) -> Iterator[tuple[str, str]]:
     if isinstance(error, BaseValidationError):
         for inner in error.exceptions:
             step = _step(inner)
-            where = _joined(path, step)
+            where = joined(path, step)
             if isinstance(inner, KeyError) and inner.args == (step,):
                 yield where, "is missing"
             else:
@@ -201,7 +208,8 @@ def _step(error: BaseException) -> str | int | None:
     return None
 
 
-def _joined(path: str, step: str | int | None) -> str:
+def joined(path: str, step: str | int | None) -> str:
+    """The path of what is at `step`, a field or an index, of what is at `path`."""
     if step is None:
         return path
     if isinstance(step, int):

@@ -15,7 +15,7 @@ from attrs.validators import optional
 from trio_wss.errors import WrongSetting
 
 _NAMESPACE = re.compile(r"[A-Za-z0-9_.-]{1,64}")
-_ORIGIN = re.compile(r"https?://[^/?#\s@]+")
+_ORIGIN = re.compile(r"https?://(\[[0-9a-f:.]+\]|[^][/?#\s@:]+)(:[0-9]{1,5})?", re.IGNORECASE)
 _REDIS_SCHEMES = ("redis", "rediss", "unix")
 _SENTINEL = ("redis+sentinel://", "rediss+sentinel://")  # then a list, which is no host to urlsplit
 
@@ -90,7 +90,8 @@ class Settings:
     """The settings of one node. Times are in seconds, sizes in bytes."""
 
     host: str = field(default="127.0.0.1", validator=_check_host)
-    """The address to listen on; "0.0.0.0" for every IPv4 address of the machine."""
+    """The address to listen on; "0.0.0.0" for every IPv4 address of the machine, "::" for every
+    one, IPv4 and IPv6, on one port."""
 
     port: int = field(default=0, validator=_between(0, 65535, " (0 takes a free port)"))
     """The TCP port to listen on; 0 takes a free one."""

@@ -8,11 +8,11 @@ from random import Random
 from types import SimpleNamespace, UnionType
 from typing import Annotated, Any, Final, Literal, Union, get_args, get_origin, get_type_hints
 
-import attrs
 from attrs import frozen
 
 from trio_wss.errors import RegistrationError
 from trio_wss.reads import Client, Members, Now, Read, Rng
+from trio_wss.resolving import AT_RUN_TIME, resolve_local
 from trio_wss.templates import name_of
 
 NO_DEFAULT: Final = inspect.Parameter.empty
@@ -86,26 +86,12 @@ def _resolved(
     globalns = getattr(inspect.unwrap(function), "__globals__", {})
     try:
         type_ = get_type_hints(holder, globalns, dict(localns or {}), include_extras=True)["it"]
-        _resolve_local_classes(type_, localns)
+        resolve_local(type_, localns)
         return type_
     except (NameError, AttributeError, TypeError, SyntaxError) as error:
         raise RegistrationError(
-            f"{place}: the annotation {annotation!r} cannot be resolved ({error}). Its names must "
-            "be there at run time: import them outside `if TYPE_CHECKING`, and define classes "
-            "before the handler, in its module or the same function"
+            f"{place}: the annotation {annotation!r} cannot be resolved ({error}). {AT_RUN_TIME}"
         ) from error
-
-
-def _resolve_local_classes(type_: Any, localns: Mapping[str, Any] | None) -> None:
-    """Let attrs classes local to a function find the ones that their own strings name."""
-    if isinstance(type_, type) and attrs.has(type_) and "<locals>" in type_.__qualname__:
-        before = [field.type for field in attrs.fields(type_)]
-        attrs.resolve_types(type_, localns=dict(localns or {}))
-        if any(isinstance(field_type, str) for field_type in before):
-            for field in attrs.fields(type_):
-                _resolve_local_classes(field.type, localns)
-    for argument in get_args(type_):
-        _resolve_local_classes(argument, localns)
 
 
 def _parameter(given: inspect.Parameter, annotated: Any, place: str) -> Parameter:

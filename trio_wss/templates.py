@@ -19,7 +19,6 @@ from typing import (
     Union,
     get_args,
     get_origin,
-    get_type_hints,
     is_typeddict,
 )
 from uuid import UUID
@@ -28,6 +27,7 @@ import attrs
 from attrs import frozen
 
 from trio_wss.errors import Invalid, RegistrationError
+from trio_wss.resolving import fields_of, resolve
 
 Roots = Mapping[str, Any]
 """The types of what a template may name: `event` and `client`."""
@@ -172,14 +172,9 @@ def _members_of(kind: Any) -> dict[str, Any] | None:
     if not (attrs.has(origin) or dataclasses.is_dataclass(origin) or hasattr(origin, "_fields")):
         return {}
     with suppress(NameError):  # a class local to a function: checked by name alone
-        return {**_properties(origin), **_fields(origin)}
+        resolve(origin)
+        return {**_properties(origin), **fields_of(origin)}
     return dict.fromkeys([*_properties(origin), *origin.__annotations__], Any)
-
-
-def _fields(cls: type) -> dict[str, Any]:
-    if attrs.has(cls):
-        return {field.name: field.type for field in attrs.fields(attrs.resolve_types(cls))}
-    return get_type_hints(cls)
 
 
 def _properties(cls: type) -> dict[str, Any]:

@@ -1,13 +1,16 @@
 """From `module:app` to an App: found, imported, or refused with one sentence that says why."""
 
 import importlib
+import inspect
 import sys
 import sysconfig
 import traceback
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from importlib.util import find_spec
 from pathlib import Path
+from types import ModuleType
+from typing import Any
 
 from trio_wss.app import App
 from trio_wss.errors import RegistrationError, SettingsError
@@ -37,23 +40,75 @@ def find(target: str | None) -> str:
     """The app to run: the one named, else `app.py` in the current folder, else the demo."""
     if target is None:
         return "app:app" if Path("app.py").is_file() else DEMO
-    if target.endswith(".py") or "/" in target:
-        name = target.removesuffix(".py").strip("./").replace("/", ".")
-        raise SettingsError(f"{target} is a file: name its module, as in trio-wss run {name}:app.")
-    return target if ":" in target else f"{target}:app"
+    module, _, name = target.partition(":")
+    if module.endswith(".py") or "/" in module:
+        path = module.removesuffix(".py").strip("./").replace("/", ".")
+        cure = f"trio-wss run {path}:{name or 'app'}"
+        raise SettingsError(f"{module} is a file: name its module, as in {cure}.")
+    return f"{module}:{name or 'app'}"
 
 
 def load(target: str) -> App:
-    """Import the app. Raises SettingsError, or the RegistrationError of a wrong handler."""
+    """Import an app, or call what makes it: `module:app`, `module:holder.app`, `module:create_app`.
+
+    Raises SettingsError, or the RegistrationError of a wrong handler.
+    """
     module_name, _, name = target.partition(":")
+    path = name.removesuffix("()")  # as gunicorn has it
     _look_here()
-    with _explained(module_name):
+    with _explained(f"import {module_name}", module_name):
         module = importlib.import_module(module_name)
-    app = getattr(module, name, None)
-    if not isinstance(app, App):
-        found = "has no" if app is None else f"has a {type(app).__name__}, not an App, as"
-        raise SettingsError(f"{module_name} {found} {name}: write {name} = App() there.")
-    return app
+    with _explained(f"look up {target}"):
+        found = _look_up(module, path)
+    if found is None:
+        raise SettingsError(f"{module_name} has no {path}: {_cure(module)}")
+    if isinstance(found, App):
+        return found
+    if not callable(found) or found is App:
+        raise SettingsError(
+            f"{module_name} has a {type(found).__name__}, not an App, as {path}: {_cure(module)}"
+        )
+    return _made(found, target)
+
+
+def _look_up(module: ModuleType, path: str) -> Any:
+    """What a dotted path leads to; None: nothing."""
+    found: Any = module
+    for part in path.split("."):
+        found = getattr(found, part, None)
+    return found
+
+
+def _cure(module: ModuleType) -> str:
+    known = [name for name, value in vars(module).items() if isinstance(value, App)]
+    if known:
+        return f"name {module.__name__}:{known[0]}."
+    return "write app = App() there."
+
+
+def _made(factory: Callable[[], Any], target: str) -> App:
+    """What a factory gives. Raises SettingsError if it wants arguments, fails, or gives another
+    thing.
+    """
+    try:
+        inspect.signature(factory).bind()
+    except (TypeError, ValueError):
+        raise SettingsError(
+            f"{target} is called to make the App, and must be callable without arguments."
+        ) from None
+    try:
+        made = factory()
+    except RegistrationError as error:
+        raise RegistrationError(f"{error}{_place(error)}") from error
+    except Exception as error:  # whatever the app's code raises is its own to mend
+        reason = f"{type(error).__name__}: {error}"
+        raise SettingsError(f"{target} made no App: {reason}{_place(error)}.") from error
+    if inspect.iscoroutine(made):
+        made.close()  # or Python warns that it was never awaited
+        raise SettingsError(f"{target} is async, but nothing runs yet: make it a plain function.")
+    if not isinstance(made, App):
+        raise SettingsError(f"{target} gave a {type(made).__name__}, not an App.")
+    return made
 
 
 def folder(target: str) -> Path:
@@ -74,20 +129,22 @@ def _look_here() -> None:
 
 
 @contextmanager
-def _explained(module_name: str) -> Iterator[None]:
+def _explained(attempt: str, module_name: str = "") -> Iterator[None]:
+    """Say of what the user's code raises in this block that we cannot do what we attempt; with a
+    module's name, whether that one is not there."""
     try:
         yield
     except RegistrationError as error:
         raise RegistrationError(f"{error}{_place(error)}") from error
     except ModuleNotFoundError as error:
         if error.name is None or not f"{module_name}.".startswith(f"{error.name}."):
-            raise SettingsError(f"cannot import {module_name}: {error}{_place(error)}.") from error
+            raise SettingsError(f"cannot {attempt}: {error}{_place(error)}.") from error
         raise SettingsError(
             f"cannot find the module {error.name}: run this in the folder that holds it."
         ) from None
     except _FAULTS as error:
         reason = f"{type(error).__name__}: {error}"
-        raise SettingsError(f"cannot import {module_name}: {reason}{_place(error)}.") from error
+        raise SettingsError(f"cannot {attempt}: {reason}{_place(error)}.") from error
 
 
 def _place(error: BaseException) -> str:

@@ -7,13 +7,23 @@ the parent; a parent that is killed leaves none behind, because each child watch
 import socket
 import subprocess
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from typing import Final
 
 import structlog
 import trio
 from attrs import frozen
 
-from trio_wss.errors import WssError
+from trio_wss.errors import WrongSetting, WssError
+
+WRONG_CALL: Final = 2
+"""The exit code for a setting, an app or an argument that is wrong."""
+
+LISTENS: Final = b"1"
+"""What a child says on its channel when it listens."""
+
+WRONG: Final = b"0"
+"""What it says before the name of a setting, a space, and what is wrong with that."""
 
 _LONGEST_PAUSE: Final = 10.0
 _FIRST_PAUSE: Final = 0.1
@@ -40,8 +50,10 @@ class Child:
         """Run the process until it ends; returns its exit code.
 
         Calls `ready` when it listens. When `stop` is set it gets SIGTERM, and SIGKILL if it is
-        there after `patience`; if we are cancelled, SIGKILL at once.
+        there after `patience`; if we are cancelled, SIGKILL at once. Raises WrongSetting where it
+        ended for that, and left it to us to say so.
         """
+        said = bytearray()
         ours, theirs = socket.socketpair()
         with theirs:
             process = await trio.lowlevel.open_process(
@@ -53,16 +65,23 @@ class Child:
             )
         try:
             async with trio.open_nursery() as nursery:
-                nursery.start_soon(_hear, trio.socket.from_stdlib_socket(ours), ready)
+                nursery.start_soon(_hear, trio.socket.from_stdlib_socket(ours), ready, said)
                 nursery.start_soon(self._obey, process, stop)
                 code = await process.wait()
                 nursery.cancel_scope.cancel()
+            with suppress(OSError):  # which does not block: what is there now is all
+                while data := ours.recv(4096):
+                    said += data
         finally:
             if process.returncode is None:
                 process.kill()  # first, since the end of its channel would tell it to stop in order
             ours.close()
             with trio.CancelScope(shield=True):  # a killed process does not keep us waiting
                 await process.wait()
+        rest = said.removeprefix(LISTENS)
+        if rest.startswith(WRONG):
+            setting, _, complaint = rest.removeprefix(WRONG).decode().partition(" ")
+            raise WrongSetting(setting, complaint)
         return code
 
     async def _obey(self, process: trio.Process, stop: trio.Event) -> None:
@@ -72,9 +91,13 @@ class Child:
         process.kill()
 
 
-async def _hear(channel: trio.socket.SocketType, ready: Callable[[], None]) -> None:
-    if await channel.recv(1):
-        ready()
+async def _hear(
+    channel: trio.socket.SocketType, ready: Callable[[], None], said: bytearray
+) -> None:
+    while data := await channel.recv(4096):
+        said += data
+        if said == LISTENS:
+            ready()
 
 
 async def keep(
@@ -83,7 +106,7 @@ async def keep(
     """Keep one child running until `stop` is set; started when it listens for the first time.
 
     One that keeps dying is started more and more slowly. Raises ChildFailed if the very first
-    never listens.
+    never listens, WrongSetting if that is why.
     """
     log = structlog.get_logger()
     listened = False
@@ -97,7 +120,13 @@ async def keep(
     pause = _FIRST_PAUSE
     while True:
         began = trio.current_time()
-        code = await child.run(stop, ready)
+        try:
+            code = await child.run(stop, ready)
+        except WrongSetting as wrong:
+            if not listened:
+                raise
+            log.error("a node process found a wrong setting", reason=str(wrong))
+            code = WRONG_CALL
         if stop.is_set():
             ready()  # or as ready as it will be
             return

@@ -130,8 +130,13 @@ class _Conversation:
     async def _say(self, answers: trio.Nursery, number: int, line: str) -> None:
         """Send one line's event; its answer is printed when it comes."""
         event, _, text = line.partition(" ")
+        from trio_wss.wire.faulty import BEYOND, find_beyond  # not above: --help starts faster
+
         try:
             data = orjson.loads(text) if text.strip() else None
+            if text.strip() and find_beyond(f'{{"data":{text}}}') is not None:
+                self._fail(f"line {number}: {BEYOND}")
+                return
             with trio.fail_after(self.patience):
                 pending = await self.client.submit(event, data)
         except orjson.JSONDecodeError as error:

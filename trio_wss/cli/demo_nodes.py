@@ -12,7 +12,7 @@ import trio
 from trio_wss.cli.children import Child, ChildFailed
 from trio_wss.cli.greeting import near, page
 from trio_wss.cli.launch import Launch
-from trio_wss.cli.ports import hold, url
+from trio_wss.cli.ports import hold, urls
 from trio_wss.cli.signals import stopping
 from trio_wss.cli.single import redis_for
 from trio_wss.client import Client, Connected, Event, connect
@@ -106,7 +106,7 @@ async def run_nodes(launch: Launch, count: int) -> int:
                     for node in nodes.values():
                         starts.start_soon(nursery.start, node.run, stop.asked)
                 if not stop.asked.is_set():
-                    print(f"listening on {url(host, port)}")
+                    print(f"listening on {urls(host, port)}")
                     print(f"Open {page(host, port)} in a browser, and once more.", flush=True)
                     headers = {"Authorization": key}
                     async with connect(near(host, port), headers=headers) as client:

@@ -56,12 +56,15 @@ def emit(topic: str, event: str, json: str | None, namespace: str, **options: An
     # Here, not above: `--help` starts twice as fast without Redis's client library.
     from trio_wss.cli import log
     from trio_wss.cli.emission import broadcast
+    from trio_wss.wire.faulty import BEYOND, find_beyond
 
     log.configure("text")
     try:
         data = orjson.loads(json) if json else None
     except orjson.JSONDecodeError as error:
         raise SettingsError(f"{json!r} is not JSON: {error}.") from None
+    if json and find_beyond(f'{{"data":{json}}}') is not None:
+        raise SettingsError(f"{json!r}: {BEYOND}.")
     effect = Broadcast(topic, event, data, volatile=options["volatile"])
     redis = find_redis_url()
     if redis is None:

@@ -7,7 +7,8 @@ from collections.abc import Sequence
 
 import click
 
-from trio_wss.cli.children import ChildFailed
+from trio_wss.cli import log
+from trio_wss.cli.children import WRONG_CALL, ChildFailed
 from trio_wss.cli.connect import connect
 from trio_wss.cli.demo import demo
 from trio_wss.cli.emit import emit
@@ -15,9 +16,6 @@ from trio_wss.cli.faults import leaves
 from trio_wss.cli.run import run
 from trio_wss.cli.top import top, topics
 from trio_wss.errors import EmbeddedEnded, RegistrationError, SettingsError, WssError
-
-WRONG_CALL = 2
-"""The exit code for a setting, an app or an argument that is wrong."""
 
 FAILED = 1
 """The exit code when what it needs was lost."""
@@ -75,5 +73,5 @@ def call(arguments: Sequence[str]) -> int:
 
 def complain(sentence: str, code: int = WRONG_CALL) -> int:
     """Say what is wrong on stderr, in one line; returns the exit code."""
-    print(f"trio-wss: {' '.join(sentence.split())}", file=sys.stderr, flush=True)
+    log.say(f"trio-wss: {' '.join(sentence.split())}")
     return code

@@ -8,13 +8,13 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from trio_wss.cli.launch import EVERYWHERE, Launch
-from trio_wss.cli.ports import url
+from trio_wss.cli.ports import EVERY, url, urls
 
 
 def greet(launch: Launch, host: str, port: int, ops_ports: Sequence[int] = ()) -> None:
     """Say where the node listens; to people, that temporary data is temporary, and what to type."""
-    lines = [f"listening on {url(host, port)}"]
-    lines += [f"operations on {page(launch.settings.ops_host, one)}" for one in ops_ports]
+    lines = [f"listening on {urls(host, port)}"]
+    lines += [f"operations on {_pages(launch.settings.ops_host, one)}" for one in ops_ports]
     if launch.log_format == "json":  # for a collector, which may take this for a part of the log
         print("\n".join(json.dumps({"event": line}) for line in lines), flush=True)
         return
@@ -39,6 +39,12 @@ def near(host: str, port: int) -> str:
 def page(host: str, port: int) -> str:
     """The address of the page, for a browser on this machine."""
     return f"{near(host, port).replace('ws:', 'http:')}/"
+
+
+def _pages(host: str, port: int) -> str:
+    """The address of the page, or both where there are two."""
+    found = page(host, port)
+    return f"{found} and {page('127.0.0.1', port)}" if host == EVERY else found
 
 
 def command() -> str:

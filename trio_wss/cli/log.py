@@ -1,19 +1,22 @@
 """How the log looks: structlog on stderr, as text for people or as JSON for machines. That nobody
-reads it any more, or that its disk is full, ends no node.
+reads it, or that its disk is full, neither ends a node nor holds it up.
 """
 
-import os
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import TextIO, cast
 
 import structlog
 from structlog.typing import Processor
 
+from trio_wss.cli.log_writer import LogWriter
+
+_writer: LogWriter | None = None
+
 
 def configure(log_format: str) -> None:
     """Set structlog up for this process; `log_format` is `text` or `json`."""
+    global _writer
+    _writer = LogWriter(sys.stderr.fileno(), _tell)
     renderers: list[Processor]
     if log_format == "json":
         renderers = [structlog.processors.format_exc_info, structlog.processors.JSONRenderer()]
@@ -31,32 +34,27 @@ def configure(log_format: str) -> None:
             *renderers,
         ],
         wrapper_class=structlog.make_filtering_bound_logger("info"),
-        logger_factory=structlog.PrintLoggerFactory(cast(TextIO, Patient(sys.stderr))),
+        logger_factory=structlog.WriteLoggerFactory(cast(TextIO, _writer)),
     )
 
 
-class Patient:
-    """A stream, but for its errors."""
+def forget() -> None:
+    """Write what is left, if that takes but a moment, and be as before `configure`."""
+    global _writer
+    if _writer is not None:
+        _writer.finish()
+    _writer = None
 
-    def __init__(self, stream: TextIO) -> None:
-        self._stream = stream
 
-    def write(self, text: str) -> int:
-        """Write it, if that can be."""
-        with self._patience():
-            self._stream.write(text)
-        return len(text)
+def say(sentence: str) -> None:
+    """One sentence on stderr, which is no part of the log. It waits for nobody, as the log."""
+    if _writer is None:
+        print(sentence, file=sys.stderr, flush=True)
+    else:
+        _writer.write(f"{sentence}\n")
 
-    def flush(self) -> None:
-        """Flush the stream, if that can be."""
-        with self._patience():
-            self._stream.flush()
 
-    @contextmanager
-    def _patience(self) -> Iterator[None]:
-        try:
-            yield
-        except BrokenPipeError:  # for good: and what is in its buffer must not fail at the end
-            os.dup2(os.open(os.devnull, os.O_WRONLY), self._stream.fileno())
-        except OSError:  # a full disk, say: it may have room again
-            pass
+def _tell(dropped: int) -> None:
+    structlog.get_logger().warning(
+        "nobody read the log for a while, and lines were dropped", lines=dropped
+    )

@@ -1,6 +1,5 @@
 """The parent of node processes: it holds the port and the embedded Redis, they do the rest."""
 
-import sys
 from collections.abc import Awaitable, Callable
 
 import structlog
@@ -10,16 +9,20 @@ from trio_wss.cli import apps
 from trio_wss.cli.children import Child, keep
 from trio_wss.cli.greeting import greet
 from trio_wss.cli.launch import Launch
+from trio_wss.cli.log import say
 from trio_wss.cli.ports import hold
 from trio_wss.cli.signals import Stop, stopping
 from trio_wss.cli.single import redis_for
 from trio_wss.cli.watch import Watch
+from trio_wss.errors import WrongSetting
 
 _MARGIN = 5.0  # seconds beyond `drain` until a process that was told to stop is killed
 
 
 async def run_children(launch: Launch) -> int:
-    """Run the node processes until told to stop; returns the exit code. Raises ChildFailed."""
+    """Run the node processes until told to stop; returns the exit code. Raises ChildFailed, and
+    WrongSetting for what the first of them found.
+    """
     held = hold(launch.settings.host, launch.settings.port)
     try:
         host, port = held[0].getsockname()[:2]
@@ -71,9 +74,14 @@ async def _keep_fresh(launch: Launch, child: Child, stop: Stop, host: str, port:
         async with trio.open_nursery() as nursery:
             nursery.start_soon(_set_after, watch.edited, over)
             nursery.start_soon(_set_after, stop.asked.wait, over)
-            await child.run(over, ready)
+            try:
+                await child.run(over, ready)
+            except WrongSetting as wrong:
+                if not greeted:  # no edit of the app will mend it
+                    raise
+                log.error("the node found a wrong setting", reason=str(wrong))
             if not over.is_set():
-                print(f"waiting for an edit in {folder}", file=sys.stderr, flush=True)
+                say(f"waiting for an edit in {folder}")
                 await over.wait()
             nursery.cancel_scope.cancel()
 

@@ -12,6 +12,9 @@ import trio
 from trio_wss.errors import SettingsError
 
 _BACKLOG = 65_535  # the kernel cuts it to its own limit
+EVERY = "::"
+"""The one address that takes IPv4 in, too, whatever the machine's own setting says."""
+
 _NOT_HERE = (errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT)
 
 
@@ -60,6 +63,11 @@ def listeners(sockets: list[socket.socket], *, option: str = "--port") -> list[t
     return [trio.SocketListener(trio.socket.from_stdlib_socket(bound)) for bound in sockets]
 
 
+def urls(host: str, port: int) -> str:
+    """The WebSocket URLs of what is listened on."""
+    return f"{url(host, port)} and {url('0.0.0.0', port)}" if host == EVERY else url(host, port)
+
+
 def url(host: str, port: int) -> str:
     """The WebSocket URL of an address."""
     return f"ws://[{host}]:{port}" if ":" in host else f"ws://{host}:{port}"
@@ -78,7 +86,7 @@ def _bind(family: int, address: tuple[str, int], *, shared: bool) -> socket.sock
         if shared:
             bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
         if family == socket.AF_INET6:
-            bound.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+            bound.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, address[0] != EVERY)
         bound.bind(address)
     except OSError:
         bound.close()

@@ -96,7 +96,10 @@ _DEFAULTS = Settings()
 @click.option("--channel", type=int, hidden=True, help="The parent's end, for a child of ours.")
 @as_typed()
 def run(app: str | None, channel: int | None, **options: Any) -> int:
-    """Start a node: MODULE:APP, else `app` in ./app.py, else the demo."""
+    """Start a node: MODULE:APP, else `app` in ./app.py, else the demo.
+
+    APP may be dotted, or a function without arguments that makes the App.
+    """
     # Here, not above: `connect` and `--help` start twice as fast without Redis's client library.
     from trio_wss.cli import apps
     from trio_wss.cli.launch import Launch

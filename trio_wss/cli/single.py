@@ -1,12 +1,13 @@
 """One node in this process: for itself, or as the child of a parent that holds a channel to it.
 
-The channel is a socket: a byte on it says that the node listens; when it ends, the parent is gone.
+The channel is a socket, on which the node says that it listens, or what is wrong with a setting;
+when it ends, the parent is gone.
 """
 
 import gc
 import socket
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from functools import partial
 
 import trio
@@ -14,11 +15,14 @@ from attrs import evolve
 
 import trio_wss.node
 from trio_wss.app import App
+from trio_wss.cli.children import LISTENS, WRONG, WRONG_CALL
+from trio_wss.cli.faults import leaves
 from trio_wss.cli.files import allow_files
 from trio_wss.cli.greeting import greet
 from trio_wss.cli.launch import Launch
 from trio_wss.cli.ports import bind, listeners
 from trio_wss.cli.signals import Stop, stopping
+from trio_wss.errors import WrongSetting
 from trio_wss.store.embedded import embedded
 
 
@@ -44,12 +48,29 @@ def calm_collector() -> None:
 
 
 async def run_node(launch: Launch, app: App) -> int:
-    """Run a node until it is told to stop; returns the exit code."""
+    """Run a node until it is told to stop; returns the exit code.
+
+    A child leaves it to its parent to say which setting is wrong, for it was given it.
+    """
     calm_collector()
     allow_files(launch.settings.max_connections)
-    settings, channel = launch.settings, None
-    if launch.channel is not None:
-        channel = trio.socket.from_stdlib_socket(socket.socket(fileno=launch.channel))
+    if launch.channel is None:
+        return await _run(launch, app, None)
+    channel = trio.socket.from_stdlib_socket(socket.socket(fileno=launch.channel))
+    try:
+        return await _run(launch, app, channel)
+    except (WrongSetting, BaseExceptionGroup) as error:
+        match list(leaves(error)):
+            case [WrongSetting() as wrong]:
+                with suppress(OSError):  # the parent is gone
+                    await channel.send(WRONG + f"{wrong.setting} {wrong.complaint}".encode())
+                return WRONG_CALL
+            case _:
+                raise
+
+
+async def _run(launch: Launch, app: App, channel: trio.socket.SocketType | None) -> int:
+    settings = launch.settings
     bound = bind(settings.host, settings.port, shared=channel is not None)
     ops = []
     if settings.ops_port is not None:
@@ -69,5 +90,5 @@ async def run_node(launch: Launch, app: App) -> int:
                 host, port = bound[0].getsockname()[:2]
                 greet(launch, host, port, [ops[0].getsockname()[1]] if ops else [])
             else:
-                await channel.send(b"1")
+                await channel.send(LISTENS)
     return stop.code

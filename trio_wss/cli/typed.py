@@ -9,6 +9,7 @@ from typing import Any
 import click
 from attrs import fields
 
+from trio_wss.cli.faults import leaves
 from trio_wss.cli.redis_url import given_redis
 from trio_wss.errors import SettingsError, WrongSetting
 from trio_wss.settings import Settings
@@ -19,8 +20,12 @@ def as_typed() -> Iterator[None]:
     """Name a wrong setting as it is typed. Around or inside a command's function."""
     try:
         yield
-    except WrongSetting as wrong:
-        raise SettingsError(f"{_title(wrong.setting)} {wrong.complaint}") from None
+    except (WrongSetting, BaseExceptionGroup) as error:
+        match list(leaves(error)):
+            case [WrongSetting() as wrong]:
+                raise SettingsError(f"{_title(wrong.setting)} {wrong.complaint}") from None
+            case _:
+                raise
 
 
 def parse_settings(pairs: Iterable[str]) -> dict[str, Any]:

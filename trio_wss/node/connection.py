@@ -5,16 +5,15 @@ waits there, or for what an event reads, the client's signs of life are answered
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Awaitable
 from functools import partial
 from typing import TYPE_CHECKING, Final, NoReturn
 
 import trio
-from attrs import define, field
 
 from trio_wss.errors import Unavailable
 from trio_wss.node.bucket import Bucket
+from trio_wss.node.intake import Intake
 from trio_wss.node.session import AGAIN_LATER, Session
 from trio_wss.node.turn import Decision, refuse, take_turn
 from trio_wss.reads import Client
@@ -31,16 +30,6 @@ UNANSWERED: Final = 32  # events of one connection in flight: the door shuts at 
 NOT_RESUMED: Final = (
     "sent for a session that was not resumed, and dropped: wss.begin begins with the new one"
 )
-PING_LENGTH: Final = 100  # characters: a longer frame is not looked at before its turn
-AHEAD: Final = 64  # frames that are kept while the reader waits; a client has so many unanswered
-
-
-@define(eq=False)
-class Ears:
-    """A task that listens while the reader waits, from outside."""
-
-    scope: trio.CancelScope = field(factory=trio.CancelScope)
-    over: trio.Event = field(factory=trio.Event)
 
 
 class Connection:
@@ -54,6 +43,7 @@ class Connection:
         self.socket = socket
         self.session = Session(node, client, socket.outbox, self.close_soon)
         self._outbox = socket.outbox
+        self._intake = Intake(socket, self._answer_ping)
         self._bucket = Bucket(node.settings.rate, node.settings.burst)
         self._last_id = -1  # the highest id seen; what is not above it may be sent again
         self._unanswered = 0
@@ -61,10 +51,7 @@ class Connection:
         self._resumes = resumes
         self._ignores = False  # what was meant for a session that was not resumed
         self._retired = False
-        self._frames: deque[str | bytes | float] = deque()  # behind the time at which they came
-        self._arrived = 0.0  # when the frame came that is being taken
-        self._ears: Ears | None = None  # there are some while a task listens in the reader's stead
-        self._gone: Closed | None = None  # how the socket ended, if that task found it out
+        self._gone: Closed | None = None  # it ended before its session was resumed
         self._fewer: trio.Event | None = None  # set at the next answer, if somebody waits for it
         self._nursery: trio.Nursery | None = socket.nursery
         self.session.open(socket.nursery)
@@ -87,42 +74,25 @@ class Connection:
 
     async def _take_all(self) -> None:
         """Take frame after frame. Raises Closed."""
-        frames = self._frames
         while True:
-            while frames:
-                frame = frames.popleft()
-                if isinstance(frame, float):
-                    self._arrived = frame
-                else:
-                    await self._take(frame)
-            await self._receive()
-
-    async def _receive(self) -> None:
-        """Wait for the next frames. Raises Closed."""
-        if (ears := self._ears) is not None:
-            ears.scope.cancel()
-            await ears.over.wait()
-        elif self._gone is not None:
-            raise self._gone
-        else:
-            batch = await self.socket.receive()
-            self._frames.append(trio.current_time())
-            self._frames.extend(batch)
+            while (frame := self._intake.pop()) is not None:
+                await self._take(frame)
+            await self._intake.receive()
 
     async def _resume(self) -> bool:
         """Resume the session that the first frame names. Where that comes to nothing, nothing that
         the client sends before it has seen that is taken. Raises Closed.
         """
         with trio.move_on_after(RESUME_SECONDS):
-            await self._receive()
-        if not self._frames:  # its session is perhaps there all the same
+            await self._intake.receive()
+        first = self._intake.pop()
+        if first is None:  # its session is perhaps there all the same
             self._turn_away("no wss.resume came")
         self._ignores = True
-        first = self._frames[1]
-        request = None if isinstance(first, float) else codec.parse_resume(first)
+        request = codec.parse_resume(first)
         if request is None:
+            self._intake.push_back(first)
             return False
-        del self._frames[1]
         cursors = {topic: Cursor(*place) for topic, place in request.cursors.items()}
         failure = ""
         async with trio.open_nursery() as nursery:
@@ -152,7 +122,7 @@ class Connection:
         and nothing must be taken from it there.
         """
         try:
-            await self._receive()
+            await self._intake.receive()
         except Closed as closed:
             self._gone = closed
             resuming.cancel()
@@ -201,7 +171,8 @@ class Connection:
         message = _parse(raw)
         number = message.number if isinstance(message, Decision) else message.id
         if not self._may_send() and not await self._may_be_late(number):
-            self.session.push(codec.error(number, "rate_limited", "too many events"))
+            told = None if self._ignores else number  # which may be one of another session
+            self.session.push(codec.error(told, "rate_limited", "too many events"))
             self.node.count(message, "rate_limited")
             await trio.lowlevel.checkpoint()  # no commit to wait for at the door
             return
@@ -210,10 +181,11 @@ class Connection:
             self._take_word(event)
             await trio.lowlevel.checkpoint()  # no commit to wait for at the door
             return
-        expires = self._arrived + self.node.settings.redis_patience
+        expires = self._give_up()
         if trio.current_time() >= expires:  # it has waited behind others
             self.session.unavailable(number)
             self.node.count(message, "unavailable")
+            await trio.lowlevel.checkpoint()  # no commit to wait for at the door
             return
         if isinstance(message, Decision):
             await self._send(message, expires)
@@ -248,41 +220,26 @@ class Connection:
             del self.node.waiting[self]
 
     def listen(self) -> None:
-        """Hear the client while the reader waits, and answer its signs of life."""
-        if self._ears is None and self._gone is None and self._nursery is not None:
-            self._ears = Ears()
-            self._nursery.start_soon(self._listen, self._ears)
+        """Hear the client while the reader waits."""
+        if self._nursery is not None:
+            self._intake.listen(self._nursery)
 
-    async def _listen(self, ears: Ears) -> None:
-        """Until the reader takes over, the socket ends, or enough frames are kept."""
-        frames, outbox = self._frames, self._outbox
-        try:
-            with ears.scope:
-                while True:
-                    self._answer_pings()
-                    size = sum(len(one) for one in frames if not isinstance(one, float))
-                    if len(frames) >= AHEAD or size + outbox.size >= outbox.limit:
-                        await trio.sleep_forever()
-                    batch = await self.socket.receive()
-                    frames.append(trio.current_time())
-                    frames.extend(batch)
-        except Closed as closed:
-            self._gone = closed
-        finally:
-            self._ears = None
-            ears.over.set()
-
-    def _answer_pings(self) -> None:
-        """Answer those among the frames that are kept, and take them out."""
-        kept = [frame for frame in self._frames if not (_is_ping(frame) and self._may_send())]
-        if len(kept) < len(self._frames):
-            for _ in range(len(self._frames) - len(kept)):
-                self.session.push(codec.pong())
-            self._frames.clear()
-            self._frames.extend(kept)
+    def _answer_ping(self) -> bool:
+        """Answer a sign of life before its turn, if the rate lets it in."""
+        if not self._may_send():
+            return False
+        self.session.push(codec.pong())
+        return True
 
     def _may_send(self) -> bool:
         return self._bucket.take(trio.current_time())
+
+    def _give_up(self) -> float:
+        """When the event that is being taken is `unavailable`: so long after it came, or after
+        Redis said something last, for what else an event waits behind is not Redis' fault.
+        """
+        since = max(self._intake.arrived, self.node.link.heard)
+        return since + self.node.settings.redis_patience
 
     async def _send(self, decision: Decision, expires: float) -> None:
         before = self._unanswered
@@ -329,13 +286,6 @@ class Connection:
             return False
         await trio.sleep(self._bucket.borrow())
         return True
-
-
-def _is_ping(frame: str | bytes | float) -> bool:
-    if not isinstance(frame, str) or len(frame) > PING_LENGTH or "wss.ping" not in frame:
-        return False
-    message = _parse(frame)
-    return not isinstance(message, Decision) and message.event == "wss.ping"
 
 
 def _parse(raw: str | bytes) -> codec.Message | Decision:

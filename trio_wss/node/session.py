@@ -61,7 +61,7 @@ class Session:
         self.generation = NEW
         self.token = new_token(client.session)
         self.memberships = Memberships(node.hub, node.catch_up, outbox, self._told)
-        self.last = 0  # the highest id that was used before this connection
+        self.last = 0  # the highest id that was used
         self._begun = False  # a commit that begins it was sent
         self._moved = False  # it lives on another connection, or nowhere
         self._over = False  # the app closed it
@@ -219,9 +219,13 @@ class Session:
             answered(outcome)
 
         self._begun = True
+        number = decision.number
+        again = number is not None and number <= self.last
+        if number is not None:
+            self.last = max(self.last, number)
         commit = Commit(
-            decision.plan, self.client.session, self.generation, decision.number, decision.answer,
-            requests, entries, lead, expires,
+            decision.plan, self.client.session, self.generation, number, decision.answer,
+            requests, entries, lead, again, expires,
         )  # fmt: skip
         self.node.executor.commit(commit, arrived)
 

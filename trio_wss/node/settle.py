@@ -13,7 +13,7 @@ from trio_wss.errors import Unavailable
 from trio_wss.node.expected import Expected
 from trio_wss.node.turn import INTERNAL, SILENT, Decision, Turn, own_turn, refuse
 from trio_wss.reads import ReadRequest
-from trio_wss.store.entries import Entry, WrongType
+from trio_wss.store.entries import Entry, Unreadable
 from trio_wss.store.executor import Commit
 from trio_wss.store.outcome import Changed, Done, Failed, Outcome, Unknown
 
@@ -56,8 +56,8 @@ async def _try(
     requests = turn.requests
     try:
         await expected.ask(partial(node.executor.read, expires=expires))
-    except WrongType:
-        log.exception("a read failed", handler=turn.handler.name)
+    except Unreadable as error:
+        log.error("a read failed", handler=turn.handler.name, reason=str(error))
         refusal = refuse(turn.number, "internal", INTERNAL, event=turn.handler.name)
         return await sent(refusal, (), ())
     entries, chain = expected.entries, expected.chain

@@ -11,14 +11,14 @@ import structlog
 import trio
 
 from trio_wss.app import App
-from trio_wss.errors import SettingsError, Unavailable
+from trio_wss.errors import SettingsError, Unavailable, WrongSetting
 from trio_wss.node import janitor
 from trio_wss.node.node import Node, address
 from trio_wss.node.ops import serve_ops
 from trio_wss.node.session import RESTART
 from trio_wss.settings import Settings
-from trio_wss.store.resp import LinkLost
-from trio_wss.wire import codec, listen
+from trio_wss.store.resp import LinkLost, WrongRedis
+from trio_wss.wire import codec, listen, listen_everywhere
 
 log = structlog.get_logger(__name__)
 
@@ -42,8 +42,9 @@ async def serve(
     """Run one node until `shutdown` is set, then stop accepting, finish what is in flight, tell
     clients to go (1012) and return within `settings.drain` seconds.
 
-    The started value is the Node. Raises SettingsError if an address cannot be listened on. The
-    operations listener is there before Redis is, and until the end.
+    The started value is the Node. Raises SettingsError if an address cannot be listened on, and if
+    what is named as Redis is none that will ever do: one that was linked to once is tried for ever.
+    The operations listener is there before Redis is, and until the end.
     """
     node = Node(app, settings)
     if shutdown is None:
@@ -129,6 +130,8 @@ async def send_away(node: Node, seconds: float, why: str) -> None:
 
 async def _listen(host: str, port: int) -> list[trio.SocketListener]:
     try:
+        if host == "::":
+            return [await listen_everywhere(port)]
         found = await trio.open_tcp_listeners(port, host=host)
     except OSError as error:
         raise SettingsError(
@@ -143,15 +146,19 @@ async def _listen(host: str, port: int) -> list[trio.SocketListener]:
 
 
 async def _keep_link(node: Node) -> None:
-    """Keep the link to Redis: when it is lost, take it up again, with back-off and jitter."""
+    """Keep the link to Redis: when it is lost, take it up again, with back-off and jitter.
+
+    Raises WrongSetting where there was none yet, and there will be none.
+    """
     first, most = BACK_OFF
     pause = first
+    linked = False
     while True:
         started, up = trio.current_time(), False
         try:
             async with trio.open_nursery() as nursery:
                 await nursery.start(node.link.run)
-                up = True
+                up = linked = True
                 log.info("linked to Redis", node=node.id)
                 if node.link.maxmemory_policy not in (None, "noeviction"):
                     log.warning(
@@ -160,7 +167,10 @@ async def _keep_link(node: Node) -> None:
                         policy=node.link.maxmemory_policy,
                     )
         except* LinkLost as lost:
-            reason = str(lost.exceptions[0])
+            error = lost.exceptions[0]
+            reason = str(error)
+            if isinstance(error, WrongRedis) and not linked:
+                raise WrongSetting("redis", f"does not work: {reason}.") from None
             log.warning("Redis is away", reason=reason)
             if up:  # else it is still away
                 node.statistics.link_losses += 1

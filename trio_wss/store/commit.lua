@@ -30,16 +30,12 @@ local top = tonumber(seen[2] or '0')
 
 -- A node's own records go when their answers have come: they are one for each number.
 local function forget(first, last)
-  local spent = {}
   if last - first < 4096 then
-    for number = first, last do spent[#spent + 1] = format('%.0f', number) end
+    for number = first, last do call('HDEL', RING, format('%.0f', number)) end
   else
     for _, number in ipairs(call('HKEYS', RING)) do
-      if number ~= 'top' and tonumber(number) <= last then spent[#spent + 1] = number end
+      if number ~= 'top' and tonumber(number) <= last then call('HDEL', RING, number) end
     end
-  end
-  for i = 1, #spent, 1000 do
-    call('HDEL', RING, unpack(spent, i, math.min(i + 999, #spent)))
   end
 end
 
@@ -95,7 +91,8 @@ if REQUESTS > 0 then
     local at = 9 + i * 3
     if version_of(ARGV[at], KEYS[5 + i], ARGV[at + 1]) ~= ARGV[at + 2] then
       if ANSWERED then record('~') end
-      return {'changed', read_all(9, 5, REQUESTS)}
+      local entries, size = read_all(9, 5, REQUESTS)
+      return {'changed', size > ALLOWANCE and {} or entries}   -- none: they are to be read again
     end
   end
 end

@@ -43,6 +43,7 @@ for _, session in ipairs(call('ZRANGEBYSCORE', KEYS[1], '-inf', text(now), 'LIMI
     reply[#reply + 1] = found[2]
   else
     call('ZREM', KEYS[1], session)
+    call('DEL', ARGV[8] .. session)   -- its ring, if others took the session away
   end
 end
 return {more, buried, reply}

@@ -118,6 +118,7 @@ async def _launch(binary: Path, folder: Path, data_dir: Path | None) -> trio.Pro
         *(str(binary), "--port", "0", "--unixsocket", str(folder / _SOCKET)),
         *("--unixsocketperm", "700", "--save", "", "--maxmemory-policy", "noeviction"),
         *("--appendonly", "no" if data_dir is None else "yes", "--loglevel", "warning"),
+        *("--client-output-buffer-limit", "pubsub 256mb 128mb 60"),  # a link's answers too
     ]
     with _locked(data_dir) as lock:
         return await trio.lowlevel.open_process(

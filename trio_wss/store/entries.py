@@ -16,8 +16,16 @@ from trio_wss.reads import ReadRequest
 _MARK = 0xFF  # reserved fields begin with it; valid UTF-8 cannot
 
 
-class WrongType(WssError):
+class Unreadable(WssError):
+    """A read that can never be answered: the app's fault."""
+
+
+class WrongType(Unreadable):
     """A field was read of something that is not a map."""
+
+
+class TooLarge(Unreadable):
+    """What an event reads is more than one answer may hold."""
 
 
 @frozen

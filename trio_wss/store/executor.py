@@ -20,7 +20,8 @@ from trio_wss.encoding import encode
 from trio_wss.errors import Unavailable
 from trio_wss.plan import Op, Plan
 from trio_wss.reads import ReadRequest, is_implied
-from trio_wss.store.entries import Entry, WrongType, key_of, parse_entries
+from trio_wss.store.backlog import LIGHT, Answered
+from trio_wss.store.entries import Entry, TooLarge, WrongType, key_of, parse_entries
 from trio_wss.store.keys import RING, Keys, topics_in
 from trio_wss.store.link import Link
 from trio_wss.store.outcome import (
@@ -42,8 +43,15 @@ from trio_wss.store.scripts import ask, command, words
 
 log = structlog.get_logger(__name__)
 
-
 NEW: Final = "+"  # the generation of a session that is yet to begin
+
+# Bytes of answers, for the link to know how many are on their way.
+ALLOWANCE: Final = 64 << 10  # of entries, where it is not known how many there are; as in reads.lua
+MOST_READ: Final = 16 << 20  # of the entries of one event
+_RECORDED: Final = 1 << 20  # of the answer that an earlier copy of a commit may have left
+_CHANGE: Final = 512  # of what an operation may tell: a topic and its cursor
+_META: Final = 128  # of a topic's cursor
+_PAGE: Final = 2 << 20  # page.lua stops at the first broadcast that makes it 1 MiB
 
 
 @define(eq=False)
@@ -58,7 +66,15 @@ class Commit:
     requests: Sequence[ReadRequest] = ()
     entries: Sequence[Entry] = ()
     lead: tuple[Op, ...] = ()  # operations before the plan's: a session's begin or end
+    again: bool = False  # an earlier copy may have been applied, which had another answer
     expires: float | None = None  # on Trio's clock: then its outcome is Unknown
+
+    @property
+    def weight(self) -> int:
+        """How many bytes Redis may answer with."""
+        changes = _CHANGE * (len(self.plan.ops) + len(self.lead))
+        answer = _RECORDED if self.again else len(self.answer)
+        return LIGHT + changes + max(answer, ALLOWANCE if self.requests else 0)
 
 
 @define(eq=False)
@@ -84,7 +100,8 @@ class Executor:
         self._waiting: dict[int, None] = {}  # those of them that have no answer yet, in order
         # A commit that is sent again after a failover must meet the new master's name, so it is
         # not an argument: every hello writes it, ahead of what was queued.
-        link.last_words = lambda replid: words("master", [keys.master], [replid])
+        names = (f"{keys.channel}all", *keys.one_of_each())
+        link.last_words = lambda replid: words("hello", [keys.master], [replid, *names])
 
     def commit(self, commit: Commit, answered: Callable[[Outcome], None]) -> None:
         """Send one commit; there must be `room`. `answered` is called once, in their order."""
@@ -92,11 +109,7 @@ class Executor:
         if number is not None:
             keys = [self._keys.ring(commit.session), self._keys.session(commit.session)]
             head: list[str | bytes] = [f"r{number % RING}", str(number), ""]
-            self._link.submit(
-                self._pack(commit, keys, head),
-                lambda reply: answered(parse_outcome(reply)),
-                expires=commit.expires,
-            )
+            self._submit(commit, keys, head, lambda reply: answered(parse_outcome(reply)))
             return
         number = next(self._numbers)
         over = next(iter(self._waiting), number) - 1
@@ -107,8 +120,13 @@ class Executor:
             answered(parse_outcome(reply))
 
         head = [str(number), str(number), str(over)]
-        packed = self._pack(commit, [self._ring, self._owner], head)
-        self._link.submit(packed, arrived, expires=commit.expires)
+        self._submit(commit, [self._ring, self._owner], head, arrived)
+
+    def _submit(
+        self, commit: Commit, owner: list[str], head: list[str | bytes], answered: Answered
+    ) -> None:
+        packed = self._pack(commit, owner, head)
+        self._link.submit(packed, answered, expires=commit.expires, weight=commit.weight)
 
     async def room(self) -> None:
         """Wait until fewer commits are unanswered than a ring can hold."""
@@ -133,12 +151,21 @@ class Executor:
         self, requests: Sequence[ReadRequest], *, expires: float | None = None
     ) -> tuple[Entry, ...]:
         """Take all reads at one instant. Raises Unavailable, when it `expires` (on Trio's clock)
-        at the latest, and WrongType.
+        at the latest, and Unreadable for what can never be answered.
         """
         keys: list[str] = []
         arguments = self._requests(requests, (), keys)
-        packed = command("read", keys, arguments)
-        return parse_entries(await ask(self._link, packed, expires=expires))
+        allowance = ALLOWANCE
+        while True:
+            read = command("read", keys, [str(allowance), *arguments])
+            reply = await ask(self._link, read, expires=expires, weight=allowance)
+            if reply[0] != b"large":
+                return parse_entries(reply)
+            size: int = reply[1]
+            if size > MOST_READ:
+                names = ", ".join(dict.fromkeys(request.key for request in requests))
+                raise TooLarge(f"{names}: {size} bytes, and {MOST_READ} can be read at once")
+            allowance = min(size + size // 4, MOST_READ)  # it may have grown when it is asked for
 
     def page(
         self, topic: str, after: Cursor, most: int, answered: Callable[[Page | None], None]
@@ -150,7 +177,9 @@ class Executor:
         keys = [self._keys.meta(topic), self._keys.stream(topic)]
         arguments = [after.epoch, str(after.offset), str(most)]
         page = command("page", keys, arguments)
-        self._link.submit(page, lambda reply: answered(_parse_page(reply)), urgent=True)
+        self._link.submit(
+            page, lambda reply: answered(_parse_page(reply)), urgent=True, weight=_PAGE
+        )
 
     def topics(
         self, session: str, answered: Callable[[frozenset[str] | Gone | Unknown], None]
@@ -159,6 +188,7 @@ class Executor:
         self._link.submit(
             pack("HKEYS", self._keys.session(session)),
             lambda reply: answered(_parse_topics(reply)),
+            weight=LIGHT * int(self._most_topics),
         )
 
     def cursors(
@@ -169,7 +199,12 @@ class Executor:
         `answered` is called as that of a page is.
         """
         metas = pack("MGET", *map(self._keys.meta, topics))
-        self._link.submit(metas, lambda reply: answered(_parse_metas(reply)), urgent=True)
+        self._link.submit(
+            metas,
+            lambda reply: answered(_parse_metas(reply)),
+            urgent=True,
+            weight=_META * len(topics),
+        )
 
     def publish(self, topic: str, text: bytes) -> None:
         """Give a text to a topic's members on all nodes, if Redis takes it now: nothing is kept."""

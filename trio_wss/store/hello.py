@@ -1,8 +1,9 @@
-"""The first words on a new connection to Redis: who we are, which database, our scripts, and
-which server this is. Nothing of a node's own work is sent before they have been answered."""
+"""The first words on a new connection to Redis, in two round trips: who we are, and which server
+this is; then our scripts, our last words and our channels, to none but a primary that can serve us.
+Nothing of a node's own work is sent before they have been answered."""
 
-from collections.abc import Awaitable, Iterable
-from contextlib import suppress
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from typing import Any, Final, Protocol
 
 import trio
@@ -11,42 +12,66 @@ from redis.exceptions import BusyLoadingError, RedisError, ResponseError
 
 from trio_wss.store.address import Address
 from trio_wss.store.backlog import Backlog, Slot
-from trio_wss.store.resp import LinkLost, pack
+from trio_wss.store.resp import LinkLost, WrongRedis, pack
+
+Words = Sequence[str | bytes | int]
+"""A command."""
 
 _OLDEST: Final = 7  # the first major version whose scripts may begin with `#!lua`
+_CHUNK: Final = 1000  # channels in one SUBSCRIBE
+_NAMED: Final = 8  # commands in an error
+_NEEDED: Final = f"Redis {_OLDEST} or any Valkey is needed"
+_CURES: Final = {
+    "WRONGPASS": "set the user and the password that it takes",
+    "NOAUTH": "set the user and the password that it takes",
+    "NOPERM": "its ACL must allow +@all -@dangerous +info, the namespace's keys and its channels",
+    "NOPROTO": _NEEDED,
+    "ERR unknown command": f"{_NEEDED}, with that command under its own name",
+    "ERR DB index": "set a database that it has",
+    "ERR SELECT is not allowed": "leave the database out",
+}
+"""How the errors begin that no waiting will mend, each with what will."""
 
 
-class Ask(Protocol):
-    """Sends one command and returns its reply. Raises RedisError for an error reply."""
+class Talk(Protocol):
+    """A conversation with Redis."""
 
-    def __call__(self, *command: str | bytes | int) -> Awaitable[Any]: ...
+    async def say(self, commands: Iterable[Words]) -> None:
+        """Send commands as one write."""
+
+    async def hear(self) -> Any:
+        """The reply to the next command, None to a SUBSCRIBE. Raises RedisError for an error."""
 
 
-@frozen
 class Asker:
-    """Asks on a connection, ahead of all that is queued."""
+    """Talks on a connection, ahead of all that is queued; its replies come from the reader."""
 
-    stream: trio.abc.Stream
-    backlog: Backlog
+    def __init__(self, stream: trio.abc.Stream, backlog: Backlog) -> None:
+        self._stream = stream
+        self._backlog = backlog
+        # No more is put in than commands were said.
+        self._heard, self._replies = trio.open_memory_channel[Any](float("inf"))
 
-    async def __call__(self, *command: str | bytes | int, confirmations: int = 0) -> Any:
-        """As Ask. A subscription is answered by so many `confirmations`, and returns None."""
-        replies: list[Any] = []
-        there = trio.Event()
-
-        def answered(reply: Any) -> None:
-            replies.append(reply)
-            there.set()
-
-        slot = Slot(pack(*command), answered, ours=True, confirmations=confirmations)
-        self.backlog.put_sent(slot, trio.current_time())
+    async def say(self, commands: Iterable[Words]) -> None:
+        """As Talk."""
+        written = []
+        for command in commands:
+            confirmations = len(command) - 1 if command[0] == b"SUBSCRIBE" else 0
+            packed, answered = pack(*command), self._heard.send_nowait
+            slot = Slot(packed, answered, ours=True, confirmations=confirmations)
+            self._backlog.put_sent(slot, trio.current_time())
+            written.append(packed)
         # A Redis that hung up at once may have said why: the reader finds that, or the end.
         with suppress(trio.BrokenResourceError):
-            await self.stream.send_all(slot.packed)
-        await there.wait()
-        if isinstance(replies[0], RedisError):
-            raise replies[0]
-        return replies[0]
+            if written:
+                await self._stream.send_all(b"".join(written))
+
+    async def hear(self) -> Any:
+        """As Talk."""
+        reply = await self._replies.receive()
+        if isinstance(reply, RedisError):
+            raise reply
+        return reply
 
 
 @frozen
@@ -57,29 +82,88 @@ class Server:
     maxmemory_policy: str | None
 
 
-async def say_hello(ask: Ask, address: Address, scripts: Iterable[str], name: str) -> Server:
-    """Raises LinkLost with the reason when Redis does not take us or cannot serve us."""
+async def meet(talk: Talk, address: Address, name: str) -> Server:
+    """The first round trip. Raises LinkLost with the reason when Redis does not take us, or is none
+    that can serve us: WrongRedis where no waiting will change that.
+    """
     credentials: tuple[str, ...] = ()
     if address.password is not None:
         credentials = ("AUTH", address.username or "default", address.password)
-    try:
-        _check_version(await ask("HELLO", 3, *credentials), address)
+    with _refusals(address):
+        await talk.say(
+            [
+                ("HELLO", 3, *credentials),
+                *([("SELECT", address.database)] if address.database else []),
+                ("CLIENT", "SETNAME", name),
+                ("INFO", "replication"),
+                ("CONFIG", "GET", "maxmemory-policy"),
+            ]
+        )
+        _check_version(await talk.hear(), address)
         if address.database:
-            await ask("SELECT", address.database)
-        await ask("CLIENT", "SETNAME", name)
-        replication = _fields(await ask("INFO", "replication"))
+            await talk.hear()
+        await _hear_if_allowed(talk)  # the name is for people who look at Redis
+        replication = _fields(await talk.hear())
         if replication.get(b"role") != b"master":
             raise LinkLost(f"{address} is a replica: {_why_no_primary(address)}")
-        for source in scripts:
-            await ask("SCRIPT", "LOAD", source)
-        policy = await _maxmemory_policy(ask)
+        policies = await _hear_if_allowed(talk) or {}
+    policy: bytes | None = policies.get(b"maxmemory-policy")
+    return Server(
+        replication.get(b"master_replid", b""), None if policy is None else policy.decode()
+    )
+
+
+async def prepare(
+    talk: Talk,
+    address: Address,
+    scripts: Sequence[str],
+    last_words: Words | None,
+    channels: Sequence[bytes],
+) -> None:
+    """The second round trip. `last_words` are answered with what this user may not do, if with a
+    list. Raises as `meet` does.
+    """
+    chunks = [channels[at : at + _CHUNK] for at in range(0, len(channels), _CHUNK)]
+    with _refusals(address):
+        await talk.say(
+            [
+                *(("SCRIPT", "LOAD", source) for source in scripts),
+                *([] if last_words is None else [last_words]),
+                *((b"SUBSCRIBE", *chunk) for chunk in chunks),
+            ]
+        )
+        for _ in scripts:
+            await talk.hear()
+        missing = None if last_words is None else await talk.hear()
+        if isinstance(missing, list) and missing:
+            raise WrongRedis(
+                f"{address} does not let this user run {_named(missing)}: {_CURES['NOPERM']}"
+            )
+        for _ in chunks:
+            await talk.hear()
+
+
+def _named(missing: Sequence[bytes]) -> str:
+    """What hello.lua found to be missing, as words."""
+    names = [item.decode(errors="replace") for item in missing]
+    more = [f"{len(names) - _NAMED} more"] if len(names) > _NAMED else []
+    return ", ".join([*names[:_NAMED], *more])
+
+
+@contextmanager
+def _refusals(address: Address) -> Iterator[None]:
+    """An error reply becomes the end of the link that says so."""
+    try:
+        yield
     except BusyLoadingError:
         raise LinkLost(f"{address} is still loading its data") from None
     except RedisError as error:
         # A server too old for HELLO repeats it in its error, password and all.
         text = str(error).replace(address.password or "\0", "…")
+        for beginning, cure in _CURES.items():
+            if text.startswith(beginning):
+                raise WrongRedis(f"{address} refused the hello ({text}): {cure}") from None
         raise LinkLost(f"{address} refused the hello ({text})") from None
-    return Server(replication.get(b"master_replid", b""), policy)
 
 
 def _why_no_primary(address: Address) -> str:
@@ -91,18 +175,15 @@ def _why_no_primary(address: Address) -> str:
 def _check_version(greeting: Any, address: Address) -> None:
     version: bytes = greeting.get(b"version", b"0")
     if int(version.partition(b".")[0]) < _OLDEST:
-        raise LinkLost(
-            f"{address} is version {version.decode()}: Redis {_OLDEST} or any Valkey is needed"
-        )
+        raise WrongRedis(f"{address} is version {version.decode()}: {_NEEDED}")
 
 
-async def _maxmemory_policy(ask: Ask) -> str | None:
+async def _hear_if_allowed(talk: Talk) -> Any:
+    """None: it is forbidden or renamed, as managed services do."""
     try:
-        reply = await ask("CONFIG", "GET", "maxmemory-policy")
-    except ResponseError:  # forbidden or renamed, as managed services do
+        return await talk.hear()
+    except ResponseError:
         return None
-    policy: bytes | None = reply.get(b"maxmemory-policy")
-    return None if policy is None else policy.decode()
 
 
 def _fields(info: bytes) -> dict[bytes, bytes]:

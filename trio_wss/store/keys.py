@@ -25,6 +25,13 @@ class Keys:
         self.due: Final = f"{self.prefix}due:"
         self.sessions: Final = f"{self.prefix}sessions:"  # all of them
 
+    def one_of_each(self) -> tuple[str, ...]:
+        """A key of each kind: rights to all of them are rights to everything."""
+        named = (self.state, self.session, self.ring, self.node, self.sessions_of)
+        topics = (self.meta, self.stream, self.members)
+        keys = (key("name") for key in (*named, *topics))
+        return (self.nodes, self.master, self.pulse, self.due, self.sessions, *keys)
+
     def state(self, key: str) -> str:
         """What handlers store under `key`."""
         return f"{self.prefix}k:{key}"

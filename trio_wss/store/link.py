@@ -6,7 +6,7 @@ Each command is answered exactly once: by Redis, or with Unavailable when its ti
 
 import hashlib
 import math
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack
 from functools import partial
 from typing import Any, Final, NoReturn, final
@@ -18,10 +18,19 @@ from redis.exceptions import NoScriptError, ReadOnlyError, RedisError
 
 from trio_wss.errors import Unavailable
 from trio_wss.store.address import Address
-from trio_wss.store.backlog import Answered, Backlog, Slot
-from trio_wss.store.hello import Asker, say_hello
+from trio_wss.store.backlog import LIGHT, Answered, Backlog, Slot
+from trio_wss.store.hello import Asker, Words, meet, prepare
 from trio_wss.store.outcome import Foreign
-from trio_wss.store.resp import LOSSES, NOTHING, LinkLost, is_push, lost_by, new_reader, pack
+from trio_wss.store.resp import (
+    LOSSES,
+    NOTHING,
+    LinkLost,
+    is_push,
+    lacks_rights,
+    lost_by,
+    new_reader,
+    pack,
+)
 
 __all__ = ["Link", "LinkLost"]
 
@@ -29,7 +38,6 @@ log = structlog.get_logger(__name__)
 
 FOREIGN_EVERY: Final = 60.0  # seconds between two words about what others publish on our channels
 _READ: Final = 1 << 16  # bytes of one read
-_CHUNK: Final = 1000  # channels in one SUBSCRIBE of the hello
 _PING: Final = pack("PING")
 
 
@@ -68,13 +76,14 @@ class Link:
         }
         self.up = False
         self.answered = 0  # commands that Redis has answered
+        self.heard = -math.inf  # when anything came from Redis last, on Trio's clock
         self.replid = b""
         self.maxmemory_policy: str | None = None  # None: not known, CONFIG is forbidden
         self.on_push: Callable[[bytes, bytes], None] = _ignore
         self.on_batch_begin: Callable[[], None] = _ignore
         self.on_batch_end: Callable[[], None] = _ignore
         self.on_up: Callable[[], None] = _ignore
-        self.last_words: Callable[[bytes], Sequence[str | bytes | int]] | None = None
+        self.last_words: Callable[[bytes], Words] | None = None  # of the hello, see `prepare`
         self._sources = tuple(scripts.values())
         self._name = name
         self._patience = patience
@@ -106,19 +115,22 @@ class Link:
         *,
         expires: float | None = None,
         urgent: bool = False,
+        weight: int = LIGHT,
     ) -> None:
         """Queue a packed command, before all that is not urgent if it is `urgent`; it leaves with
-        all that was queued in this tick.
+        all that was queued in this tick. `weight`: how many bytes its answer may have, at most;
+        what is not urgent waits while too many are on their way.
 
         `answered` is called exactly once, from the link's reader or timer, with the reply (a
         hiredis value), a RedisError (an error reply), or Unavailable when `expires` (on Trio's
-        clock; default: `patience` from now) passed. It must neither raise nor block. After a
-        reconnect an unanswered command is sent again, byte for byte, in the original order.
+        clock; default: `patience` from now) passed, or two connections were lost with it. It must
+        neither raise nor block. After a reconnect an unanswered command is sent again, byte for
+        byte, in the original order.
         Never refuses: await `room()` first when `full`.
         """
         if expires is None:
             expires = trio.current_time() + self._patience
-        self._put(Slot(command, answered, expires, urgent=urgent))
+        self._put(Slot(command, answered, expires, urgent=urgent, weight=weight))
 
     def hold_back(self, seconds: float) -> None:
         """Send only what is urgent until `go_on`, for so many seconds at most."""
@@ -133,7 +145,9 @@ class Link:
     def _held(self) -> bool:
         return trio.current_time() < self._held_until
 
-    async def call(self, command: bytes, *, expires: float | None = None) -> Any:
+    async def call(
+        self, command: bytes, *, expires: float | None = None, weight: int = LIGHT
+    ) -> Any:
         """Submit and wait for the reply. Raises RedisError or Unavailable.
 
         Cancelled, it stops waiting; the command may still be carried out.
@@ -151,7 +165,7 @@ class Link:
             task = None
             return trio.lowlevel.Abort.SUCCEEDED
 
-        self.submit(command, answered, expires=expires)
+        self.submit(command, answered, expires=expires, weight=weight)
         reply = await trio.lowlevel.wait_task_rescheduled(abandon)
         if isinstance(reply, RedisError | Unavailable):
             raise reply
@@ -261,19 +275,13 @@ class Link:
         await self._write(stream)
 
     async def _greet(self, stream: trio.abc.Stream) -> None:
-        ask = Asker(stream, self._backlog)
-        server = await say_hello(ask, self.address, self._sources, self._name)
+        asker = Asker(stream, self._backlog)
+        server = await meet(asker, self.address, self._name)
         self.replid, self.maxmemory_policy = server.replid, server.maxmemory_policy
         channels = tuple(self._channels)
         self._tells = True
-        for start in range(0, len(channels), _CHUNK):
-            chunk = channels[start : start + _CHUNK]
-            await ask(b"SUBSCRIBE", *chunk, confirmations=len(chunk))
-        if self.last_words is not None:  # of the hello: before anything that was queued
-            try:
-                await ask(*self.last_words(server.replid))
-            except RedisError as error:
-                raise LinkLost(f"{self.address} refused the hello ({error})") from None
+        words = None if self.last_words is None else self.last_words(server.replid)
+        await prepare(asker, self.address, self._sources, words, channels)
 
     def _disconnected(self) -> None:
         self.up = self._tells = False
@@ -298,6 +306,7 @@ class Link:
             data = await stream.receive_some(_READ)
             if not data:
                 raise trio.BrokenResourceError("Redis closed the connection")
+            self.heard = trio.current_time()
             reader.feed(bytes(data))  # no copy: our streams give bytes
             self.on_batch_begin()
             try:
@@ -309,20 +318,29 @@ class Link:
             finally:
                 self.on_batch_end()
                 self._let_in()
+            if self._backlog.drained:
+                raise LinkLost(f"{self.address} has lost the scripts")
+            if self._backlog.queued:  # perhaps the answers that were due weighed too much
+                self._wake.set()
 
     def _take_answer(self, item: Any) -> None:
         if not self._backlog.sent:
             raise LinkLost(f"{self.address} sent an answer to no command ({item!s:.200})")
         slot = self._backlog.sent[0]
-        if slot.confirmations:
+        if slot.confirmations and slot.answered is None:  # else the hello says so
             raise LinkLost(f"{self.address} refused a subscription ({item})")
-        if isinstance(item, NoScriptError) and not slot.retried:
-            slot.retried = True  # stays unanswered: goes out again when the hello has loaded them
-            raise LinkLost(f"{self.address} has lost the scripts")
-        self._backlog.answer_first(item)
+        unknown = isinstance(item, NoScriptError)
+        if unknown and not slot.retried and not slot.ours:
+            self._backlog.refuse_first()  # goes out again when the hello has loaded them
+        else:
+            self._backlog.answer_first(item, executed=not unknown)
         self.answered += 1
         if isinstance(item, ReadOnlyError):
             raise LinkLost(f"{self.address} has become a replica ({item})")
+        if isinstance(item, RedisError) and not slot.ours and lacks_rights(item):
+            raise LinkLost(
+                f"{self.address} has taken rights from us ({item})"
+            )  # a hello says which
 
     def _take_push(self, item: list[Any]) -> None:
         kind = item[0]

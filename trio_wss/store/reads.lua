@@ -3,6 +3,7 @@
 -- A request is three arguments: what ('value', 'field' or 'members'), field, version; and one key.
 -- An entry is {version, kind, payload...}; an absent thing has version ''.
 local call, try = redis.call, redis.pcall
+local ALLOWANCE = 65536   -- bytes of fresh entries that a commit answers with; executor.py knows it
 local MAP, SET, MEMBERS = '\255m', '\255s', '\255p'   -- reserved fields; valid UTF-8 has no 0xFF
 
 -- In a function of its own: commits that read nothing need not make all these.
@@ -64,13 +65,22 @@ local function readers()
   return read_one, version_of
 end
 
--- Take `count` reads, whose arguments and keys begin at these places.
+-- Take `count` reads, whose arguments and keys begin at these places. Returns the entries, and how
+-- many bytes they are in an answer, where each text has a few more.
 local function read_all(first, first_key, count)
   local read_one = readers()
-  local entries = {}
+  local entries, size = {}, 0
   for i = 0, count - 1 do
     local at = first + i * 3
-    entries[i + 1] = read_one(ARGV[at], KEYS[first_key + i], ARGV[at + 1])
+    local entry = read_one(ARGV[at], KEYS[first_key + i], ARGV[at + 1])
+    local payload = entry[3] or ''
+    size = size + 128
+    if type(payload) == 'string' then
+      size = size + #payload
+    else
+      for _, item in ipairs(payload) do size = size + #item + 16 end
+    end
+    entries[i + 1] = entry
   end
-  return entries
+  return entries, size
 end

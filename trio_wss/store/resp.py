@@ -26,13 +26,20 @@ class LinkLost(WssError):
     """The connection to Redis ended or could not be made; the text says why, with no secret."""
 
 
+class WrongRedis(LinkLost):
+    """No waiting will mend it: another server is needed, or other rights on this one. The text says
+    what would."""
+
+
 LOSSES: Final = (hiredis.ProtocolError, OSError, trio.BrokenResourceError)
 
 
 def lost_by(error: BaseException, address: object) -> LinkLost:
     """What one of LOSSES says about the connection to `address`."""
     if isinstance(error, hiredis.ProtocolError):
-        return LinkLost(f"{address} does not speak RESP3 ({error})")
+        return WrongRedis(
+            f"{address} does not speak RESP3 ({error}): name a Redis, by rediss:// if it has TLS"
+        )
     return LinkLost(f"no connection to {address} ({_first_cause(error)})")
 
 
@@ -59,6 +66,18 @@ def new_reader() -> hiredis.Reader:
 def redis_error(text: str) -> exceptions.RedisError:
     """The exception for an error reply, `str()` of which is the whole reply."""
     return _CLASSES.get(text.partition(" ")[0], exceptions.ResponseError)(text)
+
+
+_RIGHTS: Final = (
+    "ACL failure in script",
+    "The user executing the script can't",
+)  # later, Redis 7.0
+
+
+def lacks_rights(error: exceptions.RedisError) -> bool:
+    """True if a command was refused, or a script broken off, for want of rights."""
+    text = str(error).removeprefix("ERR ")
+    return isinstance(error, exceptions.NoPermissionError) or text.startswith(_RIGHTS)
 
 
 def is_push(item: Any) -> bool:

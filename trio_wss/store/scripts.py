@@ -11,6 +11,7 @@ import structlog
 from redis.exceptions import RedisError
 
 from trio_wss.errors import Unavailable
+from trio_wss.store.backlog import LIGHT
 from trio_wss.store.link import Link
 from trio_wss.store.resp import pack
 
@@ -38,7 +39,7 @@ def _load() -> dict[str, str]:
         "due": f"#!lua flags=allow-oom\n{text('due')}",
         "audit": f"#!lua flags=allow-oom\n{text('audit')}",
         "leave": f"#!lua flags=allow-oom\n{text('leave')}",
-        "master": "#!lua flags=allow-oom\nreturn redis.call('SET', KEYS[1], ARGV[1])",
+        "hello": f"#!lua flags=allow-oom\n{text('hello')}",
     }
 
 
@@ -49,10 +50,14 @@ _SHA: Final = {
 }
 
 
-async def ask(link: Link, packed: bytes, *, expires: float | None = None) -> Any:
-    """Call and wait. Raises Unavailable, whatever kept Redis from answering."""
+async def ask(
+    link: Link, packed: bytes, *, expires: float | None = None, weight: int = LIGHT
+) -> Any:
+    """Call and wait. `expires`: when to give up, on Trio's clock; `weight`: bytes that the answer
+    may have. Raises Unavailable, whatever kept Redis from answering.
+    """
     try:
-        return await link.call(packed, expires=expires)
+        return await link.call(packed, expires=expires, weight=weight)
     except RedisError as error:
         log.error("Redis refused a command", error=str(error))
         raise Unavailable(str(error)) from error

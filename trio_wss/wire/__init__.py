@@ -4,7 +4,7 @@ from trio_wss.wire.frames import text_frame
 from trio_wss.wire.head import Head, Response
 from trio_wss.wire.keep_alive import KeepAlive
 from trio_wss.wire.limits import WireLimits
-from trio_wss.wire.listen import listen
+from trio_wss.wire.listen import listen, listen_everywhere
 from trio_wss.wire.outbox import BEHIND, Outbox
 from trio_wss.wire.socket import Closed, Host, WebSocket, serve
 
@@ -19,6 +19,7 @@ __all__ = [
     "WebSocket",
     "WireLimits",
     "listen",
+    "listen_everywhere",
     "serve",
     "text_frame",
 ]

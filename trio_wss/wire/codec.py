@@ -8,12 +8,13 @@ from typing import Any, Final
 import orjson
 from attrs import define, frozen
 
-from trio_wss.encoding import decode, encode
+from trio_wss.encoding import MAX_DEPTH, TOO_DEEP, encode, is_deeper
 from trio_wss.errors import Invalid
+from trio_wss.wire.faulty import BEYOND, LARGEST_ID, find_beyond, look
 
 PROTOCOL: Final = 1
 _EPOCH: Final = re.compile(r"[!-~]{0,64}")  # visible ASCII, as the commit script makes them
-LARGEST_ID: Final = 2**53  # exact in every client
+_DIGITS: Final = frozenset("0123456789")
 
 
 @define
@@ -36,11 +37,14 @@ class Malformed(Invalid):
 def parse_message(text: str | bytes) -> Message:
     """Read one frame from a client. Unknown keys are ignored. Raises Malformed."""
     if isinstance(text, bytes):
-        raise Malformed("binary frames are not part of the protocol: send JSON text")
+        message = "binary frames are not part of the protocol: send JSON text"
+        raise Malformed(message, number=look(text).number)
     try:
-        found = decode(text)
-    except Invalid as error:
-        raise Malformed(error.message, error.path) from None
+        found = orjson.loads(text)
+    except orjson.JSONDecodeError as error:
+        raise _unreadable(text, f"not JSON: {error}") from None
+    if len(text) > 2 * MAX_DEPTH and is_deeper(text, MAX_DEPTH):
+        raise _unreadable(text, TOO_DEEP)
     if type(found) is not dict:
         raise Malformed('a message is a JSON object like {"event": "say", "id": 1, "data": {}}')
     number = found.get("id")
@@ -49,7 +53,15 @@ def parse_message(text: str | bytes) -> Message:
     event = found.get("event")
     if type(event) is not str:
         raise Malformed("an event's name is text", "event", number)
+    # Of 19 digits in a row, the fewest of an integer beyond 64 bits, one is here.
+    if not _DIGITS.isdisjoint(text[18::19]) and (path := find_beyond(text)) is not None:
+        raise Malformed(BEYOND, path, number)
     return Message(event, number, found.get("data"))
+
+
+def _unreadable(text: str, message: str) -> Malformed:
+    fault = look(text)
+    return Malformed(fault.message or message, fault.path, fault.number)
 
 
 @frozen

@@ -7,12 +7,13 @@ import re
 from collections.abc import Callable, Mapping
 from http import HTTPStatus
 from typing import Final, final
-from urllib.parse import parse_qsl, unquote, urlsplit
+from urllib.parse import parse_qsl, unquote
 
 import trio
 from attrs import field, frozen
 
 from trio_wss.wire.limits import WireLimits
+from trio_wss.wire.origins import origin_allowed
 
 PIECE_BYTES: Final = 64 << 10
 PIECE_SECONDS: Final = 10.0
@@ -28,7 +29,8 @@ class Head:
     query: dict[str, str] = field(factory=dict)
     """Of a name that comes twice, the last value."""
     headers: Mapping[str, str] = field(factory=dict)
-    """Names in lower case; values of one name are joined with commas."""
+    """Names in lower case. Values of a name that comes twice are joined: cookies with "; ", lists
+    with ", "; where the name is of a single value, the first counts or the request is refused."""
     remote: str | None = None
     """The peer's address, where the transport has one."""
     method: str = "GET"
@@ -48,11 +50,15 @@ class Response:
 
 
 class BadHead(Exception):
-    """The head may not become a WebSocket; `response` says so to the client, if it is not None."""
+    """The head may not become a WebSocket; `response` says so to the client, if it is not None.
+    `warning` is for whoever runs this, with its `values`.
+    """
 
-    def __init__(self, response: Response | None) -> None:
+    def __init__(self, response: Response | None, warning: str = "", **values: str) -> None:
         super().__init__(response)
         self.response = response
+        self.warning = warning
+        self.values = values
 
 
 @final
@@ -80,8 +86,8 @@ async def read_head(stream: trio.abc.Stream, limits: WireLimits) -> Opening:
             if not chunk:
                 raise BadHead(None)
             data += chunk
-            if data[0] <= 0x20 or data[0] >= 0x7F:  # TLS, for one: no head will come
-                raise BadHead(_MALFORMED)
+            if data[0] <= 0x20 or data[0] >= 0x7F or _PROXY.match(data):  # no head will come
+                raise _strange(data)
         version, head = parse_head(data[: end.end()], remote_address(stream))
     except ValueError as error:
         raise BadHead(_MALFORMED) from error
@@ -91,6 +97,29 @@ async def read_head(stream: trio.abc.Stream, limits: WireLimits) -> Opening:
 
 
 _MALFORMED: Final = Response(400, b"Malformed request.\n")
+
+_PROXY: Final = re.compile(rb"PROXY (TCP4|TCP6|UNKNOWN)|\r\n\r\n\0\r\nQUIT\n")
+"""How the two versions of the PROXY protocol begin."""
+
+_TLS: Final = re.compile(rb"\x16\x03")  # a handshake, RFC 8446 §5.1
+
+_STRANGERS: Final = (
+    (
+        _PROXY,
+        "a PROXY protocol head came, which this node does not speak: turn it off in the proxy",
+    ),
+    (_TLS, "TLS came to a port without TLS: use ws:// or http://, or put a TLS proxy in front"),
+)
+
+
+def _strange(data: bytes) -> BadHead:
+    """What begins as no request does, by its name if it is known."""
+    for begins, warning in _STRANGERS:
+        if begins.match(data):
+            body = f"{warning[0].upper()}{warning[1:]}.\n"
+            return BadHead(Response(400, body.encode()), warning)
+    return BadHead(_MALFORMED)
+
 
 # RFC 9112 §2-5, with a bare line feed for a line's end (§2.2), without folded lines (§5.2).
 _TOKEN: Final = r"[!#$%&'*+.^_`|~0-9A-Za-z-]+"
@@ -114,22 +143,48 @@ def parse_head(data: bytes, remote: str | None = None) -> tuple[str, Head]:
     while (found := _FIELD.match(text, position)) is not None:
         position = found.end()
         name, value = found[1].lower(), found[2]
-        if name not in headers:
-            headers[name] = value
-        elif name == "host":
-            raise ValueError("two Hosts")
-        else:
-            headers[name] = f"{headers[name]}, {value}"
+        headers[name] = _combined(name, headers[name], value) if name in headers else value
     if text[position:] not in ("\r\n", "\n"):
         raise ValueError("not a header")
     if version >= "1.1" and "host" not in headers:
         raise ValueError("no Host")
-    lengths = {one.strip() for one in headers.get("content-length", "0").split(",")}
-    if len(lengths) > 1 or not lengths.pop().isdecimal():
-        raise ValueError("no Content-Length")
+    if "content-length" in headers:
+        lengths = {one.strip() for one in headers["content-length"].split(",")}
+        headers["content-length"] = lengths.pop()
+        if lengths or not headers["content-length"].isdecimal():
+            raise ValueError("no Content-Length")
     path, _, query = target.partition("?")
     fields = dict(parse_qsl(query, keep_blank_values=True, max_num_fields=100)) if query else {}
     return version, Head(unquote(path), fields, headers, remote, method)
+
+
+_ONCE: Final = frozenset(
+    (
+        *("host", "origin", "authorization", "proxy-authorization", "content-type"),
+        *("sec-websocket-key", "sec-websocket-version"),  # RFC 6455 §11.3
+        *("sec-fetch-site", "sec-fetch-mode", "sec-fetch-dest", "sec-fetch-user"),
+    )
+)
+"""These say who comes, from where, and to whom: a proxy may take another one for the true one."""
+
+_FIRST: Final = frozenset(
+    (
+        *("user-agent", "referer", "from", "date", "max-forwards", "range", "if-range"),
+        *("if-modified-since", "if-unmodified-since", "upgrade-insecure-requests", "dnt"),
+    )
+)
+"""These only describe, so a second one is no reason to send anybody away."""
+
+
+def _combined(name: str, before: str, value: str) -> str:
+    """The value of a field that comes again. RFC 9110 §5.3 joins lists alone, by commas; what is
+    not known here counts as one. Raises ValueError where two are a fault.
+    """
+    if name in _ONCE:
+        raise ValueError(f"{name} comes twice")
+    if name in _FIRST:
+        return before
+    return f"{before}{'; ' if name == 'cookie' else ', '}{value}"  # RFC 9113 §8.2.3
 
 
 def accept_key(
@@ -158,8 +213,10 @@ def accept_key(
         or "transfer-encoding" in headers
     ):
         raise BadHead(Response(400, b"Not a WebSocket handshake (RFC 6455).\n"))
-    if not origin_allowed(headers.get("origin"), headers["host"], origins):
-        raise BadHead(Response(403, b"This origin may not connect.\n"))
+    origin, host = headers.get("origin"), headers["host"]
+    if not origin_allowed(origin, host, origins):
+        response = Response(403, b"This origin may not connect.\n")
+        raise BadHead(response, "an origin may not connect", origin=origin or "", host=host)
     return base64.b64encode(hashlib.sha1(key.encode() + _GUID).digest()).decode()
 
 
@@ -179,23 +236,6 @@ ANY_UPGRADE: Final = (
     b"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: MDEyMzQ1Njc4OWFiY2RlZg==\r\n\r\n"
 )
 """A request that trio-websocket accepts, for a connection that has shaken hands already."""
-
-
-def origin_allowed(origin: str | None, host: str, origins: tuple[str, ...]) -> bool:
-    """Whether a browser's Origin is the Host's own or one of `origins` ("*": any).
-
-    No Origin means no browser: allowed (RFC 6455 §10.2). Scheme is not compared with Host, since
-    TLS may end before this server.
-    """
-    if origin is None or "*" in origins:
-        return True
-    wanted = origin.lower()
-    if wanted in (allowed.lower().rstrip("/") for allowed in origins):
-        return True
-    try:
-        return urlsplit(wanted).netloc == host.lower() != ""
-    except ValueError:
-        return False
 
 
 def _tokens(headers: Mapping[str, str], name: str) -> list[str]:
@@ -245,4 +285,7 @@ def remote_address(stream: trio.abc.Stream) -> str | None:
         peer = stream.socket.getpeername()
     except OSError:
         return None
-    return peer[0] if isinstance(peer, tuple) else None
+    if not isinstance(peer, tuple):
+        return None
+    host: str = peer[0]
+    return host.removeprefix("::ffff:")  # IPv4 on a socket for both

@@ -14,6 +14,7 @@ import trio
 
 log = structlog.get_logger(__name__)
 
+_BACKLOG: Final = 65_535  # the kernel cuts it to its own limit
 _AT_ONCE: Final = 64  # connections before other tasks get their turn
 _FULL: Final = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)  # accept(2)
 _REST: Final = 0.1  # seconds, where there is no room for another one
@@ -30,6 +31,23 @@ async def listen(
     async with trio.open_nursery() as doors:
         for listener in listeners:
             doors.start_soon(_take_in, listener, handle, nursery)
+
+
+async def listen_everywhere(port: int) -> trio.SocketListener:
+    """Listen on every address of the machine, IPv4 and IPv6, by one socket; 0 takes a free port.
+
+    Raises OSError.
+    """
+    door = trio.socket.socket(trio.socket.AF_INET6)
+    try:
+        door.setsockopt(trio.socket.SOL_SOCKET, trio.socket.SO_REUSEADDR, 1)
+        door.setsockopt(trio.socket.IPPROTO_IPV6, trio.socket.IPV6_V6ONLY, 0)
+        await door.bind(("::", port))
+        door.listen(_BACKLOG)
+    except BaseException:
+        door.close()
+        raise
+    return trio.SocketListener(door)
 
 
 async def _take_in(listener: trio.SocketListener, handle: Handle, nursery: trio.Nursery) -> None:

@@ -20,12 +20,16 @@ from trio_wss.wire.head import (
     accept_key,
     answer,
     read_head,
+    remote_address,
     upgraded,
 )
 from trio_wss.wire.keep_alive import KeepAlive
 from trio_wss.wire.lane import Lane
 from trio_wss.wire.limits import WireLimits
 from trio_wss.wire.outbox import Outbox
+from trio_wss.wire.seldom import Seldom
+
+seldom = Seldom()
 
 T = TypeVar("T")
 
@@ -199,6 +203,9 @@ async def _open(stream: trio.abc.Stream, host: Host[T]) -> _Opened[T] | None:
                 return _Opened(upgraded(accept), admitted, opening.rest)
             response = admitted
     except BadHead as error:
+        if error.warning:
+            remote = remote_address(stream) or ""
+            seldom.warning(error.warning, **error.values, remote=remote)
         if error.response is None:
             return None
         response = error.response

@@ -1,0 +1,115 @@
+"""The frames of one connection that wait for their turn. While the reader waits for Redis, a task
+listens in its stead, so that the client's signs of life are answered all the same.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Final
+
+import trio
+from attrs import define, field
+
+from trio_wss.wire import Closed, codec
+
+if TYPE_CHECKING:
+    from trio_wss.wire import WebSocket
+
+AHEAD: Final = 64  # frames that are kept while the reader waits; a client has so many unanswered
+PING_LENGTH: Final = 100  # characters: a longer frame is not looked at before its turn
+
+
+@define(eq=False)
+class Ears:
+    """A task that listens while the reader waits."""
+
+    scope: trio.CancelScope = field(factory=trio.CancelScope)
+    over: trio.Event = field(factory=trio.Event)
+
+
+class Intake:
+    """Takes frames from a socket. `arrived` is when the one came that was popped last."""
+
+    def __init__(self, socket: WebSocket, answer_ping: Callable[[], bool]) -> None:
+        """`answer_ping` answers a sign of life, unless it may not: then it waits for its turn."""
+        self.arrived = 0.0
+        self._socket = socket
+        self._answer_ping = answer_ping
+        self._frames: deque[str | bytes | float] = deque()  # behind the time at which they came
+        self._ears: Ears | None = None
+        self._end: Closed | None = None  # of the socket, if the ears found it out
+
+    def __len__(self) -> int:
+        return len(self._frames)
+
+    @property
+    def size(self) -> int:
+        """Characters and bytes of the frames that are kept."""
+        return sum(len(frame) for frame in self._frames if not isinstance(frame, float))
+
+    def pop(self) -> str | bytes | None:
+        """The next frame, if there is one."""
+        while self._frames:
+            frame = self._frames.popleft()
+            if not isinstance(frame, float):
+                return frame
+            self.arrived = frame
+        return None
+
+    def push_back(self, frame: str | bytes) -> None:
+        """Let a frame be the next one again."""
+        self._frames.appendleft(frame)
+
+    async def receive(self) -> None:
+        """Wait for more frames. Raises Closed."""
+        if (ears := self._ears) is not None:
+            ears.scope.cancel()
+            await ears.over.wait()
+        elif self._end is not None:
+            raise self._end
+        else:
+            await self._read()
+
+    async def _read(self) -> None:
+        batch = await self._socket.receive()
+        self._frames.append(trio.current_time())
+        self._frames.extend(batch)
+
+    def listen(self, nursery: trio.Nursery) -> None:
+        """Hear the client, beside the reader."""
+        if self._ears is None and self._end is None:
+            self._ears = Ears()
+            nursery.start_soon(self._listen, self._ears)
+
+    async def _listen(self, ears: Ears) -> None:
+        """Until the reader takes over or the socket ends; with enough frames kept, hear no more."""
+        outbox = self._socket.outbox
+        try:
+            with ears.scope:
+                while True:
+                    self._answer_pings()
+                    if len(self) >= AHEAD or self.size + outbox.size >= outbox.limit:
+                        await trio.sleep_forever()
+                    await self._read()
+        except Closed as closed:
+            self._end = closed
+        finally:
+            self._ears = None
+            ears.over.set()
+
+    def _answer_pings(self) -> None:
+        """Answer those that are kept, and take them out."""
+        kept = [frame for frame in self._frames if not (_is_ping(frame) and self._answer_ping())]
+        if len(kept) < len(self._frames):
+            self._frames.clear()
+            self._frames.extend(kept)
+
+
+def _is_ping(frame: str | bytes | float) -> bool:
+    if not isinstance(frame, str) or len(frame) > PING_LENGTH or "wss.ping" not in frame:
+        return False
+    try:
+        return codec.parse_message(frame).event == "wss.ping"
+    except codec.Malformed:
+        return False
