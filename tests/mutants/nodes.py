@@ -131,14 +131,18 @@ NODES: Final[dict[str, Mutant]] = {
         "keeps eight answers for a session",
     ),
     "sent-again-last": Mutant(
-        "store/backlog.py", "return chain(self.sent, self.urgent, self.queued)",
-        "return chain(self.urgent, self.queued, self.sent)",
+        "store/backlog.py", "return chain(self.refused, self.sent, self.urgent, self.queued)",
+        "return chain(self.urgent, self.queued, self.refused, self.sent)",
         "sends again what was lost behind what was not yet sent",
     ),
     "never-sent-again": Mutant(
-        "store/backlog.py", "self.queued = deque(slot for slot in kept if not slot.urgent)",
-        "self.queued = deque(slot for slot in kept if not slot.urgent and not slot.sent)",
+        "store/backlog.py", "if not slot.urgent and slot not in gone",
+        "if not slot.urgent and slot not in gone and not slot.sent",
         "does not send again what was on a link that was lost",
+    ),
+    "behind-others": Mutant(
+        "store/backlog.py", "if self.refused and executed and not slot.ours:", "if False:",
+        "sends what found no script again behind what others of its connection did meanwhile",
     ),
     "dropped-in-silence": Mutant(
         "wire/outbox.py", "self.seal(1013, BEHIND)", "pass",
