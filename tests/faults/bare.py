@@ -61,9 +61,6 @@ class Bare:
         self._old: deque[Sent] = deque(maxlen=40)
         self.rate = math.inf  # bytes a second that it reads
 
-    def __repr__(self) -> str:
-        return f"<Bare {self.name} {self.session} waits for {list(self._waiting)}>"
-
     # --- what it does
 
     async def do(self, name: str, **data: Any) -> tuple[str, Any]:
@@ -76,7 +73,9 @@ class Bare:
         return sent.how, sent.answer
 
     async def begin(self, name: str, **data: Any) -> Sent:
-        """Send an operation, and do not wait for its answer."""
+        """Send an operation, and do not wait for its answer; but while too many have none."""
+        while self._waiting and self._numbers + 1 - min(self._waiting) >= RING:  # noqa: ASYNC110
+            await trio.sleep(0.005)  # there is no event for that
         self._numbers += 1
         sent = Sent(*self._call(name, data), self._numbers, self.session)
         self._waiting[sent.number] = sent

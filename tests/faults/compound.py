@@ -40,6 +40,19 @@ async def late_delivery(stage: Stage, chance: random.Random) -> None:
             await node.start()
 
 
+@fault("link-late", "link")
+async def link_late(stage: Stage, chance: random.Random) -> None:
+    """A connection of a node to Redis holds everything. The node takes another one, and sends again
+    what has no answer; then what was held arrives all the same.
+    """
+    node = chance.choice(stage.nodes)
+    async with node.link.busy:
+        with stage.fault("link-late", node.name):
+            node.link.hold()
+            await trio.sleep(chance.uniform(1.2, 3))  # it gives up after one second
+            node.link.heal()
+
+
 @fault("crowd", "node")
 async def crowd(stage: Stage, chance: random.Random) -> None:
     """Hundreds of clients come to one node, and die with it."""

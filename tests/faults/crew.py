@@ -69,6 +69,8 @@ class Crew:
         for n in range(hands.workers):
             actor = self._enter(kinds[n % number], f"worker-{n + 1}", ROOMS)
             self._nursery.start_soon(self._mind(actor).run)
+            if n % 4 < number:  # of two minds: one goes on while the other waits for an answer
+                self._nursery.start_soon(self._mind(actor, f"{actor.name}-too").run)
         for n in range(hands.movers):
             actor = self._enter(kinds[n % number], f"mover-{n + 1}", ROOMS[:2])
             self._nursery.start_soon(self._move_about, self._mind(actor))
@@ -96,8 +98,9 @@ class Crew:
         self._nursery.start_soon(actor.run)
         return actor
 
-    def _mind(self, actor: Actor) -> Worker:
-        worker = Worker(actor, self.chance(actor.name), self.gate, self.places)
+    def _mind(self, actor: Actor, name: str = "") -> Worker:
+        name = name or actor.name
+        worker = Worker(name, actor, self.chance(name), self.gate, self.places)
         self.workers.append(worker)
         return worker
 

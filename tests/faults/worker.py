@@ -79,8 +79,11 @@ class Places:
 class Worker:
     """One actor's mind."""
 
-    def __init__(self, actor: Actor, chance: random.Random, gate: Gate, places: Places) -> None:
+    def __init__(
+        self, name: str, actor: Actor, chance: random.Random, gate: Gate, places: Places
+    ) -> None:
         self.actor = actor
+        self._name = name
         self.idle = False
         self._chance = chance
         self._gate = gate
@@ -144,7 +147,7 @@ class Worker:
         """Enter a topic where nobody else is. Others may speak there, from just before that on."""
         chance = self._chance
         self._number += 1
-        nook = f"nook:{self.actor.name}:{self._number}"
+        nook = f"nook:{self._name}:{self._number}"
         self._places.nooks.append(nook)
         self._nooks.append(nook)
         how = chance.random()
