@@ -50,6 +50,17 @@ gate: $(OLDEST)/.test $(TSC)
 suite: gate $(NEWEST)/.test
 	$(if $(filter-out $(OLDEST),$(NEWEST)),$(NEWEST)/bin/python -m pytest $(PARALLEL) -m 'not slow' --engine valkey)
 
+.PHONY: check mutation
+check: $(OLDEST)/.test ## Format, lint, types, contracts and the tests that need no server: what to run after each change.
+	$(OLDEST)/bin/ruff format --check .
+	$(OLDEST)/bin/ruff check .
+	$(OLDEST)/bin/mypy
+	$(OLDEST)/bin/lint-imports
+	$(OLDEST)/bin/python -m pytest -q -p tests.pure $$($(OLDEST)/bin/python -m tests.pure)
+
+mutation: $(OLDEST)/.test ## Plant small bugs in the language, one at a time, and see that its tests notice; MODULES="plan app"
+	$(OLDEST)/bin/python -m tests.mutation $(MODULES)
+
 .PHONY: bench bench-report bench-smoke
 SHAPES :=
 PEERS :=

@@ -20,6 +20,8 @@ from trio_websocket import (
     wrap_server_stream,
 )
 
+from trio_wss.client import Client, connect
+
 WELCOME: Any = {
     "event": "wss.welcome",
     "data": {
@@ -64,6 +66,10 @@ async def nothing(peer: Peer) -> None:
     await peer.until_closed()
 
 
+async def vanish(peer: Peer) -> None:
+    await peer.socket._stream.aclose()
+
+
 async def echo(peer: Peer) -> None:
     while True:
         frame = await peer.take()
@@ -91,6 +97,8 @@ class House:
                 await peer.put(
                     **welcome(resumed=self.resumes, session="s1" if self.resumes else "s2")
                 )
+                if not self.resumes:
+                    assert await peer.take() == {"event": "wss.begin"}
             elif self.greet:
                 await peer.put(**WELCOME)
             await self.script(peer)
@@ -155,3 +163,13 @@ class Street:
             await house.receive(request)
             await request._connection.aclose()
             nursery.cancel_scope.cancel()
+
+
+@asynccontextmanager
+async def one_house(
+    patch: pytest.MonkeyPatch, script: Script, **options: Any
+) -> AsyncIterator[tuple[Client, House]]:
+    """A client of a house that it comes back to. Options of the house, and of the client."""
+    house = House(script, resumes=options.pop("resumes", True), greet=options.pop("greet", True))
+    async with Street({"a": house}).live(patch), connect("ws://a", **options) as client:
+        yield client, house

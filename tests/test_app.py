@@ -1,5 +1,6 @@
 """The app is a table: what is registered is there, and what is registered wrongly is not."""
 
+from pathlib import PurePath
 from typing import Any
 
 import pytest
@@ -109,10 +110,39 @@ def test_authenticate_takes_the_request_and_nothing_else() -> None:
     app.authenticate(default)
 
 
-def test_the_longest_name() -> None:
+def test_the_shortest_and_the_longest_name() -> None:
     app = App()
+    app.on("x")(enter)
     app.on("x" * 64)(enter)
-    assert list(app.handlers) == ["x" * 64]
+    assert list(app.handlers) == ["x", "x" * 64]
+
+
+def test_only_a_session_that_begins_or_ends_has_no_event() -> None:
+    def handler(event: dict[str, int]) -> Effects: ...
+
+    for register in (App().on_connect, App().on_disconnect):
+        with pytest.raises(RegistrationError, match="there is no event here"):
+            register(handler)
+
+
+def test_handlers_are_called_by_what_they_are_for() -> None:
+    app = App()
+    app.on_connect(enter)
+    app.on_disconnect(enter)
+    app.on_gap(enter)
+    handlers = [app.connect, app.disconnect, app.gap]
+    assert [handler and handler.name for handler in handlers] == [
+        "on_connect", "on_disconnect", "on_gap",
+    ]  # fmt: skip
+
+
+def test_pages_lie_beside_the_module_that_makes_the_app() -> None:
+    assert App().static is None
+    assert App(static="pages").static == PurePath(__file__).parent / "pages"
+    assert App(static="/pages").static == PurePath("/pages")
+    nowhere: dict[str, Any] = {"App": App}
+    exec("made = App(static='pages')", nowhere)
+    assert nowhere["made"].static == PurePath("pages")
 
 
 def test_nothing_is_registered_twice() -> None:
@@ -165,6 +195,8 @@ def test_history_is_the_first_match() -> None:
     ("history", "ttl"),
     [
         (-1, 1),
+        (100_001, 1),
+        (True, 1),
         (1.5, 1),
         ("1", 1),
         (1, 0),
@@ -172,14 +204,23 @@ def test_history_is_the_first_match() -> None:
         (1, "1"),
         (1, float("nan")),
         (1, 1e-4),
-        (1, 1e9),
+        (1, 0.00099),
+        (1, 315_360_000.1),
+        (1, True),
     ],
 )
 def test_history_is_checked(history: Any, ttl: Any) -> None:
-    with pytest.raises(RegistrationError, match="history, history_ttl"):
+    with pytest.raises(
+        RegistrationError, match=r"^App\(history, history_ttl\): (history|ttl) is a"
+    ):
         App(history=history, history_ttl=ttl)
     with pytest.raises(RegistrationError, match=r"topic 'a\*'"):
         App().topic("a*", history=history, ttl=ttl)
+
+
+@pytest.mark.parametrize(("history", "ttl"), [(0, 0.001), (100_000, 315_360_000)])
+def test_the_most_and_the_least_history(history: int, ttl: float) -> None:
+    assert App(history=history, history_ttl=ttl).history("any") == (history, ttl)
 
 
 def test_a_pattern_that_never_gets_its_turn_is_refused() -> None:

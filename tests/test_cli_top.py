@@ -23,7 +23,8 @@ from trio.testing import MockClock, memory_stream_pair
 from tests.members import eventually, member
 from tests.peer import House, Peer, Street
 from tests.processes import DEADLINE, call, trio_wss
-from trio_wss import App, Broadcast, Client, Effects, Join
+from tests.servers import RedisServer
+from trio_wss import App, Broadcast, Client, Effects, Identity, Join, Refused, Request
 from trio_wss.cli.cluster import ALL, FORGOTTEN, GONE, Cluster, look, parse_url
 from trio_wss.cli.tables import everything, milliseconds, size
 from trio_wss.errors import SettingsError
@@ -114,6 +115,54 @@ async def test_no_listener_is_one_sentence(command: str, tmp_path: Path) -> None
     assert (code, out) == (2, "")
     assert err.startswith("trio-wss: 127.0.0.1:1 does not answer: name the operations listener")
     assert err.count("\n") == 1
+
+
+@pytest.mark.parametrize("command", ["top", "topics"])
+@pytest.mark.parametrize("entry", ["open", "closed", "refused"])
+async def test_a_public_port_is_one_sentence(
+    command: str, entry: str, redis_url: str, tmp_path: Path
+) -> None:
+    guarded = App()
+    if entry == "closed":
+        guarded.authenticate(nobody)
+    elif entry == "refused":
+        guarded.on_connect(nobody_enters)
+    with trio.fail_after(DEADLINE):
+        async with cluster(guarded, 1, redis=redis_url) as running:
+            url = running.nodes[0].url
+            code, out, err = await call(command, url, cwd=tmp_path)
+    assert (code, out) == (2, "")
+    assert err.startswith(f"trio-wss: {url} is the public port of a node, which shows nothing")
+    assert "--ops-port" in err
+    assert err.count("\n") == 1
+
+
+def nobody(_: Request) -> Identity:
+    raise Refused("no", "No.")
+
+
+def nobody_enters() -> Effects:
+    raise Refused("no", "No.")
+
+
+async def test_a_public_port_at_a_terminal_is_one_sentence(redis_url: str) -> None:
+    async with nodes(redis_url) as running:
+        await terminal(running.nodes[0].url, "is the public port of a node")
+
+
+async def test_topics_without_redis_are_said_to_be_incomplete(
+    own_redis: RedisServer, tmp_path: Path
+) -> None:
+    async with nodes(own_redis.url) as running:
+        [node] = running.nodes
+        own_redis.kill()
+        await eventually(lambda: not node.link.up)
+        await eventually(lambda: node.pulse.last and not node.pulse.last.link_up)
+        code, out, err = await call("topics", node.ops_url, cwd=tmp_path)
+        assert (code, out) == (1, "")
+        assert "Redis is away" in err
+        assert err.count("\n") == 1
+        own_redis.start()
 
 
 async def test_the_port_is_printed_and_both_listen(redis_url: str, tmp_path: Path) -> None:
@@ -252,6 +301,8 @@ async def test_what_a_late_listener_says_of_other_things_is_left_out(
     async def late(peer: Peer) -> None:
         await trio.sleep(ALL + 1)
         await peer.put(event="wss.other", data={"of": "tomorrow"})
+        await peer.socket.send_message("no JSON")
+        await peer.socket.send_message("[]")
         await peer.put(event="wss.node", data=load(node="a"))
         await peer.until_closed()
 

@@ -8,9 +8,19 @@ import pytest
 import trio
 import trio.testing
 from trio.testing import MockClock
+from trio_websocket import WebSocketConnection
+from wsproto.events import Ping
 
 from tests.peer import House, Peer, Script, Street, echo, nothing
-from trio_wss.client import Client, Connected, Disconnected, Event, connect
+from trio_wss.client import (
+    Client,
+    Connected,
+    Disconnected,
+    Event,
+    OutcomeUnknown,
+    TooLong,
+    connect,
+)
 from trio_wss.client.connection import CLOSE_TIMEOUT
 
 
@@ -26,6 +36,20 @@ async def hang(peer: Peer) -> None:
     """Be there, and take nothing more: what is seen of a machine whose cable was cut."""
     await peer.take()
     await trio.sleep_forever()
+
+
+class Pongs:
+    """What servers answer pings with; they may fall silent."""
+
+    def __init__(self, patch: pytest.MonkeyPatch) -> None:
+        self.come = True
+        answer = WebSocketConnection._handle_ping_event
+
+        async def handle(socket: WebSocketConnection, ping: Ping) -> None:
+            if self.come:
+                await answer(socket, ping)
+
+        patch.setattr(WebSocketConnection, "_handle_ping_event", handle)
 
 
 async def test_a_server_that_answers_pings_is_left_alone(
@@ -78,7 +102,7 @@ async def test_a_server_that_is_heard_may_answer_pings_late(
         assert ticks[1:] == [Event("tick")] * 100
         state = await client.receive()
         assert isinstance(state, Disconnected)
-        assert 100 < trio.current_time() < 106
+        assert trio.current_time() == 99 + 5 + 2
 
 
 async def test_a_long_message_on_a_slow_line_is_a_sign_of_life(
@@ -102,6 +126,97 @@ async def test_a_long_message_on_a_slow_line_is_a_sign_of_life(
         assert isinstance(event, Event)
         assert len(event.data) == 60_000
         assert 59 <= trio.current_time() <= 61
+
+
+@pytest.mark.parametrize("period", [0.3, 0.7, 1.5, 2.5])
+async def test_silence_counts_from_what_was_heard_last_whatever_is_sent(
+    period: float, autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def script(peer: Peer) -> None:
+        if peer.number == 0:
+            await peer.put(event="ok", re=(await peer.take())["id"])
+            while True:  # it reads, so that pings are seen; only nothing comes back
+                await peer.take()
+        await echo(peer)
+
+    pongs = Pongs(monkeypatch)
+    async with one_house(monkeypatch, script, ping_interval=1, ping_timeout=2) as client:
+        await client.send("say")
+        pongs.come = False
+        async with trio.open_nursery() as nursery:
+
+            async def chatter() -> None:
+                while True:
+                    await client.post("say")
+                    await trio.sleep(period)
+
+            nursery.start_soon(chatter)
+            with trio.move_on_after(10):
+                while not isinstance(await client.receive(), Disconnected):
+                    pass
+            assert trio.current_time() == 3
+            nursery.cancel_scope.cancel()
+
+
+async def test_a_pong_that_came_early_is_no_sign_of_life_later(
+    autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Heard last with the pong, at 1: silent for 1 + 2 behind it, however the pings fall."""
+    pongs = Pongs(monkeypatch)
+    async with one_house(monkeypatch, nothing, ping_interval=1, ping_timeout=2) as client:
+        await client.receive()
+        await trio.sleep(1.5)
+        pongs.come = False
+        with trio.move_on_after(10):
+            assert isinstance(await client.receive(), Disconnected)
+        assert trio.current_time() == 4
+
+
+async def test_a_buffer_that_was_full_until_now_is_not_the_servers_silence(
+    autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It becomes full just behind a ping, and has room again just before its time is up."""
+    Pongs(monkeypatch).come = False
+
+    async def script(peer: Peer) -> None:
+        await trio.sleep(1.1)
+        for _ in range(2):
+            await peer.put(event="tick")
+        await trio.sleep(0.05)
+        await peer.put(event="tick")
+        await trio.sleep(2.9)
+        await peer.put(event="tick")
+        await peer.until_closed()
+
+    async with one_house(monkeypatch, script, ping_interval=1, ping_timeout=2, buffer=1) as client:
+        await client.receive()
+        await trio.sleep(3.05)
+        for _ in range(4):
+            assert await client.receive() == Event("tick")
+        assert isinstance(client.state, Connected)
+
+
+@pytest.mark.parametrize("reconnect", [True, False])
+async def test_a_message_that_is_too_long_for_us_ends_the_client(
+    reconnect: bool, autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It would come again at each resume; and none of our events is to blame."""
+    codes: list[int] = []
+
+    async def script(peer: Peer) -> None:
+        await peer.take()
+        await peer.put(event="said", data="x" * 2000)
+        codes.append(await peer.until_closed())
+
+    options = {"max_message": 1000, "reconnect": reconnect}
+    async with one_house(monkeypatch, script, **options) as client:
+        pending = await client.submit("say", "x" * 5000)
+        with pytest.raises(OutcomeUnknown):
+            await pending.answer()
+        with pytest.raises(TooLong, match="1009: the server sent a message of over 1000 bytes"):
+            async for _ in client.events():
+                pass
+    assert codes == [1009]
 
 
 async def test_closing_where_nobody_answers_has_a_deadline(

@@ -1,5 +1,6 @@
 """trio_wss/client/dial.py: what opens a connection, what stops it, and what is left: nothing."""
 
+import asyncio
 from functools import partial
 from itertools import count
 from pathlib import Path
@@ -57,6 +58,15 @@ async def test_headers_are_sent() -> None:
     assert (b"origin", b"http://a") in seen
 
 
+def test_where_trio_does_not_run_that_is_said() -> None:
+    async def use() -> None:
+        async with connect("ws://127.0.0.1:1"):
+            raise AssertionError
+
+    with pytest.raises(RuntimeError, match="needs Trio"):
+        asyncio.run(use())
+
+
 async def test_tls(tmp_path: Path) -> None:
     certificate = make_certificate(tmp_path)
     async with server(echo, tls=server_side(certificate)) as url:
@@ -77,7 +87,16 @@ async def test_nobody_there() -> None:
 
 
 @pytest.mark.parametrize(
-    "url", ["http://me:sesame@here", "here", "ws://", "ws://here:port", "ws://[::1", "ws://here:0"]
+    "url",
+    [
+        "http://me:sesame@here",
+        "here",
+        "ws://",
+        "ws://here:port",
+        "ws://[::1",
+        "ws://here:0",
+        "ws://here/\ud83d",
+    ],
 )
 async def test_a_url_that_is_none(url: str) -> None:
     for urls in ([url], ["ws://127.0.0.1:1", url]):

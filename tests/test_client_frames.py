@@ -1,12 +1,15 @@
 """trio_wss/client/frames.py: the wire protocol's frames, as a client reads and writes them."""
 
 import json
+from dataclasses import dataclass
+from enum import Enum
+from math import inf, nan
 from typing import Any
 
 import pytest
 
 from trio_wss.client import Answer, Event, EventError, Welcome
-from trio_wss.client.frames import BadFrame, decode, encode, welcome
+from trio_wss.client.frames import BEGIN, BadFrame, decode, encode, named, raw, welcome
 
 WELCOME = {
     "session": "s",
@@ -30,9 +33,58 @@ def test_what_a_client_writes(event: str, data: Any, number: int | None, frame: 
     assert encode(event, data, number) == frame
 
 
-def test_what_json_cannot_hold_is_a_type_error() -> None:
+@dataclass
+class Point:
+    x: float
+    y: float | None = None
+
+
+class Far(Enum):
+    FAR = inf
+
+
+class Near(Enum):
+    NEAR = None
+
+
+CIRCLE: list[Any] = []
+CIRCLE.append(CIRCLE)
+DEEP = json.loads("[" * 70 + "]" * 70)
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        object(), b"bytes", {1: 2}, CIRCLE, "\ud83d", ["\ud83d"], {"\ud83d": 1}, 2**64, -(2**64),
+        nan, inf, -inf, [1, {"a": (nan,)}], Point(nan), [Point(1.0, inf)], Far.FAR,
+    ],
+)  # fmt: skip
+def test_what_json_cannot_hold_is_a_type_error_and_never_null(data: Any) -> None:
     with pytest.raises(TypeError):
-        encode("say", object(), 1)
+        raw(data)
+
+
+@pytest.mark.parametrize(
+    "data", [None, "null", [None, 1.5], Point(1.0), DEEP, 2**64 - 1, -(2**63), "😀", Near.NEAR]
+)
+def test_what_json_can_hold_is_none(data: Any) -> None:
+    frame = json.loads(encode("say", raw(data), 1))
+    assert set(frame) == {"event", "id", "data"} - ({"data"} if data is None else set())
+
+
+@pytest.mark.parametrize("event", [None, 5, b"say", ["say"], "say\ud83d", "wss.", "wss.ping"])
+def test_a_name_that_no_event_can_have_is_a_type_error(event: Any) -> None:
+    with pytest.raises(TypeError):
+        named(event)
+
+
+def test_any_other_name_may_be_an_events() -> None:
+    for event in ("say", "", "wss", "é😀", "x" * 1000):
+        assert named(event) == event
+
+
+def test_the_first_word_in_a_session_that_is_new() -> None:
+    assert BEGIN == '{"event":"wss.begin"}'
 
 
 @pytest.mark.parametrize(

@@ -2,7 +2,7 @@
 
 import pytest
 import trio
-from trio.testing import wait_all_tasks_blocked
+from trio.testing import MockClock, wait_all_tasks_blocked
 
 from trio_wss.client import ConnectionLost, Event, FellBehind
 from trio_wss.client.inbox import Inbox
@@ -22,15 +22,19 @@ async def test_what_is_kept_is_taken_in_order_and_then_comes_the_end() -> None:
     assert not await inbox.keep(THREE)
 
 
-async def test_who_brings_more_waits() -> None:
+async def test_who_brings_more_waits(autojump_clock: MockClock) -> None:
     inbox = Inbox(1, waits=True)
+    assert inbox.freed < 0
+    await trio.sleep(5)
     await inbox.keep(ONE)
     full = [inbox.full]
     async with trio.open_nursery() as nursery:
         nursery.start_soon(inbox.keep, TWO)
         await wait_all_tasks_blocked()
         full.append(inbox.full)
+        await trio.sleep(5)
         assert await inbox.take() == ONE
+    assert inbox.freed == 10
     assert [*full, inbox.full] == [False, True, False]
     assert await inbox.take() == TWO
 

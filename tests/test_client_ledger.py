@@ -1,11 +1,12 @@
 """trio_wss/client/ledger.py: ids, order, bounds, and what becomes of what has no answer."""
 
 import json
+from math import inf
 from typing import Any
 
 import pytest
 import trio
-from trio.testing import wait_all_tasks_blocked
+from trio.testing import MockClock, wait_all_tasks_blocked
 
 from trio_wss.client import Answer, ConnectionLost, EventError, OutcomeUnknown, Pending
 from trio_wss.client.frames import BadFrame
@@ -48,10 +49,14 @@ async def test_data_is_taken_as_it_is_when_it_is_given() -> None:
     assert await written(ledger, 1) == [(1, [1])]
 
 
-async def test_data_that_is_no_json_takes_no_id() -> None:
+@pytest.mark.parametrize(
+    ("event", "data"),
+    [("say", object()), ("say", float("nan")), (5, 1), ("\ud83d", 1), ("wss.x", 1)],
+)
+async def test_what_cannot_be_sent_takes_no_id(event: Any, data: Any) -> None:
     ledger = Ledger(0)
     with pytest.raises(TypeError):
-        await ledger.add("say", object(), again=False)
+        await ledger.add(event, data, again=False)
     await add(ledger, "a")
     assert await written(ledger, 1) == [(1, "a")]
 
@@ -144,6 +149,106 @@ async def test_unavailable_is_an_answer_where_nothing_is_tried_again() -> None:
     assert ledger.answered(1, UNAVAILABLE, retry=False) is None
     with pytest.raises(EventError, match="unavailable"):
         await one.answer()
+
+
+async def test_an_event_that_was_passed_over_holds_the_others_up_for_10_s(
+    autojump_clock: MockClock,
+) -> None:
+    ledger = Ledger(0)
+    one, two, three = await add(ledger, "a", "b", "c")
+    await written(ledger, 3)
+    ledger.answered(2, Answer("ok"), retry=True)
+    await trio.sleep(9.9)
+    ledger.drop_overdue(-inf)
+    assert not one.settled
+    await trio.sleep(0.1)
+    ledger.drop_overdue(-inf)
+    assert (one.settled, three.settled) == (True, False)
+    with pytest.raises(OutcomeUnknown) as caught:
+        await one.answer()
+    assert (caught.value.code, str(caught.value)) == (0, "the server gives this event no answer")
+    assert ledger.answered(1, Answer("ok"), retry=True) is None  # too late, and no fault
+    ledger.connection_over()
+    with pytest.raises(BadFrame):
+        ledger.answered(1, Answer("ok"), retry=True)
+    assert await two.answer() == Answer("ok")
+
+
+async def test_an_event_that_gets_no_answer_is_settled_after_a_minute(
+    autojump_clock: MockClock,
+) -> None:
+    ledger = Ledger(0)
+    pending = await add(ledger, *range(MAX_UNANSWERED))
+    await written(ledger, MAX_UNANSWERED)
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(add, ledger, "late")
+        await trio.sleep(59.9)
+        ledger.drop_overdue(-inf)
+        assert len(ledger) == MAX_UNANSWERED
+        await trio.sleep(0.1)
+        ledger.drop_overdue(-inf)
+        assert all(one.settled for one in pending)
+        assert await written(ledger, 1) == [(MAX_UNANSWERED + 1, "late")]
+
+
+async def test_what_was_read_late_is_not_late(autojump_clock: MockClock) -> None:
+    ledger = Ledger(0)
+    [one] = await add(ledger, "a")
+    await written(ledger, 1)
+    await trio.sleep(1000)  # while nobody took what came
+    ledger.drop_overdue(since=1000)
+    assert not one.settled
+    await trio.sleep(60)
+    ledger.drop_overdue(since=1000)
+    assert one.settled
+
+
+@pytest.mark.parametrize("code", ["unavailable", "rate_limited"])
+async def test_what_may_come_out_of_turn_passes_nothing_over(
+    code: str, autojump_clock: MockClock
+) -> None:
+    ledger = Ledger(0)
+    one, _ = await add(ledger, "a", "b")
+    await written(ledger, 2)
+    ledger.answered(2, EventError(code, ""), retry=False)
+    await trio.sleep(59)
+    ledger.drop_overdue(-inf)
+    assert not one.settled
+
+
+async def test_what_rests_or_waits_for_a_connection_is_not_overdue(
+    autojump_clock: MockClock,
+) -> None:
+    ledger = Ledger(0)
+    [one] = await add(ledger, "a")
+    await written(ledger, 1)
+    ledger.answered(1, UNAVAILABLE, retry=True)
+    await trio.sleep(1000)
+    ledger.drop_overdue(-inf)
+    ledger.connection_over()
+    ledger.resume(1)
+    ledger.drop_overdue(-inf)
+    assert await written(ledger, 1) == [(1, "a")]
+    ledger.drop_overdue(-inf)
+    assert not one.settled
+
+
+async def test_the_largest_of_what_is_out_was_too_big() -> None:
+    ledger = Ledger(0)
+    small, large, other = await add(ledger, "a", "é" * 300, "x" * 500)
+    await written(ledger, 3)
+    [queued] = await add(ledger, "x" * 5000)
+    ledger.reject_largest()
+    with pytest.raises(EventError) as caught:
+        await large.answer()
+    assert caught.value.code == "invalid"
+    ledger.connection_over()
+    ledger.resume(0)
+    assert [number for number, _ in await written(ledger, 3)] == [1, 3, 4]
+    assert not any(one.settled for one in (small, other, queued))
+    for _ in range(5):
+        ledger.reject_largest()
+    assert len(ledger) == 0
 
 
 async def test_an_event_that_nobody_wants_and_that_was_not_sent_is_not_sent() -> None:

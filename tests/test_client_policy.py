@@ -4,8 +4,16 @@ import random
 
 import pytest
 
-from trio_wss.client import ConnectError
-from trio_wss.client.policy import COME_BACK, LONGEST_HINT, BackOff, is_final, read_reason
+from trio_wss.client import ConnectError, ConnectionLost, TooLong
+from trio_wss.client.policy import (
+    COME_BACK,
+    LONGEST_HINT,
+    BackOff,
+    comes_back,
+    is_final,
+    read_reason,
+    rest,
+)
 
 
 @pytest.mark.parametrize(
@@ -43,6 +51,26 @@ def test_codes_that_mean_stay_away(code: int) -> None:
 
 
 @pytest.mark.parametrize(
+    ("loss", "comes"),
+    [
+        (ConnectionLost(1006), True),
+        (ConnectionLost(1009), True),  # it blames one event, which goes out no more
+        (TooLong(1009), False),  # what was too long for us would be sent again
+        (ConnectionLost(4000), False),
+    ],
+    ids=repr,
+)
+def test_which_connections_are_followed_by_another(loss: ConnectionLost, comes: bool) -> None:
+    assert comes_back(loss) is comes
+
+
+def test_an_event_that_is_unavailable_rests_longer_and_longer() -> None:
+    for tries, bound in enumerate((0.4, 0.8, 1.6, 3.2, 5.0, 5.0), 1):
+        for _ in range(50):
+            assert bound / 2 <= rest(tries) <= bound
+
+
+@pytest.mark.parametrize(
     ("status", "code", "final"),
     [
         (None, None, False),  # nobody there
@@ -52,6 +80,7 @@ def test_codes_that_mean_stay_away(code: int) -> None:
         (403, None, True),
         (None, 1013, False),
         (None, 4403, True),
+        (None, 1009, True),  # our first word was too big, and would be again
     ],
 )
 def test_which_failures_are_final(status: int | None, code: int | None, final: bool) -> None:

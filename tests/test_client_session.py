@@ -2,8 +2,6 @@
 what is sent again, what is known of it, and what is given to the app once."""
 
 import time
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from itertools import chain, pairwise, repeat
 from types import SimpleNamespace
 from typing import Any
@@ -12,7 +10,7 @@ import pytest
 import trio
 from trio.testing import MockClock, wait_all_tasks_blocked
 
-from tests.peer import House, Peer, Script, Street, echo, nothing, welcome
+from tests.peer import House, Peer, Street, echo, nothing, one_house, vanish, welcome
 from trio_wss.client import (
     Answer,
     Client,
@@ -30,16 +28,6 @@ from trio_wss.client import (
 UNAVAILABLE = {"code": "unavailable", "message": "the outcome is not known"}
 
 
-@asynccontextmanager
-async def one_house(
-    patch: pytest.MonkeyPatch, script: Script, **options: Any
-) -> AsyncIterator[tuple[Client, House]]:
-    """A client of a house that it comes back to. Options of the house, and of the client."""
-    house = House(script, resumes=options.pop("resumes", True), greet=options.pop("greet", True))
-    async with Street({"a": house}).live(patch), connect("ws://a", **options) as client:
-        yield client, house
-
-
 async def broadcast(peer: Peer, topic: str, *offsets: int, epoch: str = "x") -> None:
     for offset in offsets:
         await peer.put(event="said", topic=topic, epoch=epoch, offset=offset, data=offset)
@@ -48,10 +36,6 @@ async def broadcast(peer: Peer, topic: str, *offsets: int, epoch: str = "x") -> 
 async def joined(peer: Peer, topic: str, offset: int, *, recovered: bool = True) -> None:
     data = {"topic": topic, "epoch": "x", "offset": offset, "recovered": recovered}
     await peer.put(event="wss.joined", data=data)
-
-
-async def vanish(peer: Peer) -> None:
-    await peer.socket._stream.aclose()
 
 
 async def until(client: Client, state: State) -> None:
@@ -219,6 +203,75 @@ async def test_a_new_session_is_told_and_the_outcome_of_what_was_sent_is_unknown
         assert isinstance(await client.receive(), Event)
         assert await client.receive() == Event("said", 4, "a", "x", 4)
     assert seen == [(6, "again"), (7, "new")]
+
+
+async def test_nothing_is_sent_between_the_resume_and_the_welcome(
+    autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """However long it takes, and whatever the app gives to send meanwhile."""
+    early: list[Any] = []
+
+    async def script(peer: Peer) -> None:
+        if peer.number == 0:
+            await peer.put(**welcome())
+            await peer.take()
+            await vanish(peer)
+        assert (await peer.take())["event"] == "wss.resume"
+        with trio.move_on_after(9):
+            early.append(await peer.take())
+        await peer.put(**welcome(resumed=True, last=6))
+        await echo(peer)
+
+    async with one_house(monkeypatch, script, greet=False, ping_interval=1) as (client, _):
+        pending = [await client.submit("say", "sent")]
+        await until_away(client)
+        pending += [await client.submit("say", n) for n in range(5)]
+        assert [(await one.answer()).data for one in pending] == ["sent", *range(5)]
+        assert trio.current_time() >= 9
+    assert early == []
+
+
+async def until_away(client: Client) -> None:
+    while not isinstance(await client.receive(), Disconnected):
+        pass
+
+
+@pytest.mark.parametrize("resumed", [True, False, None])
+async def test_wss_begin_is_the_first_word_after_a_resume_that_came_to_nothing(
+    resumed: bool | None, autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """None: the session was not asked for, and the first frame is an event."""
+    first: list[str] = []
+
+    async def script(peer: Peer) -> None:
+        if resumed is not None:
+            await peer.take()
+        await peer.put(**welcome(resumed=bool(resumed)))
+        first.append((await peer.take())["event"])
+        await nothing(peer)
+
+    street = Street({"a": House(script, greet=False)})
+    ticket = None if resumed is None else Ticket("t", {}, 5, 1)
+    async with street.live(monkeypatch), connect("ws://a", resume=ticket) as client:
+        await client.submit("say")
+        await client.post("say")
+        await wait_all_tasks_blocked()
+    assert first == ["wss.begin" if resumed is False else "say"]
+
+
+async def test_not_resumed_reaches_the_app_as_any_other_error_that_answers_no_event(
+    autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    data = {"code": "not_resumed", "message": "say wss.begin first"}
+
+    async def script(peer: Peer) -> None:
+        await peer.put(event="wss.error", data=data)
+        await echo(peer)
+
+    async with one_house(monkeypatch, script) as (client, _):
+        await client.receive()
+        assert await client.receive() == Event("wss.error", data)
+        assert (await client.send("say", 1)).data == 1
 
 
 async def test_unavailable_is_asked_again_with_the_same_id(

@@ -5,7 +5,7 @@ import pickle
 import pytest
 
 from trio_wss import errors
-from trio_wss.errors import Invalid, Refused, WssError
+from trio_wss.errors import Invalid, Refused, WrongSetting, WssError, shown
 
 
 def test_every_error_is_a_wss_error() -> None:
@@ -38,7 +38,39 @@ def test_invalid_says_where() -> None:
     assert Invalid("not JSON").path == ""
 
 
-@pytest.mark.parametrize("error", [Refused("no", "really"), Invalid("wrong", "data")])
+ERRORS = [
+    Refused(code="no", message="really"),
+    Invalid(message="wrong", path="data"),
+    WrongSetting(setting="port", complaint="must be a number."),
+]
+
+
+@pytest.mark.parametrize("error", ERRORS, ids=repr)
 def test_errors_survive_pickling(error: WssError) -> None:
     again = pickle.loads(pickle.dumps(error))
     assert vars(again) == vars(error)
+    assert str(again) == str(error)
+
+
+def test_errors_show_all_that_they_know() -> None:
+    assert repr(ERRORS[0]) == "Refused('no', 'really')"
+    assert repr(ERRORS[1]) == "Invalid('wrong', 'data')"
+    assert str(ERRORS[2]) == "port must be a number."
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        (None, "None"),
+        ("x" * 78, "'" + "x" * 78 + "'"),
+        ("x" * 79, "'" + "x" * 76 + "..."),
+    ],
+)
+def test_a_value_is_shown_in_at_most_80_characters(value: object, text: str) -> None:
+    assert shown(value) == text
+
+
+def test_a_value_is_shown_even_if_python_does_not_write_it() -> None:
+    assert shown(10**4299) == "1" + "0" * 76 + "..."
+    assert shown(10**4300) == "a int of too many digits"
+    assert shown([10**4300]) == "a list of too many digits"

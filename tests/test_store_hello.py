@@ -11,6 +11,7 @@ from redis.exceptions import ResponseError
 
 from tests.conftest import MakeRedis
 from tests.links import running
+from tests.scripted_redis import HELLO, ScriptedRedis
 from tests.servers import RedisServer
 from trio_wss.store import hello
 from trio_wss.store.address import Address, parse_address
@@ -126,6 +127,7 @@ async def test_a_redis_that_cannot_serve_now(instead: dict[str, Any], reason: st
     [
         ({"HELLO": {b"version": b"6.2.1"}}, "is version 6.2.1", "Redis 7 or any Valkey is needed"),
         ({"HELLO": redis_error("ERR unknown command `HELLO`")}, "(ERR unknown", "Redis 7 or any"),
+        ({"HELLO": b"OK"}, "does not say what it is", "Redis 7 or any Valkey is needed"),
         ({"HELLO": redis_error("NOPROTO unsupported")}, "(NOPROTO", "Redis 7 or any"),
         (
             {"HELLO": redis_error("WRONGPASS invalid")},
@@ -222,6 +224,18 @@ async def test_a_hello_refused_by_hanging_up_still_says_why(make_redis: MakeRedi
         for _ in range(10):
             async with running(Link(parse_address(server.url), {})) as watch:
                 assert "max number of clients reached" in await watch.is_lost()
+
+
+async def test_a_hello_whose_last_error_is_followed_by_hanging_up_still_says_why() -> None:
+    for _ in range(10):
+        scripted = ScriptedRedis(database=1)
+        async with running(Link(scripted, {})) as watch:
+            peer = await scripted.accept()
+            for _ in "12345":
+                await peer.take()
+            await peer.put(HELLO + b"+OK\r\n+OK\r\n-NOPERM no info for you\r\n-ERR no\r\n")
+            await peer.stream.aclose()
+            assert "NOPERM no info for you" in await watch.is_lost()
 
 
 async def test_the_last_words_of_a_hello_go_before_all_that_waits(redis_url: str) -> None:

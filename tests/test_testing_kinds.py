@@ -41,7 +41,7 @@ def test_an_empty_collection_is_not_there() -> None:
 
 @pytest.mark.parametrize("state", [{"": 1}, {"k" * 257: 1}, {"k": Map({"": 1})}, {5: 1}])
 def test_names_are_checked(state: Any) -> None:
-    with pytest.raises(PlanError, match="is text of 1 to 256 bytes"):
+    with pytest.raises(PlanError, match="must be text of 1 to 256 bytes"):
         cells_of(state)
 
 

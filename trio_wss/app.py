@@ -22,6 +22,9 @@ from trio_wss.templates import name_of
 MOST_EVENT_NAME: Final = 64
 """So many characters may an event's name have."""
 
+MOST_HISTORY: Final = 100_000
+"""So many broadcasts may a topic keep."""
+
 LEAST_TTL: Final = 0.001
 """Seconds: Redis counts in milliseconds."""
 
@@ -181,10 +184,10 @@ def _check_event(name: object) -> None:
         raise RegistrationError(f"event {name!r}: names that begin with wss. are the server's own")
 
 
-def _checked(what: str, history: object, ttl: object) -> tuple[int, float]:
-    if not isinstance(history, int) or history < 0:
-        raise RegistrationError(f"{what}: history is a number of broadcasts, 0 or more")
-    if not isinstance(ttl, int | float) or not LEAST_TTL <= ttl <= MOST_TTL:
+def _checked(what: str, history: int, ttl: float) -> tuple[int, float]:
+    if type(history) is not int or not 0 <= history <= MOST_HISTORY:
+        raise RegistrationError(f"{what}: history is a number of broadcasts, 0 to {MOST_HISTORY}")
+    if type(ttl) not in (int, float) or not LEAST_TTL <= ttl <= MOST_TTL:
         raise RegistrationError(f"{what}: ttl is a number of seconds, from 0.001 to ten years")
     return history, float(ttl)
 

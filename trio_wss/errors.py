@@ -61,9 +61,12 @@ class WrongSetting(SettingsError):
     of the sentence, for whoever calls it something else: the command line does."""
 
     def __init__(self, setting: str, complaint: str) -> None:
-        super().__init__(f"{setting} {complaint}")
+        super().__init__(setting, complaint)
         self.setting = setting
         self.complaint = complaint
+
+    def __str__(self) -> str:
+        return f"{self.setting} {self.complaint}"
 
 
 class Unavailable(WssError):
@@ -72,3 +75,12 @@ class Unavailable(WssError):
 
 class EmbeddedEnded(WssError):
     """The embedded Redis has ended by itself: one sentence that says how. Exit code 1."""
+
+
+def shown(value: object) -> str:
+    """A value in the words of an error: at most 80 characters, and never an error itself."""
+    try:
+        text = repr(value)
+    except ValueError:  # Python writes no integer of more than 4300 digits
+        text = f"a {type(value).__name__} of too many digits"
+    return text if len(text) <= 80 else text[:77] + "..."

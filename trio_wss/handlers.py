@@ -12,7 +12,7 @@ from typing import Any, Final, final
 from trio_wss.converting import WRONG_DATA, nothing_of
 from trio_wss.effects import EFFECTS, Effect, Result
 from trio_wss.encoding import decode, explained, structurer
-from trio_wss.errors import Invalid, PlanError, Refused, RegistrationError
+from trio_wss.errors import Invalid, PlanError, Refused, RegistrationError, shown
 from trio_wss.reads import Client, ReadRequest, is_implied
 from trio_wss.scalars import Hook
 from trio_wss.signatures import NO_DEFAULT, Parameter, parameters_of, titled
@@ -147,7 +147,7 @@ class Handler:
     def _not_allowed(self, verb: str, value: Any) -> PlanError:
         name = type(value).__name__
         return PlanError(
-            f"{self} {verb} a {name}: {value!r:.100}. A handler returns None, an effect or an "
+            f"{self} {verb} a {name}: {shown(value)}. A handler returns None, an effect or an "
             f"iterable of effects, which are {_ALLOWED}"
         )
 

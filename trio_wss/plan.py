@@ -30,7 +30,7 @@ from trio_wss.effects import (
     same,
 )
 from trio_wss.encoding import canonical, encode
-from trio_wss.errors import PlanError
+from trio_wss.errors import PlanError, shown
 from trio_wss.reads import is_implied
 
 if TYPE_CHECKING:
@@ -133,7 +133,7 @@ class _Draft:
                 self.broadcast(effect)
             case Increment(key, by):
                 if type(by) is not int or not -EXACT < by < EXACT:
-                    raise PlanError(f"Increment({key!r}) takes an int below 2^53, not {by!r}")
+                    raise PlanError(f"Increment takes an int below 2^53, not {shown(by)}")
                 self.write(effect, "I", key, "a counter", [str(by), _ttl(effect.ttl), ""])
             case Store(key, value):
                 self.write(effect, "S", key, "a value", [self.encode(value), _ttl(effect.ttl)])
@@ -145,7 +145,9 @@ class _Draft:
                 self.write(effect, "P", key, "a set", ["s", member, "", _ttl(effect.ttl), ""])
             case Append(key, value, limit):
                 if type(limit) is not int or not 0 < limit <= MOST_ITEMS:
-                    raise PlanError(f"Append({key!r}) takes a limit of 1 to {MOST_ITEMS} items")
+                    raise PlanError(
+                        f"Append takes a limit of 1 to {MOST_ITEMS}, not {shown(limit)}"
+                    )
                 value = self.encode(value)
                 self.write(effect, "A", key, "a list", [value, str(limit), _ttl(effect.ttl), ""])
             case Delete(key):
@@ -200,6 +202,8 @@ class _Draft:
     def broadcast(self, effect: Broadcast) -> None:
         topic = check_name("topic", effect.topic)
         self.frees = False
+        if type(effect.event) is not str:  # what is equal to text would be found in the cache
+            check_name("event", effect.event)
         head = broadcast_head(topic, effect.event)
         data = self.encode(effect.data, self.results)
         length, ttl = (0, 0.0) if effect.volatile else self.history(topic)
@@ -222,9 +226,9 @@ class _Draft:
         if self.close is not None:
             raise PlanError("an event has at most one Close")
         code = effect.code
-        if code not in (1000, 1008) and code not in range(4000, 5000):
-            raise PlanError(f"Close takes code 1000, 1008 or 4000 to 4999, not {code!r}")
-        if type(effect.reason) is not str or len(effect.reason.encode()) > MOST_REASON:
+        if type(code) is not int or (code not in (1000, 1008) and not 4000 <= code <= 4999):
+            raise PlanError(f"Close takes code 1000, 1008 or 4000 to 4999, not {shown(code)}")
+        if not _is_text(effect.reason, MOST_REASON):
             raise PlanError(f"a Close's reason is text of at most {MOST_REASON} bytes")
         self.close = effect
 
@@ -234,9 +238,11 @@ class _Draft:
             pairs = zip(self.written, self.ops, strict=True)
             places = [op for effect, op in pairs if same(effect, used)]
             if not places:
-                raise PlanError(f"the result of {used!r} is used, but it is not returned")
+                raise PlanError(f"the result of {shown(used)} is used, but it is not returned")
             if len(places) > 1:
-                raise PlanError(f"the result of {used!r} is used, and there are two equal ones")
+                raise PlanError(
+                    f"the result of {shown(used)} is used, and there are two equal ones"
+                )
             places[0][2][-1] = str(number)
 
     def finish(self, phase: Phase) -> Plan:
@@ -250,15 +256,21 @@ class _Draft:
 
 def check_name(what: str, name: str) -> str:
     """The name of a key, field or topic: text of 1 to 256 bytes. Raises PlanError."""
-    if type(name) is str and 0 < len(name) <= MOST_NAME:
-        if name.isascii():
-            return name
-        try:
-            if len(name.encode()) <= MOST_NAME:
-                return name
-        except UnicodeEncodeError:
-            pass  # a lone surrogate, which has no place in UTF-8
-    raise PlanError(f"a {what} is text of 1 to {MOST_NAME} bytes, not {_short(name)}")
+    if not (_is_text(name, MOST_NAME) and name):
+        raise PlanError(f"the {what} must be text of 1 to {MOST_NAME} bytes, not {shown(name)}")
+    return name
+
+
+def _is_text(value: object, most: int) -> bool:
+    """Whether it is text of at most so many bytes."""
+    if type(value) is not str or len(value) > most:
+        return False
+    if value.isascii():
+        return True
+    try:
+        return len(value.encode()) <= most
+    except UnicodeEncodeError:  # a lone surrogate, which has no place in UTF-8
+        return False
 
 
 def check_event(name: str) -> str:
@@ -282,10 +294,7 @@ def _ttl(seconds: float | None) -> str:
     if seconds is None:
         return ""
     if type(seconds) not in (int, float) or not 0.001 <= seconds <= MOST_TTL:
-        raise PlanError(f"a ttl is a number of seconds from 0.001 to ten years, not {seconds!r}")
+        raise PlanError(
+            f"a ttl is a number of seconds from 0.001 to ten years, not {shown(seconds)}"
+        )
     return str(int(seconds * 1000))
-
-
-def _short(value: object) -> str:
-    text = repr(value)
-    return text if len(text) <= 80 else text[:77] + "..."

@@ -1,7 +1,7 @@
 // When the client connects, where to, and when it comes back.
 import assert from "node:assert/strict";
-import { test } from "node:test";
-import { ConnectionLost, OutcomeUnknown, connect } from "../../trio_wss/web/trio-wss.js";
+import { after, test } from "node:test";
+import { ConnectionLost, EventError, OutcomeUnknown, connect } from "../../trio_wss/web/trio-wss.js";
 import { FakeSocket, joined, pass, said, settle, start, started, watch } from "./fake.mjs";
 
 test("the welcome tells session and node", async (t) => {
@@ -24,8 +24,81 @@ test("an address may be http, and relative to the page", async (t) => {
   assert.equal(FakeSocket.last.url.href, "wss://example.org/?room=tea");
 });
 
-test("an address that is none is said at once", () => {
-  assert.throws(() => connect("nowhere"), TypeError);
+for (const url of ["nowhere", "ftp://a/", "", undefined, null, 5, {}, [], ["ws://a/", "nowhere"]]) {
+  test(`an address that is none is said at once: ${JSON.stringify(url)}`, () => {
+    const { heard } = browserless();
+    assert.throws(() => connect(url, { WebSocket: FakeSocket }), { name: "TypeError", message: /address/ });
+    assert.deepEqual(heard, [], "it left nothing behind");
+  });
+}
+
+test("an address that takes the client's own word is said at once", () => {
+  assert.throws(() => connect("ws://a/?resume", { WebSocket: FakeSocket }), /resume/);
+});
+
+/** What a client listens to, where there is no page. */
+function browserless() {
+  const heard = [];
+  globalThis.addEventListener = (type) => heard.push(type);
+  after(() => delete globalThis.addEventListener);
+  return { heard };
+}
+
+for (const rubbish of [undefined, null, 5, "nowhere", "mailto:me@example.org", { href: "ws://a/" }]) {
+  test(`a function that gives ${JSON.stringify(rubbish)} for an address may do better later`, async (t) => {
+    const given = [rubbish, "ws://a/"];
+    const { client, heard } = start(t, { url: () => given.shift() });
+    await settle();
+    assert.equal(client.state, "waiting");
+    assert.match(heard[0][1].reason, /no address/);
+    await pass(0.25);
+    assert.equal(FakeSocket.last.url.host, "a");
+  });
+}
+
+// --- options
+
+test("an option that there is not is named at once", () => {
+  const wrong = { pingIntervall: 1 };
+  assert.throws(() => connect("ws://a/", { WebSocket: FakeSocket, ...wrong }), {
+    name: "TypeError",
+    message: /pingIntervall/,
+  });
+});
+
+for (const [name, value] of [
+  ["timeout", "soon"],
+  ["giveUp", NaN],
+  ["pingInterval", -1],
+  ["pingTimeout", [1, 2]],
+  ["backOff", 5],
+  ["backOff", [1]],
+  ["backOff", [1, "soon"]],
+]) {
+  test(`an option that is no time is named at once: ${name} ${value}`, () => {
+    assert.throws(() => connect("ws://a/", { WebSocket: FakeSocket, [name]: value }), {
+      name: "TypeError",
+      message: new RegExp(name),
+    });
+  });
+}
+
+test("an option that is undefined is left out, and none may be for ever", async (t) => {
+  const { client } = await started(t, { pingInterval: Infinity, pingTimeout: undefined });
+  await pass(1_000_000);
+  assert.deepEqual(FakeSocket.last.sent, []);
+  client.send("say").catch(() => {});
+  await pass(5);
+  assert.equal(FakeSocket.last.sent.at(-1).event, "wss.ping");
+});
+
+test("where there is no WebSocket, that is said at once", () => {
+  const there = globalThis.WebSocket;
+  delete globalThis.WebSocket; // Node 22 has one
+  for (const options of [undefined, {}, { WebSocket: "ws" }, { WebSocket: {} }]) {
+    assert.throws(() => connect("ws://a/", options), { name: "TypeError", message: /WebSocket/ });
+  }
+  if (there) globalThis.WebSocket = there;
 });
 
 test("an address may be made anew for each try, and may fail", async (t) => {
@@ -145,7 +218,7 @@ test("a hint is cut, and what is none is words", async (t) => {
   }
 });
 
-for (const code of [1000, 1002, 1008, 1009, 4000, 4403, 4409]) {
+for (const code of [1000, 1002, 1008, 4000, 4403, 4409]) {
   test(`after ${code} it does not come back`, async (t) => {
     const { client, heard } = await started(t);
     const answer = watch(client.send("say", 1));
@@ -229,18 +302,186 @@ test("it gives up after as long as it was told to", async (t) => {
   assert.ok(answer.error instanceof OutcomeUnknown);
 });
 
-test("a try that fails before there is a socket is a try", async (t) => {
-  const { client, heard } = start(t, {
-    WebSocket: class {
-      constructor() {
-        throw new Error("not from this page");
-      }
-    },
-  });
+// --- a WebSocket that cannot be made
+
+function refusing(error) {
+  return class extends FakeSocket {
+    constructor(url) {
+      if (url.includes("refused")) throw error;
+      super(url);
+    }
+  };
+}
+
+const INSECURE = new DOMException("not from this page", "SecurityError");
+
+test("an address that the browser refuses is not tried again", async (t) => {
+  const { client, heard } = start(t, { url: "ws://refused/", WebSocket: refusing(INSECURE) });
+  const answer = watch(client.send("say"));
   await settle();
-  assert.equal(client.state, "waiting");
+  assert.equal(client.state, "closed");
+  assert.deepEqual(heard.map(([event, { wait }]) => [event, wait]), [["wss.disconnected", null]]);
   assert.match(heard[0][1].reason, /not from this page/);
+  await settle();
+  assert.match(answer.error.message, /not from this page/);
 });
+
+test("the other addresses are", async (t) => {
+  const url = ["ws://refused/", "ws://a/", "ws://b/"];
+  const { client, heard } = start(t, { url, WebSocket: refusing(INSECURE), random: 0 });
+  await settle();
+  assert.match(heard[0][1].reason, /not from this page/);
+  const hosts = [];
+  for (let i = 0; i < 4; i++) {
+    await pass(0);
+    hosts.push(FakeSocket.last.url.host);
+    FakeSocket.last.lose();
+  }
+  assert.deepEqual(hosts.sort(), ["a", "a", "b", "b"]);
+  assert.equal(client.state, "waiting");
+});
+
+test("a function may give one that the browser takes", async (t) => {
+  const given = ["ws://refused/", "ws://a/"];
+  const { heard } = start(t, { url: () => given.shift(), WebSocket: refusing(INSECURE) });
+  await settle();
+  assert.match(heard[0][1].reason, /not from this page/);
+  await pass(0.25);
+  assert.equal(FakeSocket.last.url.host, "a");
+});
+
+test("what makes no WebSocket is the end, whoever gives the address", async (t) => {
+  for (const url of ["ws://a/", () => "ws://a/"]) {
+    const client = connect(url, { WebSocket: () => {} });
+    const reasons = [];
+    client.on("wss.disconnected", ({ reason, wait }) => reasons.push([reason, wait]));
+    await settle();
+    assert.equal(client.state, "closed");
+    assert.match(reasons[0][0], /not a constructor/);
+  }
+  t.diagnostic("and no timer is left");
+});
+
+// --- a message that a node does not take
+
+test("after 1009 it comes back without the largest event, and with the others", async (t) => {
+  const { client, heard } = await started(t);
+  const [small, large, other] = ["a", "é".repeat(300), "x".repeat(500)].map((text) =>
+    watch(client.send("say", text)),
+  );
+  FakeSocket.last.lose(1009, "too big");
+  assert.equal(heard.at(-1)[1].code, 1009);
+  assert.equal(client.state, "waiting");
+  await settle();
+  assert.deepEqual([small.state, large.state, other.state], ["pending", "failed", "pending"]);
+  assert.ok(large.error instanceof EventError);
+  assert.equal(large.error.code, "invalid");
+  await pass(0.25);
+  FakeSocket.last.welcome({ resumed: true, last: 1 });
+  assert.deepEqual(FakeSocket.last.events.map(({ id }) => id), [1, 3]);
+  FakeSocket.last.receive({ event: "ok", re: 1 }, { event: "ok", re: 3 });
+  assert.equal(client.unanswered, 0);
+});
+
+test("each 1009 takes one event, until none is left", async (t) => {
+  const { client } = await started(t, { random: 0 });
+  const answers = ["a", "b"].map((text) => watch(client.send("say", text)));
+  for (const left of [1, 0, 0]) {
+    FakeSocket.last.lose(1009);
+    assert.equal(client.unanswered, left);
+    await pass(0);
+    FakeSocket.last.welcome({ resumed: true });
+  }
+  assert.deepEqual(answers.map(({ error }) => error.code), ["invalid", "invalid"]);
+});
+
+test("1009 before a welcome is the end: the client's first word was too big", async (t) => {
+  const { client } = await started(t, { random: 0 });
+  const answer = watch(client.send("say", "a"));
+  FakeSocket.last.lose();
+  await pass(0);
+  FakeSocket.last.open().lose(1009);
+  assert.equal(client.state, "closed");
+  await settle();
+  assert.ok(answer.error instanceof OutcomeUnknown);
+});
+
+// --- nothing that was meant for one session is applied in another
+
+test("nothing is sent between the resume and the welcome", async (t) => {
+  const { tell } = browser(t);
+  const { client } = await started(t, { random: 0 });
+  client.send("say", "sent").catch(() => {});
+  const unavailable = { event: "wss.error", re: 1, data: { code: "unavailable" } };
+  FakeSocket.last.receive(unavailable).lose();
+  client.send("say", "unsent").catch(() => {});
+  await pass(0);
+  const socket = FakeSocket.last.open();
+  client.send("say", "new").catch(() => {});
+  for (const type of ["online", "offline", "visibilitychange"]) tell(type);
+  client.reconnect();
+  await pass(9);
+  assert.deepEqual(socket.sent.map(({ event }) => event), ["wss.resume"]);
+  socket.welcome({ resumed: true, last: 1 });
+  assert.deepEqual(socket.sent.slice(1).map(({ id, data }) => [id, data]), [
+    [1, "sent"], [2, "unsent"], [3, "new"],
+  ]);
+});
+
+test("a resume that comes to nothing is answered with wss.begin, before all else", async (t) => {
+  const { client } = await started(t, { random: 0 });
+  client.on("wss.connected", () => client.send("c").catch(() => {}));
+  client.send("a", 1, { again: true }).catch(() => {});
+  FakeSocket.last.lose();
+  client.send("b").catch(() => {});
+  await pass(0);
+  FakeSocket.last.welcome({ session: "s2", token: "s2.x" });
+  assert.deepEqual(FakeSocket.last.sent.map(({ event }) => event), [
+    "wss.resume", "wss.begin", "a", "b", "c",
+  ]);
+});
+
+test("wss.begin is for that only", async (t) => {
+  await started(t, { random: 0 });
+  assert.deepEqual(FakeSocket.last.sent, []);
+  FakeSocket.last.lose();
+  await pass(0);
+  FakeSocket.last.welcome({ resumed: true });
+  assert.deepEqual(FakeSocket.last.sent.map(({ event }) => event), ["wss.resume"]);
+});
+
+test("not_resumed reaches the page as any other error that answers no event", async (t) => {
+  const { client, heard } = await started(t);
+  client.send("say").catch(() => {});
+  const data = { code: "not_resumed", message: "Say wss.begin." };
+  FakeSocket.last.receive({ event: "wss.error", data });
+  assert.deepEqual(heard.at(-1).slice(0, 2), ["wss.error", data]);
+  assert.deepEqual([client.state, client.unanswered], ["connected", 1]);
+});
+
+// --- what is no frame
+
+for (const text of ["{", "null", '{"event":"wss.welcome"}', '{"event":"wss.error"}', '{"event":"x"}']) {
+  test(`before the welcome ${text} is the end`, async (t) => {
+    const { client, heard } = start(t);
+    await settle();
+    FakeSocket.last.open().onmessage({ data: text });
+    assert.equal(client.state, "closed");
+    assert.equal(heard.at(-1)[1].code, 1002);
+    assert.ok(FakeSocket.last.closed);
+  });
+}
+
+for (const text of ["{", "null", '{"event":"wss.joined"}', '{"event":"wss.error","re":1}']) {
+  test(`${text} ends the client, and every event is settled`, async (t) => {
+    const { client, heard } = await started(t);
+    const answer = watch(client.send("say"));
+    FakeSocket.last.onmessage({ data: text });
+    await settle();
+    assert.deepEqual([client.state, heard.at(-1)[1].code], ["closed", 1002]);
+    assert.ok(answer.error instanceof OutcomeUnknown);
+  });
+}
 
 // --- a connection is given up without a Close, which would end the session
 
@@ -280,6 +521,46 @@ test("while an answer is due the node is asked sooner", async (t) => {
   assert.equal(silent.sent.at(-1).event, "wss.ping");
   await pass(5);
   assert.equal(client.state, "waiting");
+});
+
+for (const period of [0.25, 0.75, 1.5, 2.5]) {
+  test(`silence counts from what was heard last, though an event goes out every ${period} s`, async (t) => {
+    const { client, heard } = await started(t, { pingInterval: 1, pingTimeout: 2 });
+    client.send("say").catch(() => {});
+    FakeSocket.last.receive({ event: "ok", re: 1 });
+    const step = 0.05;
+    for (let n = 1; n < 3 / step; n++) {
+      await pass(step);
+      if (n % (period / step) === 0) client.send("say").catch(() => {});
+    }
+    assert.equal(client.state, "connected");
+    await pass(step);
+    assert.equal(client.state, "waiting");
+    assert.equal(heard.at(-1)[1].reason, "the node is silent");
+  });
+}
+
+test("nor by what the browser tells while the node is asked", async (t) => {
+  const { tell } = browser(t);
+  const { client } = await started(t, { pingInterval: 1, pingTimeout: 2 });
+  await pass(1);
+  for (let i = 0; i < 3; i++) {
+    for (const type of ["online", "visibilitychange"]) tell(type);
+    await pass(0.5);
+  }
+  assert.equal(client.state, "connected");
+  await pass(0.5);
+  assert.equal(client.state, "waiting");
+});
+
+test("what is heard is a sign of life, whatever it is", async (t) => {
+  const { client } = await started(t, { pingInterval: 1, pingTimeout: 2 });
+  for (let n = 1; n < 10; n++) {
+    await pass(2.5);
+    FakeSocket.last.receive(said(n));
+  }
+  assert.equal(client.state, "connected");
+  assert.equal(FakeSocket.last.sent.length, 9);
 });
 
 test("connections given up are bounded", async (t) => {

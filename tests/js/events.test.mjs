@@ -36,12 +36,182 @@ test("an error answer is an EventError", async (t) => {
   });
 });
 
-test("data that JSON cannot hold is refused, and uses up no id", async (t) => {
+const circular = {};
+circular.self = circular;
+const HALF = "😀".slice(0, 1);
+const CANNOT_BE_SENT = {
+  "a BigInt": ["say", 1n],
+  "a circle": ["say", circular],
+  "no event": [],
+  "an event that is a number": [5],
+  "an event that is an object": [{ toString: () => "say" }],
+  "half an emoji in the event's name": [`say${HALF}`],
+  "a name of the server's": ["wss.ping"],
+  "an option that there is not": ["say", 1, { agian: true }],
+  "a signal that is none": ["say", 1, { signal: 5 }],
+};
+
+for (const [what, call] of Object.entries(CANNOT_BE_SENT)) {
+  test(`${what} is refused at once, and uses up no id`, async (t) => {
+    const { client } = await started(t);
+    for (let n = 0; n < 100; n++) await assert.rejects(client.send(...call), TypeError);
+    assert.equal(client.unanswered, 0);
+    client.send("say", null, null).catch(() => {});
+    assert.deepEqual(FakeSocket.last.sent, [{ event: "say", id: 1, data: null }]);
+  });
+}
+
+test("what the data itself throws is what the promise is rejected with", async (t) => {
   const { client } = await started(t);
-  await assert.rejects(client.send("say", 1n), TypeError);
-  client.send("say", null).catch(() => {});
-  assert.deepEqual(FakeSocket.last.sent, [{ event: "say", id: 1, data: null }]);
+  const data = {
+    toJSON() {
+      throw new RangeError("mine");
+    },
+  };
+  await assert.rejects(client.send("say", data), /mine/);
+  assert.deepEqual([client.unanswered, FakeSocket.last.sent], [0, []]);
 });
+
+test("data that closes the client, or aborts, while it is read settles its event all the same", async (t) => {
+  const { client } = await started(t);
+  const control = new AbortController();
+  const aborts = { toJSON: () => control.abort(new Error("enough")) };
+  await assert.rejects(client.send("say", aborts, { signal: control.signal }), /enough/);
+  await assert.rejects(client.send("say", { toJSON: () => client.close() }), ConnectionLost);
+});
+
+test("what JSON.stringify makes of data is sent, and the node may refuse it", async (t) => {
+  const { client } = await started(t);
+  const deep = JSON.parse("[".repeat(80) + "]".repeat(80));
+  for (const data of [HALF, deep, NaN, [undefined, () => {}], () => {}]) {
+    client.send("say", data).catch(() => {});
+  }
+  assert.deepEqual(FakeSocket.last.events.map(({ data }) => data), [
+    HALF, deep, null, [null, null], undefined,
+  ]);
+});
+
+// --- answers that never come
+
+test("two events that get no answer do not hold up the hundred behind them", async (t) => {
+  const { client } = await started(t);
+  const bad = [1, 2].map((n) => watch(client.send("bad", n)));
+  const good = Array.from({ length: 100 }, (_, n) => watch(client.send("say", n)));
+  const socket = FakeSocket.last;
+  let read = 0;
+  const node = () => {
+    for (const { id, event, data } of socket.events.slice(read)) {
+      read += 1;
+      if (event === "bad") socket.receive({ event: "wss.error", data: { code: "invalid", message: "" } });
+      else socket.receive({ event: "ok", re: id, data });
+    }
+  };
+  node();
+  await settle();
+  assert.equal(good.filter(({ state }) => state === "done").length, 62, "the window is full");
+  for (let n = 0; n < 11; n++) {
+    await pass(1);
+    socket.receive({ event: "tick" });
+    node();
+  }
+  await settle();
+  assert.deepEqual(good.map(({ value }) => value?.data), Array.from({ length: 100 }, (_, n) => n));
+  for (const { error } of bad) {
+    assert.ok(error instanceof OutcomeUnknown);
+    assert.deepEqual([error.code, error.message], [0, "the node gives this event no answer"]);
+  }
+  assert.equal(client.unanswered, 0);
+  assert.equal(client.state, "connected");
+});
+
+test("the last event that is sent is settled, too, if only signs of life come", async (t) => {
+  const { client } = await started(t);
+  const answer = watch(client.send("say"));
+  for (let n = 0; n < 11; n++) {
+    await pass(5);
+    FakeSocket.last.receive({ event: "wss.pong" });
+  }
+  assert.equal(answer.state, "pending");
+  await pass(5);
+  FakeSocket.last.receive({ event: "wss.pong" });
+  await settle();
+  assert.ok(answer.error instanceof OutcomeUnknown);
+  FakeSocket.last.receive({ event: "ok", re: 1 }); // too late
+  assert.equal(client.state, "connected");
+});
+
+test("nobody who waits for 64 that get no answer waits for ever", async (t) => {
+  const { client } = await started(t);
+  const answers = Array.from({ length: 70 }, () => watch(client.send("say")));
+  for (let n = 0; n < 25; n++) {
+    await pass(5);
+    FakeSocket.last.receive({ event: "wss.pong" });
+  }
+  await settle();
+  assert.deepEqual(new Set(answers.map(({ state }) => state)), new Set(["failed"]));
+  assert.equal(client.unanswered, 0);
+});
+
+for (const code of ["unavailable", "rate_limited"]) {
+  test(`${code} may come out of turn, and blames no event before it`, async (t) => {
+    const { client } = await started(t, { random: 1 });
+    const first = watch(client.send("say"));
+    const second = watch(client.send("say"));
+    FakeSocket.last.receive({ event: "wss.error", re: 2, data: { code } });
+    for (let n = 0; n < 20; n++) {
+      await pass(1);
+      FakeSocket.last.receive({ event: "tick" });
+    }
+    assert.equal(first.state, "pending");
+    assert.equal(second.state, code === "unavailable" ? "pending" : "failed");
+  });
+}
+
+test("an event that is unavailable for long is sent again for as long", async (t) => {
+  const { client } = await started(t, { random: 1 });
+  const answer = watch(client.send("say"));
+  for (let n = 0; n < 30; n++) {
+    FakeSocket.last.receive({ event: "wss.error", re: 1, data: { code: "unavailable" } });
+    await pass(5);
+  }
+  assert.equal(answer.state, "pending");
+});
+
+test("an outage is no time in which a node gave no answer", async (t) => {
+  const { client } = await started(t, { random: 0 });
+  const answer = watch(client.send("say"));
+  FakeSocket.last.lose();
+  for (let n = 0; n < 12; n++) {
+    await pass(10);
+    if (n < 11) FakeSocket.last.lose();
+  }
+  FakeSocket.last.welcome({ resumed: true, last: 1 }).receive({ event: "tick" });
+  await settle();
+  assert.equal(answer.state, "pending");
+  FakeSocket.last.receive({ event: "ok", re: 1 });
+  assert.equal(client.unanswered, 0);
+});
+
+// --- promises that nobody awaits
+
+for (const how of ["close", "the node's Close", "a new session", "a closed client"]) {
+  test(`an event that nobody awaits is no unhandled rejection at ${how}`, async (t) => {
+    const { client } = await started(t, { random: 0 });
+    if (how !== "a closed client") client.send("say");
+    if (how === "a new session") {
+      FakeSocket.last.lose();
+      await pass(0);
+      FakeSocket.last.welcome({ session: "s2" });
+    } else if (how === "the node's Close") {
+      FakeSocket.last.lose(4000);
+    } else {
+      client.close();
+    }
+    if (how === "a closed client") client.send("say");
+    await settle(); // the test's runner fails it for a rejection that nobody handles
+    if (how !== "a new session") await assert.rejects(client.send("say"), ConnectionLost);
+  });
+}
 
 test("what was sent is what the data was then", async (t) => {
   const { client } = start(t);

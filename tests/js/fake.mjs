@@ -51,7 +51,7 @@ export class FakeSocket {
   }
 
   welcome(data = {}) {
-    this.open();
+    if (this.readyState === 0) this.open();
     return this.receive({ event: "wss.welcome", data: { ...WELCOME, ...data } });
   }
 

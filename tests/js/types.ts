@@ -38,5 +38,20 @@ try {
 
 for (const [topic, [epoch, offset]] of client.topics) topic + epoch + offset.toFixed();
 
+// @ts-expect-error: there is no such option
+connect("/", { pingIntervall: 1 });
+// @ts-expect-error: a number of seconds
+connect("/", { giveUp: "soon" });
+// @ts-expect-error: no address
+connect(undefined);
+// @ts-expect-error: nor is this
+connect(() => 5);
+// @ts-expect-error: a WebSocket is made with new
+connect("/", { WebSocket: () => {} });
+// @ts-expect-error: an event has a name
+void client.send();
+// @ts-expect-error: there is no such option
+void client.send("say", 1, { agian: true });
+
 const loose = connect(async () => "/?token=1");
 loose.on("anything", (data) => data.at.all);

@@ -6,7 +6,7 @@ import string
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager, suppress
 from typing import Any, Final
-from urllib.parse import quote, urlsplit
+from urllib.parse import SplitResult, quote, urlsplit
 
 import orjson
 import trio
@@ -19,6 +19,7 @@ from trio_websocket import (
     wrap_client_stream,
 )
 
+from trio_wss.cli.faults import leaves
 from trio_wss.client.dial import Stream, open_stream
 from trio_wss.errors import SettingsError
 
@@ -27,6 +28,8 @@ FORGOTTEN: Final = 60.0
 ALL: Final = 1.5  # seconds in which every node that is there has spoken
 PATIENCE: Final = 10.0
 LONGEST: Final = 1 << 24  # bytes of a word
+
+PUBLIC: Final = "is the public port of a node, which shows nothing of the cluster"
 
 Load = Mapping[str, Any]
 """The JSON of a node's `Load`, see node/load.py."""
@@ -38,6 +41,7 @@ class Cluster:
 
     words: dict[str, tuple[float, Load]] = field(factory=dict)
     note: str = ""  # why nothing is heard now
+    public: bool = False  # what speaks is the public port of a node, which tells nothing
 
     def hear(self, load: Load) -> None:
         """Take a node's word."""
@@ -100,7 +104,7 @@ async def watching(url: str) -> AsyncIterator[WebSocketConnection]:
     """A connection to an operations listener. Raises SettingsError if there is none."""
     parts = urlsplit(parse_url(url))
     assert parts.hostname is not None
-    failure = "does not answer"
+    failure, rejects = "does not answer", False
     stream: Stream | None = None
     try:
         with trio.move_on_after(PATIENCE):
@@ -112,22 +116,48 @@ async def watching(url: str) -> AsyncIterator[WebSocketConnection]:
                         socket = await wrap_client_stream(
                             nursery, stream, parts.netloc, parts.path, max_message_size=LONGEST
                         )
-                except ConnectionRejected as rejected:
-                    failure = f"answers {rejected.status_code}"
+                except ConnectionRejected:
+                    raise
                 except (HandshakeError, trio.TooSlowError):
                     pass
                 else:
                     failure = ""
                     yield socket
                 nursery.cancel_scope.cancel()
+    except* ConnectionRejected as errors:  # trio-websocket's task raises it if there is a body
+        failure, rejects = f"answers {_status(errors)}", True
     finally:
         if stream is not None:
             await trio.aclose_forcefully(stream)  # a failed handshake leaves it open
+    if rejects and await _is_node(parts):  # an operations listener of one rejects nobody
+        failure = PUBLIC
     if failure:
-        raise SettingsError(
-            f"{url} {failure}: name the operations listener of a node, see --ops-port of"
-            " trio-wss run."
-        )
+        raise _wrong(url, failure)
+
+
+def _status(errors: BaseException) -> int:
+    rejected = next(leaves(errors))
+    assert isinstance(rejected, ConnectionRejected)
+    return rejected.status_code
+
+
+def _wrong(url: str, failure: str) -> SettingsError:
+    return SettingsError(
+        f"{url} {failure}: name the operations listener of a node, see --ops-port of trio-wss run."
+    )
+
+
+async def _is_node(parts: SplitResult) -> bool:
+    """Whether a node's health can be asked for there."""
+    answer = b""
+    with trio.move_on_after(PATIENCE), suppress(trio.BrokenResourceError):
+        stream = await _open(parts.scheme, parts.hostname or "", parts.port)
+        if stream is not None:
+            async with stream:
+                await stream.send_all(b"GET /healthz HTTP/1.0\r\n\r\n")
+                while len(answer) < LONGEST and (chunk := await stream.receive_some()):
+                    answer += chunk
+    return answer.startswith(b"HTTP/1.1 200 ") and answer.endswith(b"\r\n\r\nok\n")
 
 
 async def _open(scheme: str, host: str, port: int | None) -> Stream | None:
@@ -139,18 +169,28 @@ async def _open(scheme: str, host: str, port: int | None) -> Stream | None:
 
 
 async def hear(socket: WebSocketConnection, cluster: Cluster) -> None:
-    """Take what comes until the connection ends."""
+    """Take what comes until the connection ends, or turns out to be on a public port."""
     try:
-        while True:
+        while not cluster.public:
             _take(await socket.get_message(), cluster)
     except ConnectionClosed:
         return
 
 
 def _take(message: str | bytes, cluster: Cluster) -> None:
-    frame = orjson.loads(message)
-    if frame["event"] == "wss.node":
-        cluster.hear(frame["data"])
+    with suppress(orjson.JSONDecodeError):
+        match orjson.loads(message):
+            case {"event": "wss.node", "data": dict(load)}:
+                cluster.hear(load)
+            case {"event": "wss.welcome" | "wss.error"}:
+                cluster.public = True
+
+
+async def first_word(socket: WebSocketConnection, cluster: Cluster) -> None:
+    """Wait until a node has spoken; not for ever."""
+    with suppress(ConnectionClosed), trio.move_on_after(PATIENCE):
+        while not (cluster.words or cluster.public):
+            _take(await socket.get_message(), cluster)
 
 
 async def look(url: str) -> Cluster:
@@ -159,12 +199,17 @@ async def look(url: str) -> Cluster:
     async with watching(url) as socket:
         with trio.move_on_after(ALL):
             await hear(socket, cluster)
-        with suppress(ConnectionClosed), trio.move_on_after(PATIENCE):
-            while not cluster.words:
-                _take(await socket.get_message(), cluster)
+        await first_word(socket, cluster)
+    check(url, cluster)
+    return cluster
+
+
+def check(url: str, cluster: Cluster) -> None:
+    """Raises SettingsError if no node has spoken at an address."""
+    if cluster.public:
+        raise _wrong(url, PUBLIC)
     if not cluster.words:
         raise SettingsError(
             f"no node has said anything at {url}: perhaps it is not an operations port, see"
             " --ops-port of trio-wss run."
         )
-    return cluster

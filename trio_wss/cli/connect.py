@@ -141,6 +141,8 @@ class _Conversation:
                 pending = await self.client.submit(event, data)
         except orjson.JSONDecodeError as error:
             self._fail(f"line {number}: what follows {event} is not JSON: {error}")
+        except TypeError as error:
+            self._fail(f"line {number}: {error}")
         except trio.TooSlowError:
             self._fail(f"line {number}: too many events are not answered")
         else:

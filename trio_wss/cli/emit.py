@@ -6,6 +6,7 @@ import click
 import orjson
 import trio
 
+from trio_wss.app import MOST_HISTORY
 from trio_wss.cli.redis_url import find_redis_url, redis_file
 from trio_wss.cli.typed import as_typed
 from trio_wss.effects import Broadcast
@@ -34,7 +35,7 @@ NOT_KNOWN = 1
 @click.option("--volatile", is_flag=True, help="Without a place in the topic's history.")
 @click.option(
     "--history",
-    type=click.IntRange(0, 100_000),
+    type=click.IntRange(0, MOST_HISTORY),
     default=128,
     show_default=True,
     help="Broadcasts that the topic keeps: as the app says.",

@@ -43,7 +43,14 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 
 def call(arguments: Sequence[str]) -> int:
-    """Run the command line; returns the exit code."""
+    """Run the command line; returns the exit code, when all that it had to say is written."""
+    try:
+        return _call(arguments)
+    finally:
+        log.forget()
+
+
+def _call(arguments: Sequence[str]) -> int:
     try:
         code = commands.main(list(arguments), prog_name="trio-wss", standalone_mode=False)
     except click.exceptions.NoArgsIsHelpError as error:

@@ -41,8 +41,7 @@ def topics(url: str, most: int) -> int:
 
     Each node names 20. In a pipe: one JSON object a line.
     """
-    trio.run(_print_topics, url, most)
-    return 0
+    return trio.run(_print_topics, url, most)
 
 
 # Here and below, not above: `--help` and `connect` start faster without these libraries.
@@ -55,7 +54,7 @@ async def _print_once(url: str) -> None:
     _print_json({"nodes": cluster.here()})
 
 
-async def _print_topics(url: str, most: int) -> None:
+async def _print_topics(url: str, most: int) -> int:
     from rich.console import Console
 
     from trio_wss.cli.cluster import look
@@ -64,20 +63,28 @@ async def _print_topics(url: str, most: int) -> None:
     cluster = await look(url)
     if sys.stdout.isatty():
         Console().print(topics_table(cluster, most))
-        return
-    for topic, members, rate in cluster.topics()[:most]:
-        _print_json({"topic": topic, "members": members, "rate": rate})
+    else:
+        for topic, members, rate in cluster.topics()[:most]:
+            _print_json({"topic": topic, "members": members, "rate": rate})
+    if all(load["link_up"] for load in cluster.here()):
+        return 0
+    click.echo(
+        f"trio-wss: Redis is away: these are not all topics, see trio-wss top {url}", err=True
+    )
+    return 1
 
 
 async def _show(urls: Sequence[str]) -> None:
     """Show it until Ctrl-C. Raises SettingsError if nobody answers at the first URL."""
     from rich.live import Live
 
-    from trio_wss.cli.cluster import Cluster, watching
+    from trio_wss.cli.cluster import Cluster, check, first_word, watching
     from trio_wss.cli.tables import everything
 
-    async with watching(urls[0]):
-        cluster = Cluster()
+    cluster = Cluster()
+    async with watching(urls[0]) as socket:
+        await first_word(socket, cluster)
+    check(urls[0], cluster)
     with Live(screen=True, auto_refresh=False) as live:
         async with trio.open_nursery() as nursery:
             nursery.start_soon(_follow, urls, cluster)
@@ -88,7 +95,7 @@ async def _show(urls: Sequence[str]) -> None:
 
 async def _follow(urls: Sequence[str], cluster: "Cluster") -> None:
     """Hear the nodes at one URL after the other, for ever."""
-    from trio_wss.cli.cluster import hear, watching
+    from trio_wss.cli.cluster import PUBLIC, hear, watching
 
     for url in itertools.cycle(urls):
         try:
@@ -98,6 +105,8 @@ async def _follow(urls: Sequence[str], cluster: "Cluster") -> None:
         except SettingsError:
             pass
         cluster.note = f"no connection to {url}"
+        if cluster.public:
+            cluster.note, cluster.public = f"{url} {PUBLIC}", False
         await trio.sleep(PAUSE)
 
 

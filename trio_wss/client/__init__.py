@@ -11,6 +11,7 @@ from trio_wss.client.errors import (
     FellBehind,
     GaveUp,
     OutcomeUnknown,
+    TooLong,
 )
 from trio_wss.client.frames import Answer, Event, Welcome
 from trio_wss.client.ledger import Pending
@@ -32,6 +33,7 @@ __all__ = [
     "Pending",
     "State",
     "Ticket",
+    "TooLong",
     "Welcome",
     "connect",
 ]

@@ -5,14 +5,13 @@ Every buffer is bounded. While nobody takes events and theirs is full, the socke
 server closes it in time, and the client resumes from where it was.
 """
 
-import random
 import ssl
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from functools import partial
 from math import inf
-from typing import Any, Final, Self, final
+from typing import Any, Self, final
 from urllib.parse import SplitResult
 
 import trio
@@ -20,18 +19,17 @@ from attrs import evolve
 
 from trio_wss.client import frames
 from trio_wss.client.connection import VANISHED, Connection
+from trio_wss.client.credentials import Credentials
 from trio_wss.client.cursors import Cursors
-from trio_wss.client.dial import Credentials, Dial, parse_url
+from trio_wss.client.dial import Dial, parse_url
 from trio_wss.client.errors import ConnectionLost
 from trio_wss.client.frames import Answer, Event, Welcome
 from trio_wss.client.inbox import Inbox
 from trio_wss.client.journey import Journey, Options
 from trio_wss.client.ledger import Ledger, Pending
 from trio_wss.client.line import Line
+from trio_wss.client.policy import is_too_big, rest
 from trio_wss.client.states import Connected, Disconnected, State, Ticket
-
-UNAVAILABLE: Final = (0.2, 5.0)
-"""Seconds until an event that was `unavailable` is sent again: the first, and the most."""
 
 
 class Events:
@@ -106,8 +104,9 @@ class Client:
         """Send an event and return its answer, over as many connections as it takes.
 
         Raises EventError for an error answer; trio.TooSlowError after `timeout` seconds; and
-        OutcomeUnknown if its session is over, unless it may then be sent `again` in the new one.
-        After the latter two it may have been applied. Raises ConnectionLost if it was never sent.
+        OutcomeUnknown if its session is over, unless it may then be sent `again`, or if the server
+        gives it no answer. After the latter two it may have been applied. ConnectionLost: it was
+        never sent; TypeError: its name is no text or the server's, or its data is no JSON.
         """
         with trio.fail_after(timeout):
             pending = await self.submit(event, data, again=again)
@@ -118,16 +117,16 @@ class Client:
 
     async def submit(self, event: str, data: Any = None, *, again: bool = False) -> Pending:
         """Send an event without waiting for its answer, so that many can be under way in order.
-
-        Waits while 64 are unanswered, and raises ConnectionLost.
+        Waits while 64 are unanswered. Raises TypeError, as `send` does, and ConnectionLost.
         """
         return await self._ledger.add(event, data, again=again)
 
     async def post(self, event: str, data: Any = None) -> None:
-        """Send an event that has no id and so gets no answer: at most once. Raises
-        ConnectionLost.
+        """Send an event that has no id and so gets no answer: at most once. Raises TypeError, as
+        `send` does, and ConnectionLost.
         """
-        await self._ledger.post(frames.encode(event, data, None))
+        frame = frames.encode(frames.named(event), frames.raw(data), None)
+        await self._ledger.post(frame)
 
     # --- receiving
 
@@ -136,7 +135,7 @@ class Client:
         return await self._inbox.take()
 
     def events(self) -> Events:
-        """What the server sends on its own, and changes of state, for `async for`."""
+        """What `receive` gives, for `async for`."""
         return Events(self)
 
     # --- the end
@@ -177,9 +176,8 @@ class Client:
     # --- a life of connections, for `connect` and the journey
 
     async def run(self, task_status: trio.TaskStatus[None]) -> None:
-        """Live until there is to be no other connection. Started with the first welcome; raises
-        ConnectError if that does not come.
-        """
+        """Live until there is to be no other connection. Started with the first welcome; else
+        raises ConnectError."""
         try:
             with self._life:
                 await self._journey.run(task_status.started)
@@ -208,7 +206,10 @@ class Client:
         self._welcome = welcome
         try:
             await self.tell(Connected(welcome.resumed, welcome.session, welcome.node))
-            return await self._connection.run()
+            loss = await self._connection.run()
+            if is_too_big(loss):
+                self._ledger.reject_largest()
+            return loss
         finally:
             self._connection = None
             self._ledger.connection_over()
@@ -232,10 +233,8 @@ class Client:
         assert number is not None
         resting = self._ledger.answered(number, frame, retry=self._options.reconnect)
         if resting is not None and self._connection is not None:
-            first, most = UNAVAILABLE
-            bound = min(most, first * 2**resting.tries)
             again = partial(self._ledger.send_again, resting)
-            self._connection.after(random.uniform(bound / 2, bound), again)
+            self._connection.after(rest(resting.tries), again)
 
 
 @asynccontextmanager
@@ -257,19 +256,22 @@ async def connect(
 ) -> AsyncIterator[Client]:
     """Connect to a node, and to another when that is lost: `async with connect(url) as client`.
 
-    The first connection gets one try at each URL, else ConnectError is raised; each later one
-    goes to the next URL in turn, after a random wait that is bounded by `back_off[0]` seconds at
-    first and by `back_off[1]` in the end, or as long as the server says. `give_up` is how long to
-    go on without a connection, and `timeout` how long everything up to a welcome may take.
+    The first connection gets one try at each URL, else ConnectError is raised; each later one goes
+    to the next URL in turn, after a random wait of at most `back_off[0]` seconds at first and
+    `back_off[1]` in the end, or as long as the server says. `give_up` is how long to go on without
+    a connection, and `timeout` how long everything up to a welcome may take.
 
     `headers` and `query` go along with every handshake; either may be a function, async or not,
-    that makes them anew. What it raises comes out of the first connection; later it makes a try
-    that failed, like any other. `resume` goes on with the session of another client.
+    that makes them anew. What it raises comes out of the first connection; later it makes a failed
+    try. `resume` goes on with another client's session. `buffer` is how many events may wait for
+    `receive`; when it is full the socket is not read, answers included. 0 keeps none: for a client
+    that only sends. With `reconnect=False` there is one connection; a full buffer ends it
+    (FellBehind), `unavailable` is an answer like any other.
 
-    `buffer` is how many events may wait for `receive`; when it is full the socket is not read,
-    answers included. 0 keeps none: for a client that only sends. With `reconnect=False` there is
-    one connection; a full buffer ends it (FellBehind), `unavailable` is an answer like any other.
+    Raises RuntimeError where Trio does not run.
     """
+    if not trio.lowlevel.in_trio_task():
+        raise RuntimeError("trio_wss.client needs Trio: run it by trio.run, not by asyncio")
     urls = [parse_url(one) for one in (url, *more_urls)]
     dial = Dial(headers, query, ssl_context, timeout, max_message)
     options = Options(

@@ -8,7 +8,7 @@ from typing import Final, final
 import trio
 from trio_websocket import ConnectionClosed
 
-from trio_wss.client.errors import ConnectionLost, FellBehind
+from trio_wss.client.errors import ConnectionLost, FellBehind, TooLong
 from trio_wss.client.frames import BadFrame
 from trio_wss.client.inbox import Inbox
 from trio_wss.client.ledger import Ledger
@@ -19,6 +19,9 @@ CLOSE_TIMEOUT: Final = 2.0
 
 VANISHED: Final = 1006
 """There was no Close (RFC 6455 §7.1.5)."""
+
+_TOO_LONG: Final = "Exceeded maximum message size: {} bytes"
+"""What trio-websocket gives as the reason when it closes with 1009 of its own accord."""
 
 
 @final
@@ -34,7 +37,7 @@ class Connection:
         pings: tuple[float, float],
     ) -> None:
         """`take` is given every message; it may raise BadFrame and FellBehind. `pings` are the
-        seconds from one to the next, and to its pong.
+        seconds of silence before one, and behind it.
         """
         self._socket = line.socket
         self._ears = line.ears
@@ -42,6 +45,8 @@ class Connection:
         self._inbox = inbox
         self._take = take
         self._pings = pings
+        self._max_message = line.max_message
+        self._pinging = False
         self._loss = ConnectionLost(VANISHED)
         self._closing: trio.Event | None = None
         self._nursery: trio.Nursery | None = None
@@ -80,11 +85,11 @@ class Connection:
             while True:
                 message = await self._socket.get_message()
                 await self._take(message)
+                self._ledger.drop_overdue(self._inbox.freed)
         except ConnectionClosed as closed:
             if self._closing is not None:  # trio-websocket still reads, for the server's Close
                 await self._closing.wait()
-            code = int(closed.reason.code) if closed.reason else VANISHED  # not an enum's member
-            return ConnectionLost(code, (closed.reason and closed.reason.reason) or "")
+            return self._told(closed)
         except BadFrame as fault:
             loss = ConnectionLost(1002, str(fault))
         except FellBehind as late:
@@ -100,29 +105,51 @@ class Connection:
             except ConnectionClosed:
                 return  # the reader tells why
 
-    async def _keep_alive(self) -> None:
-        """Ping the server; one that is silent for too long after a ping is gone."""
-        interval, timeout = self._pings
-        while True:
-            await trio.sleep(interval)
-            if self._inbox.full:
-                continue  # nothing is read, so no pong could be seen
-            pong = trio.Event()
-            assert self._nursery is not None
-            self._nursery.start_soon(self._ping, pong)
-            while not pong.is_set():
-                heard = self._ears.heard
-                with trio.move_on_after(timeout):
-                    await pong.wait()
-                if not pong.is_set() and heard == self._ears.heard and not self._inbox.full:
-                    self._loss = ConnectionLost(VANISHED, "the server answers no ping")
-                    self._nursery.cancel_scope.cancel()
-                    return
+    def _told(self, closed: ConnectionClosed) -> ConnectionLost:
+        """How the connection ended, by the Close; where it was ours, by why we said it."""
+        if closed.reason is None:
+            return ConnectionLost(VANISHED)
+        code, reason = int(closed.reason.code), closed.reason.reason or ""  # not an enum's member
+        if (code, reason) == (1009, _TOO_LONG.format(self._max_message)):
+            return TooLong(code, f"the server sent a message of over {self._max_message} bytes")
+        return ConnectionLost(code, reason)
 
-    async def _ping(self, pong: trio.Event) -> None:
+    async def _keep_alive(self) -> None:
+        """Ping a server that is silent; one that then stays silent is gone. Silence counts from
+        what was heard last, whatever is sent.
+        """
+        interval, timeout = self._pings
+        assert self._nursery is not None
+        while True:
+            await self._until_silent(interval)
+            self._ledger.drop_overdue(self._inbox.freed)
+            asked = trio.current_time()
+            if not self._pinging:
+                self._nursery.start_soon(self._ping)
+            with trio.move_on_after(timeout):
+                await self._ears.hear()
+            if self._heard() < asked:
+                self._loss = ConnectionLost(VANISHED, "the server answers no ping")
+                self._nursery.cancel_scope.cancel()
+                return
+
+    async def _until_silent(self, seconds: float) -> None:
+        while (rest := self._heard() + seconds - trio.current_time()) > 0:  # noqa: ASYNC110 - time
+            await trio.sleep(rest)
+
+    def _heard(self) -> float:
+        """When the server was heard last; while the inbox is full nothing is read, so nothing can
+        be heard, and that is not its fault.
+        """
+        if self._inbox.full:
+            return trio.current_time()
+        return max(self._ears.heard, self._inbox.freed)
+
+    async def _ping(self) -> None:
         """A task of its own: cancelled half-way it would leave half a frame behind."""
+        self._pinging = True
         try:
             await self._socket.ping()
         except ConnectionClosed:
             return
-        pong.set()
+        self._pinging = False

@@ -4,12 +4,10 @@ Whatever goes wrong before the welcome is a ConnectError, unless the caller's ow
 are what fails; no socket is left open.
 """
 
-import inspect
 import ssl
-import string
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable
 from typing import Final
-from urllib.parse import SplitResult, quote, urlencode, urlsplit
+from urllib.parse import SplitResult, urlsplit
 
 import trio
 from attrs import define, field
@@ -23,15 +21,12 @@ from wsproto.utilities import LocalProtocolError
 
 from trio_wss.client import frames
 from trio_wss.client.connection import VANISHED
+from trio_wss.client.credentials import Credentials, header_lines, made, target
 from trio_wss.client.errors import ConnectError, ConnectionLost, EventError
 from trio_wss.client.frames import BadFrame, Welcome
 from trio_wss.client.line import Ears, Line
 from trio_wss.client.policy import read_reason
 from trio_wss.client.states import Ticket
-
-Pairs = Mapping[str, str]
-Credentials = Pairs | Callable[[], Pairs | Awaitable[Pairs]] | None
-"""What goes along with each handshake: the same each time, or made anew by a function."""
 
 Stream = trio.SocketStream | trio.SSLStream[trio.SocketStream]
 Talk = Callable[[Line], Awaitable[ConnectionLost]]
@@ -62,17 +57,17 @@ class Dial:
             async with trio.open_nursery() as nursery:
                 try:
                     with trio.fail_after(self.timeout):
-                        headers = await _made(self.headers, again=again)
-                        query = await _made(self.query, again=again)
+                        headers = header_lines(await made("headers", self.headers, again=again))
+                        query = await made("query", self.query, again=again)
+                        where = target(url, query, resumes=ticket is not None)
                         stream = await self._stream(url)
-                        target = _target(url, query, resumes=ticket is not None)
                         ears = Ears(stream)
-                        socket = await self._upgrade(nursery, stream, ears, url, target, headers)
+                        socket = await self._upgrade(nursery, stream, ears, url, where, headers)
                         welcome = await _greet(socket, url, ticket)
                 except trio.TooSlowError:
                     message = f"{shown(url)} did not answer within {self.timeout:g} s"
                     raise ConnectError(message) from None
-                loss = await talk(Line(socket, ears, welcome))
+                loss = await talk(Line(socket, ears, welcome, self.max_message))
                 nursery.cancel_scope.cancel()
         except BaseExceptionGroup as group:
             # Only one part can fail: trio-websocket in the handshake, or what came after it.
@@ -105,8 +100,8 @@ class Dial:
         stream: trio.abc.Stream,
         ears: Ears,
         url: SplitResult,
-        target: str,
-        headers: Pairs,
+        where: str,
+        headers: list[tuple[bytes, bytes]],
     ) -> WebSocketConnection:
         """The WebSocket's handshake."""
         with trio.CancelScope() as scope:
@@ -115,8 +110,8 @@ class Dial:
                 nursery,
                 trio.StapledStream(stream, ears),  # type: ignore[arg-type] # any stream will do
                 url.netloc.rpartition("@")[2],
-                target,
-                extra_headers=[(name.encode(), value.encode()) for name, value in headers.items()],
+                where,
+                extra_headers=headers,
                 max_message_size=self.max_message,
                 receive_buffer_size=RECEIVE_BUFFER,
             )
@@ -127,11 +122,11 @@ def parse_url(url: str) -> SplitResult:
     """A URL that one can connect to. Raises ConnectError."""
     try:
         parts = urlsplit(url)
-        if parts.scheme in ("ws", "wss") and parts.hostname and parts.port != 0:
+        if parts.scheme in ("ws", "wss") and parts.hostname and parts.port != 0 and url.encode():
             return parts
-    except ValueError:  # a port that is no number, an unclosed bracket
+    except ValueError:  # a port that is no number, an unclosed bracket, a lone surrogate
         pass
-    told = url.partition("?")[0].rpartition("@")[2]  # see `shown`
+    told = ascii(url)[1:-1].partition("?")[0].rpartition("@")[2]  # see `shown`
     raise ConnectError(f'{told} must be a URL such as "ws://127.0.0.1:8000"')
 
 
@@ -161,37 +156,16 @@ async def open_stream(
     return stream
 
 
-def _target(url: SplitResult, query: Pairs, *, resumes: bool) -> str:
-    """What is asked for: the path, and the query with all that goes along. As in a browser, what
-    a request line cannot hold is percent-encoded, and what is encoded already stays.
-    """
-    parts = [url.query, urlencode(query), "resume" if resumes else ""]
-    whole = "&".join(part for part in parts if part)
-    return quote((url.path or "/") + (f"?{whole}" if whole else ""), safe=string.punctuation)
-
-
-async def _made(credentials: Credentials, *, again: bool) -> Pairs:
-    """What goes along this time. Raises what the function raises, as a ConnectError if `again`."""
-    if not callable(credentials):
-        return credentials or {}
-    try:
-        made = credentials()
-        return await made if inspect.isawaitable(made) else made
-    except ConnectError:
-        raise
-    except Exception as error:  # the caller's code: a token service that is away, most likely
-        if not again:
-            raise
-        raise ConnectError(f"what makes headers and query failed: {error!r}") from error
-
-
 async def _greet(socket: WebSocketConnection, url: SplitResult, ticket: Ticket | None) -> Welcome:
     """The protocol's handshake: who we were, and the welcome."""
     try:
         if ticket is not None:
             frame = frames.resume(ticket.token, ticket.topics, ticket.attempt)
             await socket.send_message(frame)
-        return frames.welcome(await socket.get_message())
+        welcome = frames.welcome(await socket.get_message())
+        if ticket is not None and not welcome.resumed:
+            await socket.send_message(frames.BEGIN)
+        return welcome
     except BadFrame as fault:
         message = f"{shown(url)} speaks another protocol: {fault}"
         raise ConnectError(message, code=1002) from None

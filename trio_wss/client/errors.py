@@ -32,7 +32,8 @@ class ConnectionLost(ClientError):
     """
 
     def __init__(self, code: int, reason: str = "") -> None:
-        super().__init__(f"the connection was closed with {code}{f': {reason}' if reason else ''}")
+        closed = f"the connection was closed with {code}{f': {reason}' if reason else ''}"
+        super().__init__(closed if code else reason)
         self.code = code
         self.reason = reason
 
@@ -42,12 +43,17 @@ class ConnectionLost(ClientError):
 
 class OutcomeUnknown(ConnectionLost):
     """An event was sent, its answer did not come, and its session is over: it may or may not have
-    been applied. `code` and `reason` are those of the connection that was lost.
+    been applied. `code` and `reason` are those of the connection that was lost; `code` is 0 if the
+    connection lives and the server gave this event no answer.
     """
 
 
 class FellBehind(ConnectionLost):
     """Events came faster than they were taken until the client's buffer was full."""
+
+
+class TooLong(ConnectionLost):
+    """The server sent a message that is longer than `max_message`."""
 
 
 class GaveUp(ConnectionLost):

@@ -1,7 +1,10 @@
 """The frames of the wire protocol, version 1, as a client sees them. Pure: bytes in, values out."""
 
 from collections.abc import Mapping
-from typing import Any
+from dataclasses import fields, is_dataclass
+from enum import Enum
+from math import isfinite
+from typing import Any, Final
 
 import orjson
 from attrs import field, frozen
@@ -57,9 +60,46 @@ def encode(event: str, data: Any, number: int | None) -> str:
     return orjson.dumps(frame).decode()
 
 
+BEGIN: Final = encode("wss.begin", None, None)
+"""What a client says first in a session that is not the one that it asked for."""
+
+
+def named(event: object) -> str:
+    """An event's name. Raises TypeError for one that no app can have."""
+    if not isinstance(event, str):
+        raise TypeError(f"an event's name is text, not {type(event).__name__}")
+    if event.startswith("wss."):
+        raise TypeError(f"the name {event!a:.80} is the server's own")
+    orjson.dumps(event)  # which refuses a lone surrogate
+    return event
+
+
 def raw(data: Any) -> orjson.Fragment | None:
-    """Data as JSON, to be put into frames as it is now. Raises TypeError."""
-    return None if data is None else orjson.Fragment(orjson.dumps(data))
+    """Data as JSON, to be put into frames as it is now. Raises TypeError for what JSON cannot hold:
+    it is never null in silence.
+    """
+    if data is None:
+        return None
+    found = orjson.dumps(data)
+    if b"null" in found:  # orjson writes NaN so
+        _refuse_not_finite(data)
+    return orjson.Fragment(found)
+
+
+def _refuse_not_finite(data: Any) -> None:
+    rest = [data]
+    while rest:
+        item = rest.pop()
+        if isinstance(item, float) and not isfinite(item):
+            raise TypeError(f"{item} is no JSON number")
+        if isinstance(item, dict):
+            rest.extend(item.values())
+        elif isinstance(item, list | tuple):
+            rest.extend(item)
+        elif isinstance(item, Enum):
+            rest.append(item.value)
+        elif is_dataclass(item):
+            rest.extend(getattr(item, one.name) for one in fields(item))
 
 
 def resume(token: str, topics: Mapping[str, tuple[str, int]], attempt: int) -> str:

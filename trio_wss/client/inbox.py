@@ -3,6 +3,7 @@ more waits, so the socket is not read.
 """
 
 from copy import copy
+from math import inf
 from typing import final
 
 import trio
@@ -20,6 +21,8 @@ class Inbox:
         """`most` may be 0, then nothing is kept. `waits`: else a full inbox is FellBehind."""
         self.full = False
         """Somebody waits to bring more."""
+        self.freed = -inf
+        """When nobody had to wait any more."""
         self._most = most
         self._waits = waits
         self._end: ConnectionLost | None = None
@@ -47,6 +50,7 @@ class Inbox:
             return False
         finally:
             self.full = False
+            self.freed = trio.current_time()
         return True
 
     async def take(self) -> Event | State:

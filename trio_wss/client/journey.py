@@ -12,7 +12,7 @@ from trio_wss.client.connection import VANISHED
 from trio_wss.client.dial import Dial
 from trio_wss.client.errors import ConnectError, ConnectionLost, GaveUp
 from trio_wss.client.line import Line
-from trio_wss.client.policy import COME_BACK, BackOff, is_final, read_reason
+from trio_wss.client.policy import BackOff, comes_back, is_final, read_reason
 from trio_wss.client.states import Disconnected, Ticket
 
 
@@ -61,7 +61,7 @@ class Journey:
         with the first welcome. Raises ConnectError if that does not come.
         """
         self.loss = await self._first_visit(started)
-        while self._options.reconnect and self.loss.code in COME_BACK:
+        while self._options.reconnect and comes_back(self.loss):
             try:
                 self.loss = await self._next_visit()
             except ConnectError as error:

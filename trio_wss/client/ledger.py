@@ -17,6 +17,10 @@ from trio_wss.client.frames import Answer, BadFrame
 MAX_UNANSWERED: Final = 64
 """Ids from the oldest unanswered one to the newest: the server keeps so many answers."""
 
+OVERDUE: Final = (10.0, 60.0)
+"""Seconds after which an event that has no answer over a living connection will have none: if later
+ones have theirs, and at all."""
+
 MAX_QUEUED: Final = 64
 """What may wait to be written before an event without an id has to wait too."""
 
@@ -33,6 +37,8 @@ class Pending:
     sent: bool = False
     wanted: bool = True
     tries: int = 0
+    turn: int = 0  # which frame of the connection it was
+    since: float = 0.0  # when it was written
     _data: Any = field(default=None, repr=False)
     _done: trio.Event = field(factory=trio.Event, repr=False)
     _outcome: Answer | ClientError | None = None
@@ -70,6 +76,9 @@ class Ledger:
         """`last` is the highest id that the session has used."""
         self.number = last
         self._waiting: dict[int, Pending] = {}  # by id, hence in order
+        self._written = 0  # events so far
+        self._answered = 0  # the last of these that was answered in its turn
+        self._dropped = 0  # the highest id for which this connection may bring an answer too late
         self._queue: deque[Pending | str] = deque()
         self._door = trio.StrictFIFOLock()  # events keep the order in which they were given to us
         self._news = trio.lowlevel.ParkingLot()
@@ -82,9 +91,9 @@ class Ledger:
 
     async def add(self, event: str, data: Any, *, again: bool) -> Pending:
         """Take an event that is to be answered; wait while too many are not. Raises TypeError
-        for data that is no JSON, and ConnectionLost.
+        for a name that is none and for data that is no JSON, and ConnectionLost.
         """
-        raw = frames.raw(data)
+        event, raw = frames.named(event), frames.raw(data)
         async with self._door:
             while self._end is None and self._is_full():
                 await self._news.park()
@@ -134,7 +143,9 @@ class Ledger:
         self._news.unpark_all()
         if isinstance(item, str):
             return item
+        self._written += 1
         item.place, item.sent = "out", True
+        item.turn, item.since = self._written, trio.current_time()
         return item.frame()
 
     def answered(self, number: int, answer: Answer | EventError, *, retry: bool) -> Pending | None:
@@ -144,10 +155,15 @@ class Ledger:
         returned, and `send_again` is to be called.
         """
         pending = self._waiting.get(number)
+        if pending is None and number <= self._dropped:
+            return None
         if pending is None or pending.place != "out":
             raise BadFrame(f"an answer to {number}, which waits for none")
-        unavailable = isinstance(answer, EventError) and answer.code == "unavailable"
-        if retry and unavailable and pending.wanted:
+        code = answer.code if isinstance(answer, EventError) else ""
+        # These may come out of turn; all others come in the order in which the events were sent.
+        if code not in ("unavailable", "rate_limited"):
+            self._answered = pending.turn
+        if retry and code == "unavailable" and pending.wanted:
             pending.place = "resting"
             pending.tries += 1
             return pending
@@ -162,12 +178,37 @@ class Ledger:
             self._queue.append(pending)
             self._news.unpark_all()
 
+    def drop_overdue(self, since: float) -> None:
+        """Settle what gets no answer though the connection lives and is read, `since` when: it
+        would hold up all that follow, since an id stays near the oldest unanswered one.
+        """
+        while self._waiting:
+            oldest = next(iter(self._waiting.values()))
+            patience = OVERDUE[0 if oldest.turn < self._answered else 1]
+            waited = trio.current_time() - max(since, oldest.since)
+            if oldest.place != "out" or waited < patience:
+                return
+            self._dropped = oldest.number
+            self._remove(oldest)
+            oldest.settle(OutcomeUnknown(0, "the server gives this event no answer"))
+
+    def reject_largest(self) -> None:
+        """A message was too big for the server: at the least the largest was, so it goes out no
+        more.
+        """
+        out = [pending for pending in self._waiting.values() if pending.place == "out"]
+        if out:
+            largest = max(out, key=lambda pending: len(pending.frame().encode()))
+            self._remove(largest)
+            largest.settle(EventError("invalid", "the server takes nothing so large"))
+
     # --- what becomes of them
 
     def connection_over(self) -> None:
         """No answer will come for what is out: it rests until there is another connection, and who
         is not wanted is forgotten.
         """
+        self._dropped = 0
         for pending in list(self._waiting.values()):
             if not pending.wanted:
                 self._remove(pending)

@@ -25,8 +25,13 @@ class Ears(trio.abc.ReceiveStream):
 
     stream: trio.abc.ReceiveStream
     at_end: Callable[[], None] = field(default=_nothing)
-    heard: int = 0
-    """Bytes so far."""
+    heard: float = field(factory=trio.current_time)
+    """When the last bytes came."""
+    _news: trio.lowlevel.ParkingLot = field(factory=trio.lowlevel.ParkingLot)
+
+    async def hear(self) -> None:
+        """Wait for the next bytes."""
+        await self._news.park()
 
     async def receive_some(self, max_bytes: int | None = None) -> bytes | bytearray:
         """Read the stream, and tell when it has ended."""
@@ -35,8 +40,10 @@ class Ears(trio.abc.ReceiveStream):
         except (trio.BrokenResourceError, trio.ClosedResourceError):
             self.at_end()
             raise
-        self.heard += len(received)
-        if not received:
+        if received:
+            self.heard = trio.current_time()
+            self._news.unpark_all()
+        else:
             self.at_end()
         return received
 
@@ -52,3 +59,5 @@ class Line:
     socket: WebSocketConnection
     ears: Ears
     welcome: Welcome
+    max_message: int
+    """The longest message that we take, in bytes."""

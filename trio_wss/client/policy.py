@@ -8,14 +8,29 @@ from typing import Final
 
 import orjson
 
-from trio_wss.client.errors import ConnectError
+from trio_wss.client.errors import ConnectError, ConnectionLost, TooLong
 
 COME_BACK: Final = frozenset({1001, 1005, 1006, 1011, 1012, 1013, 1014})
 """Codes that say nothing against this client (RFC 6455 §7.4.1 and its registry). After any other,
 a handler's own included, coming back would be wrong or in vain."""
 
+UNAVAILABLE: Final = (0.2, 5.0)
+"""Seconds until an event that was `unavailable` is sent again: the first, and the most."""
+
 LONGEST_HINT: Final = 60.0
 """Seconds that a server may have us wait; what is longer is cut."""
+
+
+def is_too_big(loss: ConnectionLost) -> bool:
+    """Whether a message of ours was over the server's limit (RFC 6455 §7.4.1)."""
+    return loss.code == 1009 and not isinstance(loss, TooLong)
+
+
+def comes_back(loss: ConnectionLost) -> bool:
+    """Whether to connect again after a connection that had its welcome. One message that was too
+    big goes out no more; before the welcome it was our first word, which would be the same again.
+    """
+    return loss.code in COME_BACK or is_too_big(loss)
 
 
 def is_final(error: ConnectError) -> bool:
@@ -41,6 +56,13 @@ def read_reason(text: str) -> tuple[str, float | None]:
     if isinstance(retry, int | float) and not isinstance(retry, bool) and retry >= 0:
         wait = min(float(retry), LONGEST_HINT)
     return why if isinstance(why, str) else text, wait
+
+
+def rest(tries: int) -> float:
+    """Seconds until an event that was `unavailable` so often is sent again."""
+    first, most = UNAVAILABLE
+    bound = min(most, first * 2**tries)
+    return random.uniform(bound / 2, bound)
 
 
 class BackOff:

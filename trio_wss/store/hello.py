@@ -2,6 +2,7 @@
 this is; then our scripts, our last words and our channels, to none but a primary that can serve us.
 Nothing of a node's own work is sent before they have been answered."""
 
+from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from typing import Any, Final, Protocol
@@ -49,26 +50,32 @@ class Asker:
     def __init__(self, stream: trio.abc.Stream, backlog: Backlog) -> None:
         self._stream = stream
         self._backlog = backlog
-        # No more is put in than commands were said.
-        self._heard, self._replies = trio.open_memory_channel[Any](float("inf"))
+        self._replies: deque[Any] = deque()  # no more than commands were said
+        self._there = trio.Event()
 
     async def say(self, commands: Iterable[Words]) -> None:
         """As Talk."""
         written = []
         for command in commands:
             confirmations = len(command) - 1 if command[0] == b"SUBSCRIBE" else 0
-            packed, answered = pack(*command), self._heard.send_nowait
-            slot = Slot(packed, answered, ours=True, confirmations=confirmations)
+            slot = Slot(pack(*command), self._heard, ours=True, confirmations=confirmations)
             self._backlog.put_sent(slot, trio.current_time())
-            written.append(packed)
+            written.append(slot.packed)
         # A Redis that hung up at once may have said why: the reader finds that, or the end.
         with suppress(trio.BrokenResourceError):
             if written:
                 await self._stream.send_all(b"".join(written))
 
+    def _heard(self, reply: Any) -> None:
+        self._replies.append(reply)
+        self._there.set()
+
     async def hear(self) -> Any:
-        """As Talk."""
-        reply = await self._replies.receive()
+        """As Talk. At once if it is there: the reader may be about to find that Redis hung up."""
+        if not self._replies:
+            self._there = trio.Event()
+            await self._there.wait()
+        reply = self._replies.popleft()
         if isinstance(reply, RedisError):
             raise reply
         return reply
@@ -173,6 +180,8 @@ def _why_no_primary(address: Address) -> str:
 
 
 def _check_version(greeting: Any, address: Address) -> None:
+    if not isinstance(greeting, dict):
+        raise WrongRedis(f"{address} does not say what it is: {_NEEDED}")
     version: bytes = greeting.get(b"version", b"0")
     if int(version.partition(b".")[0]) < _OLDEST:
         raise WrongRedis(f"{address} is version {version.decode()}: {_NEEDED}")

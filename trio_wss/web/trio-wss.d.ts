@@ -46,9 +46,9 @@ export interface Options {
   giveUp?: number;
   /** Seconds that everything up to a welcome may take. 10 */
   timeout?: number;
-  /** Seconds of silence after which the node is asked for a sign of life. 20 */
+  /** Seconds without a word after which the node is asked for a sign of life. 20 */
   pingInterval?: number;
-  /** Seconds without that sign, or without an answer that is due. 5 */
+  /** Seconds without that sign; and before it is asked for, while an answer is due. 5 */
   pingTimeout?: number;
   /** What to make sockets with, where there is no global WebSocket. */
   WebSocket?: new (url: string) => any;
@@ -78,12 +78,15 @@ export class EventError extends Error {
 export class ConnectionLost extends Error {
   constructor(code: number, reason?: string);
   readonly name: "ConnectionLost" | "OutcomeUnknown";
-  /** The Close's code; 1006 if there was none. */
+  /** The Close's code; 1006 if there was none, 0 if the connection lives. */
   readonly code: number;
   readonly reason: string;
 }
 
-/** The event was sent, and its session ended before the answer came. It may have been applied. */
+/**
+ * The event was sent, and its session ended before the answer came; or the node gave it none, over a
+ * connection that lives. It may have been applied.
+ */
 export class OutcomeUnknown extends ConnectionLost {
   readonly name: "OutcomeUnknown";
 }
@@ -92,7 +95,9 @@ export class OutcomeUnknown extends ConnectionLost {
  * Connect to a node, and to another when that is lost: each try goes to the next address in turn.
  * A function makes the address anew for each try, with a fresh token in its query, say.
  *
- * Returns at once; events that are sent meanwhile wait. Throws TypeError for what is no address.
+ * Returns at once; events that are sent meanwhile wait. Throws TypeError for what is no address, for
+ * an option that there is not, and where there is no WebSocket. An address that the browser refuses
+ * is left out from then on; with none left the client is closed.
  */
 export function connect<Events extends object = Record<string, any>>(
   url: Address | readonly Address[] | (() => Address | Promise<Address>),
@@ -126,8 +131,10 @@ export class Client<Events extends object = Record<string, any>> {
   /**
    * Send an event; over as many connections as it takes, it is applied once, in the order sent.
    *
-   * Rejects with EventError; with OutcomeUnknown if its session is over; with ConnectionLost if it
-   * was never sent; with the signal's reason. While 64 are unanswered further ones wait.
+   * Rejects with EventError; with OutcomeUnknown if its session is over, or if the node gives it no
+   * answer; with ConnectionLost if it was never sent; with the signal's reason. With TypeError, and
+   * sends nothing, if `event` is no text or begins with `wss.`, and if JSON cannot hold the data.
+   * While 64 are unanswered further ones wait.
    */
   send<Data = any>(event: string, data?: unknown, options?: SendOptions): Promise<Answer<Data>>;
 

@@ -8,11 +8,14 @@
 const COME_BACK = new Set([1001, 1005, 1006, 1011, 1012, 1013, 1014]); // they blame no client
 const VANISHED = 1006; // there was no Close (RFC 6455 §7.1.5)
 const WRONG = 1002; // the server breaks the protocol
+const TOO_BIG = 1009; // a message of ours
 const MOST_UNANSWERED = 64; // the server keeps so many answers of a session
 const MOST_WAITING = 1024; // events that were never sent
 const MOST_LEFT = 4; // connections given up, and not closed yet
 const LONGEST_HINT = 60; // seconds that a server may have us wait
 const UNAVAILABLE = [0.2, 5]; // seconds until an event is sent again: the first, and the most
+const OVERDUE = [10, 60]; // seconds without an answer: if later events have theirs, and at all
+const LONGEST_TIMER = 2 ** 31 - 1; // milliseconds; what is longer would be none at all
 
 const DEFAULTS = {
   backOff: [0.5, 15],
@@ -20,6 +23,7 @@ const DEFAULTS = {
   timeout: 10,
   pingInterval: 20,
   pingTimeout: 5,
+  WebSocket: undefined,
 };
 
 export class EventError extends Error {
@@ -36,7 +40,7 @@ export class ConnectionLost extends Error {
   name = "ConnectionLost";
 
   constructor(code, reason = "") {
-    super(`the connection was closed with ${code}${reason && `: ${reason}`}`);
+    super(code ? `the connection was closed with ${code}${reason && `: ${reason}`}` : reason);
     this.code = code;
     this.reason = reason;
   }
@@ -66,15 +70,25 @@ export class Client {
   #attempt = 0; // the last one to resume: one that lies about somewhere must not win over it
   #socket = null;
   #left = []; // given up without a Close, which would end the session
-  #turn = 0; // which URL is next
+  #turn = 0; // which try this is
   #tries = 0;
   #since = Date.now(); // when the state last became connected, or ceased to be
   #loss = new ConnectionLost(VANISHED); // of the last connection
   #timer; // one at a time: of the wait, of the welcome, or of the next sign of life
+  #at = 0; // when it is up
+  #awake = 0; // when the page was found to have slept: what came meanwhile is not late
+  #asked = false; // for a sign of life that has not come yet
+  #writes = 0; // frames with an id so far
+  #answered = 0; // the last of these that was answered in its turn
 
   constructor(url, options = {}) {
-    this.#options = { ...DEFAULTS, ...options };
+    this.#options = checked(options, DEFAULTS);
+    this.#options.WebSocket ??= globalThis.WebSocket;
+    if (typeof this.#options.WebSocket !== "function") {
+      throw new TypeError("there is no WebSocket here: name one in the options");
+    }
     this.#url = typeof url === "function" ? url : [url].flat().map((one) => absolute(one));
+    if (!this.#url.length && this.#url !== url) throw new TypeError("there is no address");
     globalThis.addEventListener?.("online", this.#wake);
     globalThis.addEventListener?.("offline", this.#wake);
     globalThis.document?.addEventListener("visibilitychange", this.#wake);
@@ -95,25 +109,30 @@ export class Client {
     return () => void listeners.delete(listener);
   }
 
-  send(event, data, { again = false, signal } = {}) {
-    return new Promise((resolve, reject) => {
+  send(event, data, options) {
+    const pending = { event, tries: 0, wanted: true };
+    pending.answer = new Promise((resolve, reject) => {
+      const { again, signal } = checked(options, { again: false, signal: undefined });
+      checkName(event);
+      pending.data = JSON.stringify(data); // may run code of the app's, so all else is behind it
       signal?.throwIfAborted();
-      if (this.state === "closed") throw this.#loss;
       if (this.#waiting.length >= MOST_WAITING) {
         throw new EventError("rate_limited", `${MOST_WAITING} events wait already`);
       }
-      const pending = { event, data: JSON.stringify(data), again, tries: 0, wanted: true };
       const forget = () => this.#forget(pending, signal.reason);
       const settled = (settle) => (outcome) => {
         signal?.removeEventListener("abort", forget);
         settle(outcome);
       };
+      pending.again = again;
       pending.resolve = settled(resolve);
       pending.reject = settled(reject);
       signal?.addEventListener("abort", forget);
       this.#waiting.push(pending);
-      this.#pump();
     });
+    if (this.state === "closed") this.#loseWaiting();
+    else this.#pump();
+    return pending.answer;
   }
 
   reconnect(wait = 0) {
@@ -135,25 +154,40 @@ export class Client {
     const isPresent = () => turn === this.#turn && this.state === "connecting";
     this.state = "connecting";
     this.#after(this.#options.timeout, () => this.#over(VANISHED, "no welcome in time"));
+    const urls = this.#url;
+    const fixed = Array.isArray(urls);
+    const index = (turn - 1) % urls.length;
+    let url;
     try {
-      const urls = this.#url;
-      const url = await (Array.isArray(urls) ? urls[(turn - 1) % urls.length] : urls());
-      if (!isPresent()) return;
-      const WebSocket = this.#options.WebSocket ?? globalThis.WebSocket;
-      const socket = (this.#socket = new WebSocket(absolute(url, this.#token)));
-      socket.onopen = () => {
-        if (!this.#token) return;
-        this.#attempt = Math.max(this.#attempt + 1, Date.now());
-        const topics = Object.fromEntries(this.#topics);
-        const data = { token: this.#token, topics, attempt: this.#attempt };
-        socket.send(JSON.stringify({ event: "wss.resume", data }));
-      };
-      socket.onmessage = (message) => this.#take(JSON.parse(message.data));
-      socket.onclose = ({ code, reason }) => this.#over(code, reason);
-      socket.onerror = () => {}; // a close follows; Node's `ws` throws an error that nobody hears
+      url = absolute(await (fixed ? urls[index] : urls()), this.#token);
+      if (isPresent()) this.#attach(new this.#options.WebSocket(url));
     } catch (error) {
-      if (isPresent()) this.#over(VANISHED, String(error));
+      if (!isPresent()) return;
+      if (fixed) urls.splice(index, 1); // the browser refuses it for good
+      const mayDo = fixed ? urls.length : !url || !(error instanceof TypeError);
+      if (mayDo) this.#over(VANISHED, String(error));
+      else this.#end(VANISHED, String(error));
     }
+  }
+
+  #attach(socket) {
+    this.#socket = socket;
+    socket.onopen = () => {
+      if (!this.#token) return;
+      this.#attempt = Math.max(this.#attempt + 1, Date.now());
+      const topics = Object.fromEntries(this.#topics);
+      const data = { token: this.#token, topics, attempt: this.#attempt };
+      socket.send(JSON.stringify({ event: "wss.resume", data }));
+    };
+    socket.onmessage = ({ data }) => {
+      try {
+        this.#take(JSON.parse(data));
+      } catch (error) {
+        this.#broken(`the node sent what is no frame: ${error.message}`);
+      }
+    };
+    socket.onclose = ({ code, reason }) => this.#over(code, reason);
+    socket.onerror = () => {}; // a close follows; Node's `ws` throws an error that nobody hears
   }
 
   /** Hear no more of the socket, errors apart; returned if it may still be open. */
@@ -174,18 +208,22 @@ export class Client {
 
   /** The connection, or the try to get one, is over. */
   #over(code, text, wait) {
+    const lived = this.state === "connected";
     const socket = this.#leave();
     // The first may have the session still; a try that came to nothing is followed by newer ones.
     if (socket && this.#left.push(socket) > MOST_LEFT) this.#left.splice(1, 1)[0].close();
     const [first, most] = this.#options.backOff;
     const bound = () => Math.min(most, first * 2 ** this.#tries);
-    if (this.state === "connected") {
+    if (lived) {
       if (Date.now() - this.#since >= bound() * 1000) this.#tries = 0;
       this.#since = Date.now();
     }
     const [reason, hint] = read(text);
     this.#loss = new ConnectionLost(code, reason);
-    if (!COME_BACK.has(code) || Date.now() - this.#since >= this.#options.giveUp * 1000) {
+    const tooBig = lived && code === TOO_BIG;
+    if (tooBig) this.#rejectLargest();
+    const comesBack = tooBig || COME_BACK.has(code);
+    if (!comesBack || Date.now() - this.#since >= this.#options.giveUp * 1000) {
       this.#end(code, reason);
       return;
     }
@@ -194,6 +232,23 @@ export class Client {
     this.state = "waiting";
     this.#after(wait, () => this.#open());
     this.#emit("wss.disconnected", { code, reason, wait });
+  }
+
+  /** A node said that a message was too big: at the least this one was, so it goes out no more. */
+  #rejectLargest() {
+    let [id, most] = [0, 0];
+    for (const [one, pending] of this.#unanswered) {
+      const size = new TextEncoder().encode(pending.event + pending.data).length;
+      if (size > most) [id, most] = [one, size];
+    }
+    this.#unanswered.get(id)?.reject(new EventError("invalid", "the node takes nothing so large"));
+    this.#unanswered.delete(id);
+  }
+
+  /** The node breaks the protocol. */
+  #broken(reason) {
+    this.#leave()?.close();
+    this.#end(WRONG, reason);
   }
 
   /** There will be no other connection. */
@@ -207,25 +262,45 @@ export class Client {
     this.#closeLeft();
     const sent = [...this.#unanswered.values()];
     this.#unanswered.clear();
-    for (const pending of sent) pending.reject(new OutcomeUnknown(code, reason));
-    for (const pending of this.#waiting.splice(0)) pending.reject(this.#loss);
+    for (const pending of sent) lose(pending, new OutcomeUnknown(code, reason));
+    this.#loseWaiting();
     this.#emit("wss.disconnected", { code, reason, wait: null });
+  }
+
+  #loseWaiting() {
+    for (const pending of this.#waiting.splice(0)) lose(pending, this.#loss);
   }
 
   // --- signs of life
 
   #after(seconds, act) {
     clearTimeout(this.#timer);
-    this.#timer = setTimeout(act, seconds * 1000);
+    const wait = Math.min(seconds * 1000, LONGEST_TIMER);
+    this.#at = Date.now() + wait;
+    this.#timer = setTimeout(act, wait);
   }
 
   /** Something was heard: ask again after a while, soon if an answer is due. */
   #listen() {
     const { pingInterval, pingTimeout } = this.#options;
-    this.#after(this.#unanswered.size ? pingTimeout : pingInterval, () => this.#ping());
+    if (Date.now() > this.#at) this.#awake = Date.now();
+    this.#asked = false;
+    this.#after(
+      this.#unanswered.size ? Math.min(pingInterval, pingTimeout) : pingInterval,
+      () => this.#ping(),
+    );
+  }
+
+  /** An answer is due from now on. Nothing was heard, so this puts nothing off. */
+  #askSooner() {
+    const { pingTimeout } = this.#options;
+    if (this.#asked || this.#at <= Date.now() + pingTimeout * 1000) return;
+    this.#after(pingTimeout, () => this.#ping());
   }
 
   #ping() {
+    if (this.#asked) return;
+    this.#asked = true;
     this.#socket.send('{"event":"wss.ping"}');
     this.#after(this.#options.pingTimeout, () => this.#over(VANISHED, "the node is silent"));
   }
@@ -244,26 +319,31 @@ export class Client {
     } else if (event === "wss.welcome") {
       this.#welcome(data);
       return;
-    } else if (event === "wss.error") {
+    } else if (event === "wss.error" && re === undefined) {
       // The Close behind it has only a code.
+      const { message: reason } = data;
       const { onclose } = this.#socket;
-      this.#socket.onclose = ({ code }) => onclose({ code, reason: data.message });
+      this.#socket.onclose = ({ code }) => onclose({ code, reason });
+    } else {
+      throw new TypeError(`${event} before the welcome`);
     }
     if (re !== undefined) this.#answer(re, event, data);
     else if (event !== "wss.pong" && this.#isNew(event, data, topic, epoch, offset)) {
       this.#emit(event, data, { event, topic, epoch, offset });
     }
+    if (this.state === "connected") this.#dropOverdue();
   }
 
   #welcome({ session, token, node, resumed, last, protocol }) {
     if (protocol !== 1) {
-      this.#left.push(this.#leave());
-      this.#end(WRONG, `protocol ${protocol}, but this client speaks 1`);
+      this.#broken(`protocol ${protocol}, but this client speaks 1`);
       return;
     }
     this.#closeLeft(); // the session is here now, and their Close ends nothing
     Object.assign(this, { session, node, state: "connected" });
     this.#since = Date.now();
+    // The node drops what might have been meant for the session that it was asked for, until this.
+    if (this.#token && !resumed) this.#socket.send('{"event":"wss.begin"}');
     this.#token = token;
     for (const [id, { wanted }] of this.#unanswered) if (!wanted) this.#unanswered.delete(id);
     const sent = [...this.#unanswered.values()];
@@ -275,7 +355,7 @@ export class Client {
       this.#unanswered.clear();
       this.#waiting.unshift(...sent.filter((pending) => pending.again));
       for (const pending of sent) {
-        if (!pending.again) pending.reject(new OutcomeUnknown(this.#loss.code, this.#loss.reason));
+        if (!pending.again) lose(pending, new OutcomeUnknown(this.#loss.code, this.#loss.reason));
       }
     }
     for (const [id, pending] of this.#unanswered) this.#write(id, pending);
@@ -303,7 +383,11 @@ export class Client {
   #answer(id, event, data) {
     const pending = this.#unanswered.get(id);
     if (!pending) return;
-    if (event === "wss.error" && data.code === "unavailable" && pending.wanted) {
+    const code = event === "wss.error" ? data.code : "";
+    // These may come out of turn; all others come in the order in which the events were sent.
+    if (code !== "unavailable" && code !== "rate_limited") this.#answered = pending.turn;
+    if (code === "unavailable" && pending.wanted) {
+      pending.since = Date.now();
       const socket = this.#socket;
       const bound = Math.min(UNAVAILABLE[1], UNAVAILABLE[0] * 2 ** pending.tries++);
       setTimeout(() => {
@@ -314,8 +398,19 @@ export class Client {
       return;
     }
     this.#unanswered.delete(id);
-    if (event === "wss.error") pending.reject(new EventError(data.code, data.message, data.path));
+    if (code) pending.reject(new EventError(code, data.message, data.path));
     else pending.resolve({ event, data });
+    this.#pump();
+  }
+
+  /** Settle what gets no answer though the connection lives: it would hold up all that follow. */
+  #dropOverdue() {
+    for (const [id, pending] of this.#unanswered) {
+      const patience = OVERDUE[pending.turn < this.#answered ? 0 : 1];
+      if (Date.now() - Math.max(pending.since, this.#awake) < patience * 1000) break;
+      this.#unanswered.delete(id);
+      lose(pending, new OutcomeUnknown(0, "the node gives this event no answer"));
+    }
     this.#pump();
   }
 
@@ -339,11 +434,14 @@ export class Client {
       const pending = this.#waiting.shift();
       this.#unanswered.set(++this.#id, pending);
       this.#write(this.#id, pending);
-      if (this.#unanswered.size === 1) this.#listen();
+      if (this.#unanswered.size === 1) this.#askSooner();
     }
   }
 
-  #write(id, { event, data }) {
+  #write(id, pending) {
+    const { event, data } = pending;
+    pending.turn = ++this.#writes;
+    pending.since = Date.now();
     const rest = data === undefined ? "" : `,"data":${data}`;
     this.#socket.send(`{"event":${JSON.stringify(event)},"id":${id}${rest}}`);
   }
@@ -356,10 +454,50 @@ export class Client {
   }
 }
 
+/** Reject what nobody need await: that the connection is gone is told by itself. */
+function lose(pending, loss) {
+  pending.answer.catch(() => {});
+  pending.reject(loss);
+}
+
+/** Whether as many are given as there are defaults, where those are numbers. */
+function areSeconds(given, defaults) {
+  if (typeof defaults[0] !== "number") return true;
+  return given.length === defaults.length && given.every((one) => one >= 0);
+}
+
+/** Options over their defaults. */
+function checked(options, defaults) {
+  const all = { ...defaults };
+  for (const [name, value] of Object.entries(options ?? {})) {
+    if (!Object.hasOwn(defaults, name)) throw new TypeError(`there is no option ${name}`);
+    if (value === undefined) continue;
+    if (!areSeconds([value].flat(), [defaults[name]].flat())) {
+      throw new TypeError(`${name} is in seconds, as ${defaults[name]}`);
+    }
+    all[name] = value;
+  }
+  return all;
+}
+
+function checkName(event) {
+  if (typeof event !== "string" || /\p{Surrogate}/u.test(event)) {
+    throw new TypeError("an event's name is text");
+  }
+  if (event.startsWith("wss.")) throw new TypeError(`${event}: such names are the server's own`);
+}
+
 /** A WebSocket's URL, with no fragment; with a token, of a client that resumes. */
 function absolute(url, token) {
-  const found = new URL(url, globalThis.location?.href);
-  found.protocol = found.protocol.replace("http", "ws");
+  let found;
+  try {
+    if (typeof url === "string" || url instanceof URL) {
+      found = new URL(url, globalThis.location?.href);
+      found.protocol = found.protocol.replace("http", "ws");
+    }
+  } catch {}
+  if (!/^wss?:$/.test(found?.protocol)) throw new TypeError(`no address of a node: ${url}`);
+  if (found.searchParams.has("resume")) throw new TypeError("resume in a query is the client's own");
   found.hash = "";
   if (token) found.searchParams.set("resume", "");
   return found.href;

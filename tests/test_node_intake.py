@@ -1,4 +1,4 @@
-"""A client that sees no pings of its own asks for a sign of life: trio_wss/node/connection.py."""
+"""A client that sees no pings of its own asks for a sign of life: trio_wss/node/intake.py."""
 
 from __future__ import annotations
 
