@@ -73,7 +73,10 @@ def main(only: str, seconds: float, seeds: str) -> None:
     for name in names:
         mutant = MUTANTS[name]
         for seed in map(int, seeds.split(",")):
-            found = run(mutant, seed, seconds)
+            try:
+                found = run(mutant, seed, seconds)
+            except ValueError as error:
+                raise click.ClickException(f"{name}: {error}") from None
             if found.check:
                 break
         caught += bool(found.check)

@@ -20,7 +20,7 @@ CLIENTS: Final[dict[str, Mutant]] = {
         "sends again in a new session what may have been applied in the old one",
     ),
     "client-gives-up": Mutant(
-        "client/ledger.py", "if retry and unavailable and pending.wanted:", "if False:",
+        "client/ledger.py", "if retry and code == \"unavailable\" and pending.wanted:", "if False:",
         "does not send again what was `unavailable`",
     ),
     "client-forgets": Mutant(
@@ -33,6 +33,10 @@ CLIENTS: Final[dict[str, Mutant]] = {
         "self._places[topic] = epoch, offset\n            case Event(\"wss.left\"",
         "pass\n            case Event(\"wss.left\"",
         "does not note where it was told to go on",
+    ),
+    "client-never-begins": Mutant(
+        "client/dial.py", "await socket.send_message(frames.BEGIN)", "pass",
+        "does not say that it knows of a new session",
     ),
     "client-never-resumes": Mutant(
         "client/client.py", "ticket = self.ticket() if self._welcome else self._ticket",
