@@ -65,13 +65,13 @@ class Own:
 
     async def begin(self, name: str, **data: Any) -> Sent:
         """Send an operation, and do not wait for its answer."""
-        self._ops += 1
+        while self._client is None and not self._over:
+            await self._there.wait()
+        self._ops += 1  # from here on in this order
         op = f"{self.name}.{self._ops}"
         sent = self._open[op] = Sent(op, name, {"op": op, **data}, session=self.session)
         self._recorder.note("call", c=self.name, op=op, event=name, data=sent.data)
         try:
-            while self._client is None and not self._over:
-                await self._there.wait()
             assert self._client is not None
             sent.answer = await self._client.submit(name, sent.data)
         except (AssertionError, ConnectionLost):

@@ -25,7 +25,7 @@ from tests.swarm.stack import ROOT, Stack
 from trio_wss.settings import Settings
 from trio_wss.store.keys import Keys
 
-HANDS: Final = Hands(workers=4, movers=1, returners=0, visitors=1, slow=0, listeners=2)
+HANDS: Final = Hands(workers=4, movers=1, returners=0, visitors=1, slow=0, listeners=2, gluttons=0)
 FRONTS: Final = 6  # addresses that stand for the routing mesh where there is none
 ALL_THERE: Final = 30.0  # seconds until every client is connected
 DEFAULTS: Final = Settings()
