@@ -100,7 +100,7 @@ def main(
         raise click.ClickException(f"no such fault: {unknown}; there are {', '.join(FAULTS)}")
     banned = set(without.split(","))
     names = [name for name in names if not {name, FAULTS[name].kind} & banned]
-    plan = Plan(seed, engine, seconds, tuple(names))
+    plan = Plan(seed, engine, seconds, tuple(names), round=8.0 if early else 15.0)
     about = max(seconds, plan.most)
     click.echo(
         f"seed {seed}, {engine}, {len(names)} kinds of faults, about {about:.0f} s, {folder}/"

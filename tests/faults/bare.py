@@ -58,7 +58,7 @@ class Bare:
         self._asks = False  # this connection has asked for its session
         self._ahead: set[int] = set()  # numbers sent behind `wss.resume`, before a welcome
         self._dropped = 0  # events that the server may say it has dropped
-        self._old: deque[Sent] = deque(maxlen=40)
+        self._old: deque[Sent] = deque(maxlen=120)
         self.rate = math.inf  # bytes a second that it reads
 
     # --- what it does

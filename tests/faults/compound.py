@@ -53,6 +53,24 @@ async def link_late(stage: Stage, chance: random.Random) -> None:
             node.link.heal()
 
 
+@fault("exile", "client")
+async def exile(stage: Stage, chance: random.Random) -> None:
+    """What clients are answered is lost, then nobody is let in until all sessions are over."""
+    async with AsyncExitStack() as stack:
+        for node in stage.nodes:
+            await stack.enter_async_context(node.front.busy)
+        with stage.fault("exile"):
+            for node in stage.nodes:
+                node.front.swallows = True
+            await trio.sleep(chance.uniform(0.2, 0.6))
+            for node in stage.nodes:
+                node.front.refuses = True
+                node.front.cut()
+            await trio.sleep(LEASE + 1)  # their grace is as long as the lease
+            for node in stage.nodes:
+                node.front.heal()
+
+
 @fault("crowd", "node")
 async def crowd(stage: Stage, chance: random.Random) -> None:
     """Hundreds of clients come to one node, and die with it."""

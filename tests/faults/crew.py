@@ -35,6 +35,7 @@ class Hands:
     slow: int = 1
     listeners: int = 2
     gluttons: int = 1
+    posters: int = 2
     grace: float = 2.0  # seconds
 
 
@@ -78,6 +79,9 @@ class Crew:
             self._nursery.start_soon(self._visit, f"visitor-{n + 1}", kinds[n % number])
         for n in range(hands.slow):
             self._nursery.start_soon(self._read_slowly, f"slow-{n + 1}")
+        for n in range(hands.posters):
+            actor = self._enter(kinds[n % number], f"poster-{n + 1}", ())
+            self._nursery.start_soon(self._post, self._mind(actor))
         for n in range(hands.gluttons):
             self._nursery.start_soon(self._gorge, f"glutton-{n + 1}")
 
@@ -164,6 +168,12 @@ class Crew:
             actor.rate = math.inf
             self.recorder.note("fast", c=name)
             await worker.rest(5)
+
+    async def _post(self, worker: Worker) -> None:
+        """Send what is not answered: nothing holds that up, so that much of it is under way."""
+        while True:
+            await worker.rest(0.1)
+            await worker.actor.post("flip", key="post")
 
     async def _gorge(self, name: str) -> None:
         """Fill a ring with large answers, and ask for the session again: that must cost the node,

@@ -21,10 +21,13 @@ def timed(history: History, timelines: Timelines) -> list[tuple[Timeline, Window
         called: list[tuple[float, int]] = []
         for name, place in timeline.places.items():
             op = history.ops.get(name)
-            if op is not None:
-                called.append((op.called, place))
-                if op.how == "ok" and op.done is not None and not op.doubtful:
-                    done.append((op.done, place))
+            if op is None:
+                continue
+            called.append((op.called, place))
+            # Answered before, and lost: it was made here when it was sent again on purpose.
+            before = place >= timeline.kept and (op.done or 0) < timeline.begins
+            if op.how == "ok" and op.done is not None and not op.doubtful and not before:
+                done.append((op.done, place))
         for session, dialled, welcomed in begun:
             if session in timeline.begun:
                 called.append((dialled, timeline.begun[session]))

@@ -27,7 +27,7 @@ MIX: Final = {
     "add": 20, "swap": 16, "get": 4, "move": 16, "look": 6, "say": 16, "who": 5, "join": 2,
     "leave": 1, "refuse": 2, "nook": 6, "word": 8, "hum": 3, "put": 3, "drop": 2, "turn": 2,
     "mark": 3, "wipe": 2, "push": 3, "tag": 3, "erase": 0.5, "shelf": 4, "brief": 2, "glance": 3,
-    "stash": 0.3, "fetch": 0.5, "recall": 2, "flip": 4,
+    "stash": 0.3, "fetch": 0.5, "recall": 4, "flip": 4,
 }  # fmt: skip
 """What a worker does, and how often."""
 
