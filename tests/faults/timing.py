@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import TypeAlias
 
-from tests.faults.record import History
+from tests.faults.record import History, Op
 from tests.faults.world import Timeline, Windows
 
 Timelines: TypeAlias = Sequence[Timeline]
@@ -24,16 +24,22 @@ def timed(history: History, timelines: Timelines) -> list[tuple[Timeline, Window
             if op is None:
                 continue
             called.append((op.called, place))
-            # Answered before, and lost: it was made here when it was sent again on purpose.
-            before = place >= timeline.kept and (op.done or 0) < timeline.begins
-            if op.how == "ok" and op.done is not None and not op.doubtful and not before:
-                done.append((op.done, place))
+            if op.how != "ok" or op.done is None or op.doubtful or is_made_again(op, timeline):
+                continue
+            done.append((op.done, place))
         for session, dialled, welcomed in begun:
             if session in timeline.begun:
                 called.append((dialled, timeline.begun[session]))
                 done.append((welcomed, timeline.begun[session]))
         found.append((timeline, Windows(done, called)))
     return found
+
+
+def is_made_again(op: Op, timeline: Timeline) -> bool:
+    """Whether an event was answered before, and lost, and was made here when its client sent it
+    again on purpose."""
+    answered = op.done is not None and op.done < timeline.begins
+    return answered and timeline.places[op.name] >= timeline.kept
 
 
 def welcomes(history: History) -> Iterator[tuple[str, float, float]]:
