@@ -136,15 +136,17 @@ class NodeProcess:
     def note_log(self) -> None:
         """Write down what its log says of Redis, and of what is wrong with it."""
         for entry in entries_in(self.log.read_text(errors="replace")):
-            event = str(entry.get("event"))
-            if event not in (AWAY, DROPPED):
+            event, error = entry.get("event"), str(entry.get("error", ""))
+            if event not in (AWAY, DROPPED) and not error.startswith(REFUSALS):
                 continue
             logged = datetime.fromisoformat(str(entry["timestamp"])).timestamp()
             at = round(logged - self._recorder.began, 4)
             if event == AWAY:
                 self._recorder.note("unlinked", node=self.name, at=at, why=str(entry["reason"]))
-            else:
+            elif event == DROPPED:
                 self._recorder.note("bare", node=self.name, at=at, session=entry["session"])
+            else:
+                self._recorder.note("refused", node=self.name, at=at, why=error[:200])
         for text in self.errors():
             self._recorder.note("error", node=self.name, text=text[:4000])
 

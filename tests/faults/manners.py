@@ -91,14 +91,15 @@ def check_nodes(history: History, _: Timelines) -> str:
     """No node ends but by a signal of ours, in time and with 0 after SIGTERM, or logs an error, or
     loses Redis while nothing is done to either."""
     done = Troubles(history).done
-    for lost in history.of("unlinked"):
-        node, at = lost["node"], lost["at"]
-        if SLOW in lost["why"]:
-            continue  # a busy machine does that
-        if not any(
-            where in ("", node) and b <= at + 0.2 and at - FELT <= e for where, b, e in done
-        ):
-            raise Violation(f"{node} lost Redis at {at}, to which nothing was done: {lost['why']}")
+    for kind, felt in (("unlinked", FELT), ("refused", AWAY)):
+        for lost in history.of(kind):
+            node, at, why = lost["node"], lost["at"], lost["why"]
+            if SLOW in why:
+                continue  # a busy machine does that
+            if not any(
+                where in ("", node) and b <= at + 0.2 and at - felt <= e for where, b, e in done
+            ):
+                raise Violation(f"{node} lost Redis at {at}, to which nothing was done: {why}")
     full = [(f["begun"], f["t"] + FELT) for f in history.of("fault") if f["name"] == "full-redis"]
     for bare in history.of("bare"):
         if not any(begun <= bare["at"] <= end for begun, end in full):

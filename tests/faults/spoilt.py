@@ -7,6 +7,7 @@ from __future__ import annotations
 from typing import Final
 
 from tests.faults import judge as judging
+from tests.faults.manners import BEHIND
 from tests.faults.sample import (
     Spoil,
     begin_anew,
@@ -173,9 +174,7 @@ SPOILT: Final[dict[str, tuple[str, str, Spoil]]] = {
     "a lost member": (
         "no ghost", "lacks ['s2']", lambda h, w: find(h, k="members").update(seen=[]),
     ),
-    "a hook that never ran": (
-        "every disconnect hook once", "without their hook: ['s1']", lambda h, w: w.pop(),
-    ),
+    "a hook never ran": ("every disconnect hook once", "without their hook", lambda h, w: w.pop()),
     "a session that is there and not given back": (
         "sessions survive connections", "b asked for session s2, which was there", begin_anew,
     ),
@@ -249,10 +248,8 @@ SPOILT: Final[dict[str, tuple[str, str, Spoil]]] = {
         lambda h, w: find(h, k="done", op="a.2").update(how="unavailable"),
     ),
     "closed for reading slowly, though it did not": (
-        "clients see no broken protocol", "this client reads too slowly",
-        lambda h, w: find(h, k="closed").update(
-            t=2.5, code=1013, why="this client reads too slowly"
-        ),
+        "clients see no broken protocol", BEHIND,
+        lambda h, w: find(h, k="closed").update(t=2.5, code=1013, why=BEHIND),
     ),
     "closed by a handler that never was asked": (
         "clients see no broken protocol", "4001",
@@ -291,6 +288,10 @@ SPOILT: Final[dict[str, tuple[str, str, Spoil]]] = {
     "a node that lost Redis by itself": (
         "nodes end only when told, and log no error", "n lost Redis at 3",
         lambda h, w: h.insert(0, {"t": 9, "k": "unlinked", "node": "n", "at": 3, "why": "x"}),
+    ),
+    "a node that was refused with no reason": (
+        "nodes end only when told, and log no error", "n lost Redis at 3",
+        lambda h, w: h.insert(0, {"t": 9, "k": "refused", "node": "n", "at": 3, "why": "READONLY"}),
     ),
     "a node that logged an error": (
         "nodes end only when told, and log no error", "connection failed",
