@@ -88,6 +88,11 @@ faults: $(OLDEST)/.test ## Harm a cluster at random and check what clients saw; 
 	$(OLDEST)/bin/python -m tests.faults $(if $(SEED),--seed $(SEED)) --seconds $(SECONDS) \
 	  --engine $(or $(ENGINE),valkey) $(if $(FAULTS),--faults $(FAULTS)) $(if $(WITHOUT),--without $(WITHOUT))
 
+.PHONY: mutants
+mutants: SECONDS := 90
+mutants: $(OLDEST)/.test ## Plant bugs, one at a time, and see that the faults find them, an hour; ONLY=no-ring,… SECONDS=90 SEEDS=1,2
+	$(OLDEST)/bin/python -m tests.mutants $(if $(ONLY),--only $(ONLY)) --seconds $(SECONDS) $(if $(SEEDS),--seeds $(SEEDS))
+
 .PHONY: swarm-test
 IMAGE := wss
 swarm-test: $(OLDEST)/.test ## Deploy on a Swarm and harm it; DOCKER_HOST, or SWARM_HOSTS="unix://… …" SWARM_KILL=… SWARM_OVERRIDE=…

@@ -42,9 +42,6 @@ EXCUSES: dict[str, tuple[Spoil, Spoil]] = {
             find(h, session="s3").pop("asked"), find(h, k="closed").update(code=4409),
         ),
     ),
-    "it asked too late": (
-        begin_anew, lambda h, w: find(h, session="s3").update(since=1.2),
-    ),
     "it had said goodbye": (
         end_at_once,
         lambda h, w: h.insert(h.index(find(h, k="closed")), seen(6.2, "b", "leaving")),

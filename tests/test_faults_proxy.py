@@ -160,3 +160,18 @@ async def test_the_target_may_move_or_be_away() -> None:
         proxy.target = target
         async with await dial(proxy) as client:
             assert await say(client, b"x") == b"x"
+
+
+async def test_what_a_connection_held_comes_after_what_a_newer_one_brought() -> None:
+    """So a first copy may come last."""
+    async with echo() as (proxy, server):
+        async with await dial(proxy) as client:
+            await say(client, b"a")
+            proxy.hold()
+            await client.send_all(b"b")
+            async with await dial(proxy) as other:
+                assert await say(other, b"c") == b"c"
+        assert bytes(server.heard) == b"ac"
+        proxy.heal()
+        while bytes(server.heard) != b"acb":  # noqa: ASYNC110 - there is no event to wait for
+            await trio.sleep(0.001)

@@ -5,6 +5,8 @@ from __future__ import annotations
 import random
 import shutil
 import sys
+import traceback
+from collections.abc import Iterator
 from pathlib import Path
 
 import click
@@ -12,8 +14,9 @@ import trio
 
 from tests.faults import report
 from tests.faults.harm import FAULTS
-from tests.faults.judge import Verdict, judge
+from tests.faults.judge import SERIAL, Finding, Verdict, judge
 from tests.faults.run import Plan, run
+from tests.histories import Violation
 from trio_wss.cli.signals import stopping
 from trio_wss.store.embedded import find_server
 
@@ -40,7 +43,7 @@ def tell(plan: Plan, verdict: Verdict, folder: Path) -> int:
     return 1
 
 
-async def play(plan: Plan, folder: Path, binary: Path) -> None:
+async def play(plan: Plan, folder: Path, binary: Path, early: bool) -> None:
     """Play a run. The first SIGINT or SIGTERM has it come to rest, a second one ends it at once."""
     async with stopping() as stop, trio.open_nursery() as nursery:
 
@@ -49,8 +52,21 @@ async def play(plan: Plan, folder: Path, binary: Path) -> None:
             click.echo("it shall end: it comes to rest, and is judged")
 
         nursery.start_soon(tell_when_asked)
-        await run(plan, folder, binary, click.echo, stop.asked)
+
+        def spoilt() -> bool:
+            return not look(folder).holds
+
+        await run(plan, folder, binary, click.echo, stop.asked, spoilt if early else None)
         nursery.cancel_scope.cancel()
+
+
+def leaves(error: BaseException) -> Iterator[BaseException]:
+    """What went wrong, out of all groups: they are deeper than a traceback is printed."""
+    if isinstance(error, BaseExceptionGroup):
+        for one in error.exceptions:
+            yield from leaves(one)
+    else:
+        yield error
 
 
 def look(folder: Path) -> Verdict:
@@ -68,10 +84,11 @@ def look(folder: Path) -> Verdict:
 @click.option("--faults", default="", help="Only these, with commas between. [default: all]")
 @click.option("--without", default="", help="None of these, nor of this kind, as in `loss`.")
 @click.option("--folder", type=click.Path(path_type=Path), help="[default: reports/faults-SEED]")
+@click.option("--early", is_flag=True, help="End at the first rest at which something is found.")
 @click.option("--check", is_flag=True, help="Judge what is recorded in the folder once more.")
 def main(
     seed: int | None, seconds: float, engine: str, faults: str, without: str,
-    folder: Path | None, check: bool,
+    folder: Path | None, early: bool, check: bool,
 ) -> None:  # fmt: skip
     """Harm a cluster at random, and hold what its clients saw against what was promised."""
     seed = random.randrange(1_000_000) if seed is None else seed
@@ -83,14 +100,19 @@ def main(
         raise click.ClickException(f"no such fault: {unknown}; there are {', '.join(FAULTS)}")
     banned = set(without.split(","))
     names = [name for name in names if not {name, FAULTS[name].kind} & banned]
-    plan = Plan(seed, engine, seconds, tuple(names))
+    plan = Plan(seed, engine, seconds, tuple(names), round=8.0 if early else 15.0)
     about = max(seconds, plan.most)
     click.echo(
         f"seed {seed}, {engine}, {len(names)} kinds of faults, about {about:.0f} s, {folder}/"
     )
     try:
-        trio.run(play, plan, folder, binary_of(engine))
-    except BaseException:
+        trio.run(play, plan, folder, binary_of(engine), early)
+    except BaseException as error:
+        for cause in leaves(error):
+            if isinstance(cause, Violation):
+                click.echo(str(Finding(SERIAL, False, str(cause))))
+                sys.exit(1)
+            click.echo("".join(traceback.format_exception(cause)), err=True)
         click.secho(f"\nBROKE with seed {seed}: {report.how_to_repeat(plan)}", fg="red", err=True)
         raise
     sys.exit(tell(plan, look(folder), folder))

@@ -1,5 +1,5 @@
-"""The workloads. Every commit that changes something writes a line into one ledger, which is
-therefore the order in which Redis made the commits, with what each handler had read.
+"""The workloads, to which shelf.py and talk.py add theirs: counters, registers, accounts, and how a
+session begins and ends.
 
 An operation (`op`) has a name that no other has. `by` is the session that did it.
 """
@@ -7,22 +7,19 @@ An operation (`op`) has a name that no other has. `by` is the session that did i
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Annotated, Any, Final
+from typing import Annotated, Final
 
 from attrs import frozen
 
+from tests.faults import shelf, talk
+from tests.faults.ledger import app, line
 from trio_wss import (
-    App,
-    Append,
-    Broadcast,
     Client,
     Effect,
     Effects,
-    Gap,
     Identity,
     Increment,
     Join,
-    Leave,
     Member,
     Members,
     Read,
@@ -32,19 +29,12 @@ from trio_wss import (
     Store,
 )
 
-LEDGER: Final = "ledger"
+__all__ = ["app", "shelf", "talk"]  # which add their handlers to it
+
 ACCOUNTS: Final = ("a", "b", "c", "d")
 BALANCE: Final = 100  # of each account, before anything was moved
 LAST_REGISTER: Final = "p"  # what a session reads as it ends
 LAST_ROOM: Final = "room:salt"
-MOST: Final = 100_000  # lines of the ledger, between two times that it is taken away
-
-app = App(history=400, history_ttl=120)
-
-
-def line(client: Client, do: str, **what: Any) -> Append:
-    """One line of the ledger."""
-    return Append(LEDGER, {"do": do, "by": client.session, **what}, MOST)
 
 
 @app.authenticate
@@ -71,12 +61,6 @@ def leave_for_good(
     """A session is over: once in its life. It finds what others keep changing just then."""
     found = [value, sorted(member.session for member in members)]
     return line(client, "out", found=found)
-
-
-@app.on_gap
-def missed(event: Gap, client: Client) -> Effects:
-    """Broadcasts are missing: an app would send the state anew."""
-    return Reply("missed", {"topic": event.topic})
 
 
 @frozen
@@ -165,45 +149,6 @@ def look(
     d: Annotated[int | None, Read("account:d")],
 ) -> Effects:
     return Reply("balances", [BALANCE if one is None else one for one in (a, b, c, d)])
-
-
-@frozen
-class Say:
-    op: str
-    topic: str
-    pad: int = 0
-
-
-@app.on("say")
-def say(event: Say, client: Client) -> Effects:
-    n = Increment(f"said:{event.topic}")
-    return [
-        n,
-        Broadcast(event.topic, "said", {"op": event.op, "n": n.result, "pad": "." * event.pad}),
-        line(client, "say", op=event.op, topic=event.topic),
-        Reply("ok", n.result),
-    ]
-
-
-@frozen
-class Room:
-    op: str
-    topic: str
-
-
-@app.on("join")
-def join(event: Room, client: Client) -> Effects:
-    return [Join(event.topic, client.user), line(client, "join", op=event.op, topic=event.topic)]
-
-
-@app.on("leave")
-def leave(event: Room, client: Client) -> Effects:
-    return [Leave(event.topic), line(client, "leave", op=event.op, topic=event.topic)]
-
-
-@app.on("who")
-def who(event: Room, members: Annotated[list[Member], Members("{event.topic}")]) -> Effects:
-    return Reply("members", sorted(member.session for member in members))
 
 
 @frozen

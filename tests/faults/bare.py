@@ -6,37 +6,25 @@ from __future__ import annotations
 
 import math
 import random
-from collections.abc import Mapping, Sequence
+from collections import deque
+from collections.abc import Sequence
 from contextlib import suppress
 from typing import Any, Final, final
 
 import orjson
 import trio
-from attrs import define, field
 
 from tests.faults.record import Recorder
-from tests.faults.stream import Wire
-from tests.members import Frame, Member, Rejected, dial, event, request, shake_hands
+from tests.faults.stream import greet
+from tests.faults.view import Sent, View, short
+from tests.members import Frame, Member, Rejected, dial, event
 
 PATIENCE: Final = 5.0  # seconds without an answer until a node is taken for dead
 HANDSHAKE: Final = 5.0
+HASTY: Final = 0.5  # of the resumes have events right behind them
+RING: Final = 64  # answers that the server keeps for a session
 PAUSE: Final = 0.5  # seconds, at most, until the next try
 REFUSED: Final = frozenset({4403, 4409})  # codes that forbid to come back
-
-
-@define(eq=False)
-class Sent:
-    """An operation that has no answer yet."""
-
-    op: str
-    event: str
-    data: Mapping[str, Any]
-    number: int = 0
-    session: str | None = None
-    settled: trio.Event = field(factory=trio.Event)
-    how: str = ""
-    answer: Any = None
-    told: tuple[str, Any] | None = None  # the first answer, when it is sent again on purpose
 
 
 @final
@@ -48,7 +36,8 @@ class Bare:
     ) -> None:
         self.name = name
         self.session: str | None = None
-        self.topics: dict[str, list[Any]] = {}  # where it is in each
+        self._view = View(name, recorder)
+        self.topics, self.hums = self._view.topics, self._view.hums
         self.connected = False
         self._urls = urls
         self._recorder = recorder
@@ -66,10 +55,11 @@ class Bare:
         self._dialled = 0.0
         self._heard = 0  # welcomes and answers
         self._seen = 0  # frames of this connection
+        self._asks = False  # this connection has asked for its session
+        self._ahead: set[int] = set()  # numbers sent behind `wss.resume`, before a welcome
+        self._dropped = 0  # events that the server may say it has dropped
+        self._old: deque[Sent] = deque(maxlen=120)
         self.rate = math.inf  # bytes a second that it reads
-
-    def __repr__(self) -> str:
-        return f"<Bare {self.name} {self.session} waits for {list(self._waiting)}>"
 
     # --- what it does
 
@@ -83,35 +73,46 @@ class Bare:
         return sent.how, sent.answer
 
     async def begin(self, name: str, **data: Any) -> Sent:
-        """Send an operation, and do not wait for its answer."""
-        self._ops += 1
+        """Send an operation, and do not wait for its answer; but while too many have none."""
+        while self._waiting and self._numbers + 1 - min(self._waiting) >= RING:  # noqa: ASYNC110
+            await trio.sleep(0.005)  # there is no event for that
         self._numbers += 1
-        op = f"{self.name}.{self._ops}"
-        sent = Sent(op, name, {"op": op, **data}, self._numbers, self.session)
-        self._recorder.note("call", c=self.name, op=op, event=name, data=sent.data)
+        sent = Sent(*self._call(name, data), self._numbers, self.session)
         self._waiting[sent.number] = sent
-        if self.connected:
+        if self.connected or self._ahead:
             await self._send(sent)
         return sent
+
+    def _call(self, name: str, data: dict[str, Any]) -> tuple[str, str, dict[str, Any]]:
+        self._ops += 1
+        op = f"{self.name}.{self._ops}"
+        what = {"op": op, **data}
+        self._recorder.note("call", c=self.name, op=op, event=name, data=what, session=self.session)
+        return op, name, what
 
     async def repeat(self, sent: Sent) -> None:
         """Send an answered operation once more, under its old id: its answer must be the same."""
         if not self.connected or sent.session != self.session or sent.number in self._waiting:
             return
-        self._recorder.note("again", c=self.name, op=sent.op)
+        self._recorder.note("repeat", c=self.name, op=sent.op)
         sent.told, sent.settled = (sent.how, sent.answer), trio.Event()
         self._waiting[sent.number] = sent
         await self._send(sent)
         await sent.settled.wait()
 
+    async def recall(self) -> None:
+        """Repeat one so old that its answer may no longer be kept."""
+        while self._old and self._old[0].session != self.session:
+            self._old.popleft()
+        if self._old and self._numbers - self._old[0].number >= RING:
+            await self.repeat(self._old.popleft())
+
     async def post(self, name: str, **data: Any) -> None:
         """Send an operation that is not answered; nobody will know what became of it."""
-        self._ops += 1
-        op = f"{self.name}.{self._ops}"
-        what = {"op": op, **data}
-        self._recorder.note("call", c=self.name, op=op, event=name, data=what)
+        op, _, what = self._call(name, data)
         self._recorder.note("done", c=self.name, op=op, how="posted")
-        if self._member is not None and self.connected:
+        if self._member is not None and (self.connected or self._ahead):
+            self._dropped += not self.connected
             with suppress(trio.BrokenResourceError, trio.ClosedResourceError):
                 await self._member.send(name, what)
 
@@ -124,7 +125,7 @@ class Bare:
     async def leave(self) -> None:
         """Say goodbye, and do not come back."""
         self._over = True
-        self._note("leaving")
+        self._view.note("leaving")
         if self._member is None:
             self._life.cancel()  # still on its way
         else:
@@ -145,6 +146,9 @@ class Bare:
             return
         for one in several:
             member.answers.pop(one.number, None)
+            if not self.connected:
+                self._ahead.add(one.number)
+                self._dropped += 1
         frames = [event(one.event, dict(one.data), one.number) for one in several]
         with suppress(trio.BrokenResourceError, trio.ClosedResourceError):
             await member.raw(*frames)
@@ -164,46 +168,50 @@ class Bare:
             with suppress(OSError, Rejected, trio.BrokenResourceError, trio.ClosedResourceError):
                 await self._connect()
             self.connected, self._member = False, None
+            self._ahead.clear()
             if not self._over:
                 await trio.sleep(self._pause)
 
     async def _connect(self) -> None:
         url = self._chance.choice(self._urls)
         self._dialled = self._recorder.now()
-        query = {**self._query, "resume": "1"} if self._token else self._query
+        self._asks, self._dropped = self._token is not None, 0
+        query = {**self._query, "resume": "1"} if self._asks else self._query
         stream: trio.SocketStream | None = None
         try:
             with trio.move_on_after(HANDSHAKE):
                 stream = await dial(url)
-                early = await shake_hands(stream, request(url, query))
-                wire = Wire(stream, lambda: self.rate)
-                # A Member needs no more of a stream than this.
-                self._member = member = Member(wire, early)  # type: ignore[arg-type]
-                if self._token:
-                    topics = {topic: at for topic, at in self.topics.items() if at}
-                    self._attempts += 1
-                    wish = {"token": self._token, "topics": topics, "attempt": self._attempts}
-                    await member.send("wss.resume", wish)
+                self._member = await greet(stream, url, query, lambda: self.rate)
+                if self._asks:
+                    await self._resume(self._member)
             if stream is not None and self._member is not None:
                 await self._live(self._member)
         finally:
             if stream is not None:
                 await trio.aclose_forcefully(stream)
 
-    async def _live(self, member: Member) -> None:
-        def news() -> bool:
-            return len(member.frames) > self._seen or member.code is not None
+    async def _resume(self, member: Member) -> None:
+        """Ask for the session; sometimes with what waits right behind, as the protocol allows."""
+        self._attempts += 1
+        wish = {"token": self._token, "topics": self.topics, "attempt": self._attempts}
+        await member.send("wss.resume", wish)
+        if self._chance.random() < HASTY:
+            self._ahead.add(0)  # what is begun from now on goes out at once, too
+            await self._send(*(self._waiting[number] for number in sorted(self._waiting)))
 
+    async def _live(self, member: Member) -> None:
         self._seen = 0
         async with trio.open_nursery() as nursery:
             nursery.start_soon(member.read)
             nursery.start_soon(self._mistrust, member)
             while self._seen < len(member.frames) or member.code is None:
-                await member.until(news)
+                await member.until(
+                    lambda: len(member.frames) > self._seen or member.code is not None
+                )
                 while self._seen < len(member.frames):
                     self._seen += 1
                     await self._take(member.frames[self._seen - 1])
-            self._note("closed", code=member.code, why=member.reason)
+            self._view.note("closed", code=member.code, why=member.reason)
             self._heed(member)
             nursery.cancel_scope.cancel()
 
@@ -217,14 +225,10 @@ class Bare:
     async def _mistrust(self, member: Member) -> None:
         """Give up a node that says nothing though it was asked."""
         while True:
-            before, asked = self._heard, self._wants
+            before, asked = self._heard, self._waiting or not self.connected
             await trio.sleep(PATIENCE)
-            if asked and self._wants and self._heard == before:
+            if asked and self._heard == before and (self._waiting or not self.connected):
                 await member.vanish()
-
-    @property
-    def _wants(self) -> bool:
-        return bool(self._waiting) or not self.connected
 
     # --- what comes
 
@@ -235,40 +239,39 @@ class Bare:
             await self._answered(frame["re"], name, data)
         elif name == "wss.welcome":
             await self._welcomed(data)
-        elif name == "wss.joined":
-            at = [data["epoch"], data["offset"]]
-            self.topics[data["topic"]] = at
-            self._note("joined", topic=data["topic"], at=at, whole=data["recovered"])
-        elif name == "wss.left":
-            self.topics.pop(data["topic"], None)
-            self._note("left", topic=data["topic"])
-        elif name == "said":
-            at = [frame["epoch"], frame["offset"]]
-            self.topics[frame["topic"]] = at
-            self._note("said", topic=frame["topic"], at=at, op=data["op"], n=data["n"])
+        elif name == "wss.error" and data["code"] == "not_resumed" and self._dropped:
+            self._dropped -= 1
+            self._view.note("dropped")
         else:
-            self._note(name, data=data)
+            at = [frame.get("epoch"), frame.get("offset")]
+            self._view.take(name, data, frame.get("topic"), at)
 
     async def _welcomed(self, data: Any) -> None:
         session, resumed, node = data["session"], data["resumed"], data["node"]
-        asked = self._token is not None
-        self._note(
-            "welcome", session=session, resumed=resumed, asked=asked, node=node, since=self._dialled
-        )
+        self._view.note(
+            "welcome", session=session, resumed=resumed, asked=self._asks, node=node,
+            since=self._dialled, ahead=len(self._ahead),
+        )  # fmt: skip
         self._token, self.session = data["token"], session
         if not resumed:
             self.topics.clear()
             self._lose()
             self._numbers = 0
+            self._ahead.clear()
+            if self._asks and self._member is not None:
+                await self._member.send("wss.begin")
+        else:
+            self._dropped = 0
         self.connected = True
         self._heard += 1
-        await self._send(*(self._waiting[number] for number in sorted(self._waiting)))
+        ahead, self._ahead = self._ahead, set()
+        await self._send(*(self._waiting[n] for n in sorted(self._waiting) if n not in ahead))
 
     async def _answered(self, number: int, name: str, data: Any) -> None:
         self._heard += 1
         sent = self._waiting.get(number)
         if sent is None:
-            self._note("unasked", number=number, name=name, data=data)
+            self._view.note("unasked", number=number, name=name, data=short(data))
             return
         how = data["code"] if name == "wss.error" else "ok"
         if how == "unavailable":
@@ -276,14 +279,16 @@ class Bare:
             await self._send(sent)
             return
         del self._waiting[number]
-        self._settle(sent, how, data["message"] if name == "wss.error" else data)
+        self._settle(sent, how, data["message"] if name == "wss.error" else short(data))
 
     def _settle(self, sent: Sent, how: str, answer: Any) -> None:
         if sent.told is None:
             sent.how, sent.answer = how, answer
             self._recorder.note("done", c=self.name, op=sent.op, how=how, data=answer)
+            self._old.append(sent)
         elif how != "lost" and sent.told != (how, answer):
-            self._note("twice", op=sent.op, first=sent.told, second=(how, answer))
+            later = self._numbers - sent.number
+            self._view.note("twice", op=sent.op, first=sent.told, second=(how, answer), later=later)
         sent.settled.set()
 
     def _lose(self) -> None:
@@ -291,6 +296,3 @@ class Bare:
         for sent in self._waiting.values():
             self._settle(sent, "lost", None)
         self._waiting.clear()
-
-    def _note(self, kind: str, **what: Any) -> None:
-        self._recorder.note(kind, c=self.name, **what)

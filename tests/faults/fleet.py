@@ -9,7 +9,8 @@ import signal
 import subprocess
 import sys
 from collections.abc import AsyncIterator, Iterator, Mapping
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from datetime import datetime
 from pathlib import Path
 from typing import Any, Final, final
 
@@ -20,10 +21,12 @@ from tests.faults.proxy import Proxy, proxied
 from tests.faults.record import Recorder
 from tests.faults.stores import NAMESPACE
 
-START: Final = 60.0  # seconds until a node must listen; it waits 5 s for Redis
+START: Final = 30.0  # seconds until a node must listen; it waits 5 s for Redis
 STOP: Final = 30.0  # seconds from SIGTERM to the end: ten times its drain, on a busy machine
 NOWHERE: Final = ("127.0.0.1", 1)  # a port at which nobody listens
-REFUSALS: Final = ("LOADING", "READONLY", "NOSCRIPT", "Redis is loading", "You can't write")
+REFUSALS: Final = ("LOADING", "READONLY", "NOSCRIPT", "Redis is loading", "You can't write", "OOM")
+AWAY: Final = "Redis is away"
+DROPPED: Final = "on_disconnect is dropped: Redis is full, and its effects do not fit"
 ROOT: Final = Path(__file__).parents[2]
 
 
@@ -75,7 +78,9 @@ class NodeProcess:
             said = bytes(await process.stdout.receive_some())
         if not said.startswith(b"listening on "):
             raise RuntimeError(f"{self.name} did not start: {self.log.read_text()[-2000:]}")
-        self.front.target = ("127.0.0.1", int(said.split()[-1]))
+        *_, port, _, name = said.decode().split()
+        self._recorder.note("started", node=self.name, id=name)
+        self.front.target = ("127.0.0.1", int(port))
 
     def send(self, number: signal.Signals) -> None:
         """Send it a signal."""
@@ -122,6 +127,29 @@ class NodeProcess:
         if process is not None:
             await _reap(process)
 
+    def bare(self) -> Iterator[str]:
+        """The sessions that it ended without their hook, by its log: Redis was full."""
+        for entry in entries_in(self.log.read_text(errors="replace")):
+            if entry.get("event") == DROPPED:
+                yield entry["session"]
+
+    def note_log(self) -> None:
+        """Write down what its log says of Redis, and of what is wrong with it."""
+        for entry in entries_in(self.log.read_text(errors="replace")):
+            event, error = entry.get("event"), str(entry.get("error", ""))
+            if event not in (AWAY, DROPPED) and not error.startswith(REFUSALS):
+                continue
+            logged = datetime.fromisoformat(str(entry["timestamp"])).timestamp()
+            at = round(logged - self._recorder.began, 4)
+            if event == AWAY:
+                self._recorder.note("unlinked", node=self.name, at=at, why=str(entry["reason"]))
+            elif event == DROPPED:
+                self._recorder.note("bare", node=self.name, at=at, session=entry["session"])
+            else:
+                self._recorder.note("refused", node=self.name, at=at, why=error[:200])
+        for text in self.errors():
+            self._recorder.note("error", node=self.name, text=text[:4000])
+
     def errors(self) -> Iterator[str]:
         """What it logged as an error, and what is no log at all: a traceback."""
         return errors_in(self.log.read_text(errors="replace"))
@@ -139,10 +167,17 @@ def errors_in(log: str) -> Iterator[str]:
             yield text
 
 
+def entries_in(log: str) -> Iterator[Mapping[str, Any]]:
+    """What is a record in a node's log."""
+    for text in log.splitlines():
+        with suppress(orjson.JSONDecodeError):
+            yield orjson.loads(text)
+
+
 def _is_expected(entry: Mapping[str, Any]) -> bool:
     """The app fails on purpose; and a Redis that comes, goes or is demoted, or that loses its
     scripts twice within a command's life, refuses it."""
-    if "on purpose" in entry.get("exception", ""):
+    if "on purpose" in entry.get("exception", "") or entry.get("event") == DROPPED:
         return True
     return str(entry.get("error", "")).startswith(REFUSALS)
 

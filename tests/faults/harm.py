@@ -4,43 +4,20 @@ from __future__ import annotations
 
 import random
 import signal
-from collections.abc import Awaitable, Callable
-from typing import Final, Literal, TypeAlias
+from collections.abc import Callable
+from typing import Final, Literal
 
 import trio
-from attrs import frozen
 
+from tests.faults import compound
 from tests.faults.fleet import NodeProcess
+from tests.faults.kinds import FAULTS, LEASE, Fault, Kind, fault
 from tests.faults.proxy import Proxy
 from tests.faults.stage import Stage
 
-Kind: TypeAlias = Literal["node", "redis", "link", "client", "loss"]
-Harm: TypeAlias = Callable[[Stage, random.Random], Awaitable[None]]
+__all__ = ["FAULTS", "LEASE", "compound", "mischief"]
 
-LEASE: Final = 2.0  # seconds, of the nodes of a run
 AT_ONCE: Final = 3  # faults
-
-
-@frozen
-class Fault:
-    """A fault by its name. Of kind `loss`: it may lose commits that were acknowledged."""
-
-    name: str
-    kind: Kind
-    harm: Harm
-
-
-FAULTS: Final[dict[str, Fault]] = {}
-
-
-def fault(name: str, kind: Kind) -> Callable[[Harm], Harm]:
-    """Add a function to the faults."""
-
-    def add(harm: Harm) -> Harm:
-        FAULTS[name] = Fault(name, kind, harm)
-        return harm
-
-    return add
 
 
 # --- nodes
@@ -269,11 +246,12 @@ async def mischief(
     gap: float,
     hush: Callable[[], None],
     stop: trio.Event,
+    last: bool,
 ) -> None:
     """Faults at random for so long, some at a time; but first those of the `deck`, which are taken
-    off it, however long that takes. No more once it shall `stop`. `gap` is the average time between
-    two. `hush`: the clients fall silent while the last ones are still going on, so that nothing
-    that is said later makes good for what they did.
+    off it, in the `last` round all of them. No more once it shall `stop`. `gap` is the average time
+    between two. `hush`: the clients fall silent while the last ones are still going on, so that
+    nothing that is said later makes good for what they did.
     """
     limit = trio.Semaphore(AT_ONCE)
 
@@ -285,7 +263,7 @@ async def mischief(
 
     async with trio.open_nursery() as nursery:
         end = trio.current_time() + seconds
-        while (deck or trio.current_time() < end) and not stop.is_set():
+        while (trio.current_time() < end or (last and deck)) and not stop.is_set():
             await limit.acquire()
             chosen = deck.pop() if deck else chance.choice(faults)
             nursery.start_soon(harm, chosen, chance.getrandbits(64))

@@ -9,7 +9,12 @@ from typing import Final
 from attrs import frozen
 
 from tests.faults import checks
+from tests.faults.bounds import check_bounds
 from tests.faults.hearing import check_hearing
+from tests.faults.manners import check_nodes, check_protocol
+from tests.faults.places import check_joins, check_places
+from tests.faults.progress import check_progress
+from tests.faults.reading import check_reads
 from tests.faults.record import History, read, sort, until_rest
 from tests.faults.resuming import check_sessions
 from tests.faults.stores import read_timelines
@@ -22,14 +27,18 @@ CHECKS: Final[dict[str, Check]] = {
     "acknowledged means applied, once": checks.check_applied,
     "answers are true": checks.check_answers,
     "writes in real-time order, and as sent": checks.check_order,
-    "reads are linearisable": checks.check_reads,
+    "reads are linearisable": check_reads,
     "each broadcast once, in one order": check_hearing,
+    "answers stand among broadcasts": check_places,
+    "a join says where the topic was": check_joins,
+    "nobody stays behind on a clear path": check_progress,
     "all is answered and heard in the end": checks.check_settled,
     "sessions survive connections": check_sessions,
     "no ghost": checks.check_presence,
     "every disconnect hook once": checks.check_hooks,
-    "clients see no broken protocol": checks.check_protocol,
-    "nodes end only when told, and log no error": checks.check_nodes,
+    "clients see no broken protocol": check_protocol,
+    "what Redis holds is bounded": check_bounds,
+    "nodes end only when told, and log no error": check_nodes,
 }
 SERIAL: Final = "commits are serialisable"
 
@@ -71,7 +80,8 @@ def judge(folder: Path) -> Verdict:
     """
     history = sort(until_rest(read(folder / "history.jsonl")))
     try:
-        timelines = read_timelines(folder)
+        bare = frozenset(one["session"] for one in history.of("bare"))
+        timelines = read_timelines(folder, bare)
     except Violation as fault:
         return Verdict([Finding(SERIAL, False, str(fault))], history, [])
     commits = sum(len(timeline.lines) - timeline.kept for timeline in timelines)

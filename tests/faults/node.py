@@ -35,7 +35,7 @@ async def run(settings: Settings) -> int:
                 await serve(app, settings, shutdown=stop.asked, task_status=task_status)
 
             node = await serving.start(serve_until_asked)
-            click.echo(f"listening on {node.port}")
+            click.echo(f"listening on {node.port} as {node.id}")
         nursery.cancel_scope.cancel()
     return stop.code
 

@@ -9,8 +9,8 @@ from typing import Any, Final, final
 
 import trio
 
-from tests.faults.bare import Sent
 from tests.faults.record import Recorder
+from tests.faults.view import Sent, View, short
 from trio_wss.client import (
     Answer,
     Client,
@@ -41,7 +41,8 @@ class Own:
     ) -> None:
         self.name = name
         self.session: str | None = None
-        self.topics: dict[str, list[Any]] = {}
+        self._view = View(name, recorder)
+        self.topics, self.hums = self._view.topics, self._view.hums
         self.connected = False
         self._urls = [f"{url}/?name={name}&rooms={rooms}" for url in urls]
         self._recorder = recorder
@@ -64,13 +65,13 @@ class Own:
 
     async def begin(self, name: str, **data: Any) -> Sent:
         """Send an operation, and do not wait for its answer."""
-        self._ops += 1
+        while self._client is None and not self._over:
+            await self._there.wait()
+        self._ops += 1  # from here on in this order
         op = f"{self.name}.{self._ops}"
         sent = self._open[op] = Sent(op, name, {"op": op, **data}, session=self.session)
         self._recorder.note("call", c=self.name, op=op, event=name, data=sent.data)
         try:
-            while self._client is None and not self._over:
-                await self._there.wait()
             assert self._client is not None
             sent.answer = await self._client.submit(name, sent.data)
         except (AssertionError, ConnectionLost):
@@ -88,7 +89,7 @@ class Own:
             how, what = "ok", None
             try:
                 answer = await pending.answer()
-                what = answer.data
+                what = short(answer.data)
             except EventError as error:
                 how, what = error.code, error.message
             except ClientError:
@@ -108,6 +109,9 @@ class Own:
     async def repeat(self, sent: Sent) -> None:
         """It never sends again what is answered."""
 
+    async def recall(self) -> None:
+        """Nor what is answered long ago."""
+
     async def post(self, name: str, **data: Any) -> None:
         """Send an operation that is not answered; nobody will know what became of it."""
         self._ops += 1
@@ -125,12 +129,13 @@ class Own:
         client = self._client
         if client is not None and self.connected:
             self._client, self._there = None, trio.Event()
+            self._view.note("away")
             self._ticket = await client.abandon()
 
     async def leave(self) -> None:
         """Say goodbye, and do not come back."""
         self._over = True
-        self._note("leaving")
+        self._view.note("leaving")
         if self._client is None:
             self._life.cancel()  # still on its way
         else:
@@ -159,7 +164,7 @@ class Own:
         for sent in [*self._open.values()]:
             self._settle(sent, "lost", None)
         self._there.set()
-        self._note("over")
+        self._view.note("over")
 
     async def _stay(self) -> None:
         while not self._over:
@@ -192,7 +197,7 @@ class Own:
             async for what in client.events():
                 self._take(what)
         except ConnectionLost as loss:
-            self._note("closed", code=loss.code, why=loss.reason, final=True)
+            self._view.note("closed", code=loss.code, why=loss.reason, final=True)
 
     def _take(self, what: Event | State) -> None:
         match what:
@@ -201,33 +206,14 @@ class Own:
                     self.topics.clear()
                 self.session, self.connected = session, True
                 asked, self._asks = self._asks, True  # this client has a session to go on with
-                self._note(
+                self._view.note(
                     "welcome", session=session, resumed=resumed, asked=asked, node=node,
                     since=self._since,
                 )  # fmt: skip
             case Disconnected(code, reason):
                 if self.connected:
-                    self._note("closed", code=code, why=reason)
+                    self._view.note("closed", code=code, why=reason)
                 self.connected, self._since = False, self._recorder.now()
             case Event():
-                self._take_event(what)
-
-    def _take_event(self, event: Event) -> None:
-        data = event.data
-        if event.event == "wss.joined":
-            at = [data["epoch"], data["offset"]]
-            self.topics[data["topic"]] = at
-            self._note("joined", topic=data["topic"], at=at, whole=data["recovered"])
-        elif event.event == "wss.left":
-            self.topics.pop(data["topic"], None)
-            self._note("left", topic=data["topic"])
-        elif event.event == "said":
-            assert event.topic is not None
-            at = [event.epoch, event.offset]
-            self.topics[event.topic] = at
-            self._note("said", topic=event.topic, at=at, op=data["op"], n=data["n"])
-        else:
-            self._note(event.event, data=data)
-
-    def _note(self, kind: str, **what: Any) -> None:
-        self._recorder.note(kind, c=self.name, **what)
+                at = [what.epoch, what.offset]
+                self._view.take(what.event, what.data, what.topic, at)

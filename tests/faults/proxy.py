@@ -53,6 +53,7 @@ class Pair:
         self.client = client
         self.server = server
         self.lossy = proxy.swallows  # what a stream has lost it cannot go on without
+        self.gate: Final = Gate()  # its own, beside that of the proxy
         self._scope = trio.CancelScope()
 
     async def run(self) -> None:
@@ -86,13 +87,17 @@ class Pair:
                         await to_send.send((trio.current_time() + self.proxy.delay, chunk))
 
     async def _receive(self, source: trio.SocketStream) -> bytes:
-        await self.proxy.gate.passed()
+        await self._passed()
         try:
             chunk = bytes(await source.receive_some(CHUNK))
         except (trio.BrokenResourceError, trio.ClosedResourceError):
             chunk = b""
-        await self.proxy.gate.passed()
+        await self._passed()
         return chunk
+
+    async def _passed(self) -> None:
+        await self.proxy.gate.passed()
+        await self.gate.passed()
 
     async def _deliver(
         self, chunks: trio.MemoryReceiveChannel[tuple[float, bytes]], sink: trio.SocketStream
@@ -101,6 +106,7 @@ class Pair:
         broken = False
         async for due, chunk in chunks:
             await trio.sleep_until(due)
+            await self._passed()  # what is on its way when a gate shuts is held, too
             if not broken:
                 try:
                     await sink.send_all(chunk)
@@ -132,6 +138,12 @@ class Proxy:
         for pair in self.pairs:
             pair.cut()
 
+    def hold(self) -> None:
+        """Hold what goes over the present connections; new ones are free. What was sent twice for
+        that comes twice, the first copy last."""
+        for pair in self.pairs:
+            pair.gate.shut()
+
     def half_close(self, side: Side) -> None:
         """Half-close all connections; new ones are whole."""
         for pair in self.pairs:
@@ -142,6 +154,7 @@ class Proxy:
         self.delay, self.refuses, self.swallows = 0.0, False, False
         self.gate.open()
         for pair in self.pairs:
+            pair.gate.open()
             if pair.lossy:
                 pair.cut()
 

@@ -4,6 +4,7 @@ line, in the order in which it happened. `t` is the time in seconds of the run.
 
 from __future__ import annotations
 
+import time
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
@@ -26,6 +27,7 @@ class Recorder:
         self.path = path
         self._file = path.open("wb", BUFFERED)
         self._start = trio.current_time()
+        self.began = time.time()  # to place what others log
 
     def now(self) -> float:
         """Seconds of the run."""
@@ -69,6 +71,7 @@ class Op:
     how: str | None = None
     answer: Any = None
     doubtful: bool = False
+    session: str | None = None  # the one it was sent for, if its client never sends it for another
 
     @property
     def number(self) -> int:
@@ -107,10 +110,12 @@ def sort(records: Iterable[Record]) -> History:
         match record["k"]:
             case "call":
                 op = Op(record["op"], record["c"], record["event"], record["data"], record["t"])
+                op.session = record.get("session")
                 history.ops[op.name] = op
             case "done":
                 op = history.ops[record["op"]]
                 op.done, op.how, op.answer = record["t"], record["how"], record.get("data")
+                history.views[record["c"]].append(record)
             case "again":
                 history.ops[record["op"]].doubtful = True
             case _ if "c" in record:

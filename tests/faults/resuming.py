@@ -10,13 +10,14 @@ from collections.abc import Iterator, Sequence
 from typing import Final, final
 
 from tests.faults.bare import REFUSED
-from tests.faults.checks import GRACE, timed
+from tests.faults.checks import GRACE
 from tests.faults.harm import FAULTS, LEASE
 from tests.faults.record import History, Record
+from tests.faults.timing import timed
+from tests.faults.trouble import EVERYBODY, Stay, Troubles
 from tests.faults.world import Timeline
 from tests.histories import Violation
 
-RESUME_SECONDS: Final = 5.0  # a node waits so long for a `wss.resume`, then begins a new session
 UNAWARE: Final = LEASE + GRACE + 2.0  # seconds from a lease's loss to what may come of it, at most
 SENT_AWAY: Final = 1012  # close code: the node stops, or lost Redis, or its lease
 
@@ -52,10 +53,11 @@ def _returns(records: Sequence[Record]) -> Iterator[tuple[Record, Record]]:
 
 def _was_there(session: str, welcome: Record, timelines: Sequence[Timeline]) -> bool:
     """Whether a session had begun, and was not over, when another was begun in its place; and the
-    node had looked in this timeline, and not waited in vain for the client to ask."""
+    node had looked in this timeline."""
     new, since = welcome["session"], welcome["since"]
-    return welcome["t"] - since < RESUME_SECONDS and any(
+    return any(
         timeline.begins < since
+        and session not in timeline.world.bare
         and timeline.kept <= (place := timeline.begun.get(new, -1))
         and timeline.begun.get(session, math.inf) < place < timeline.ended.get(session, math.inf)
         for timeline in timelines
@@ -70,17 +72,18 @@ def _check_spared(history: History, timelines: Sequence[Timeline]) -> int:
     for timeline, windows in timed(history, timelines):
         events = signs.of_events(timeline)
         for session, place in timeline.ended.items():
-            if place < timeline.kept or session in signs.goodbyes:
+            if place < timeline.kept or session in signs.goodbyes or session in timeline.closed:
                 continue
             number += 1
             over = min(windows.made(place), timeline.ends)  # by then
             found = []
             sign = signs.of_welcomes(session, timeline)
-            if not trouble.between(sign, over, lossy=True):
+            if not trouble.lossy(sign, over):
                 found.append(sign)
             sign = events.get(session, -math.inf)
-            if not trouble.between(sign - UNAWARE, over):
-                found.append(sign)
+            node = signs.node(session, sign)
+            if not (trouble.between(sign - UNAWARE, sign, node) or trouble.lossy(sign, over)):
+                found.append(sign + trouble.lease_left(sign, over, node, signs.ends(session)))
             if found and over < max(found) + GRACE:
                 raise Violation(
                     f"session {session} had a connection at {max(found)}, and was over by {over}"
@@ -101,7 +104,11 @@ class _Signs:
         self.goodbyes: Final[set[str]] = set()
         self._ops = history.ops
         self._welcomes: defaultdict[str, list[Record]] = defaultdict(list)
-        for records in history.views.values():
+        self._stays: defaultdict[str, list[Stay]] = defaultdict(list)
+        troubles = Troubles(history)
+        for client, records in history.views.items():
+            for stay in troubles.stays(client):
+                self._stays[stay.session].append(stay)
             last = ""
             for record in records:
                 if record["k"] == "welcome":
@@ -109,6 +116,15 @@ class _Signs:
                     self._welcomes[last].append(record)
                 elif record["k"] == "leaving":
                     self.goodbyes.add(last)
+
+    def node(self, session: str, time: float) -> str:
+        """The node that a session was on at a time."""
+        found = [stay.node for stay in self._stays[session] if stay.since <= time]
+        return found[-1] if found else EVERYBODY
+
+    def ends(self, session: str) -> list[float]:
+        """When the connections of a session ended."""
+        return [stay.until for stay in self._stays[session]]
 
     def of_welcomes(self, session: str, timeline: Timeline) -> float:
         """The last of those that this timeline has made."""
@@ -137,19 +153,45 @@ class _Trouble:
     node sent a client away."""
 
     def __init__(self, history: History) -> None:
-        self._all: Final[list[tuple[str, float, float]]] = []  # kind, from, until
+        self._all: Final[list[tuple[str, str, float, float]]] = []  # kind, where, from, until
+        self._deaths = [one for one in history.of("exit") if one["wanted"] == -9]
+        troubles = Troubles(history)
         for fault in history.of("fault"):
             kind = FAULTS[fault["name"]].kind if fault["name"] in FAULTS else "node"
-            self._all.append((kind, fault["begun"], fault["t"]))
-        for records in history.views.values():
+            where = fault["where"] if kind in ("node", "link", "client") else EVERYBODY
+            self._all.append((kind, where, fault["begun"], fault["t"]))
+        for client, records in history.views.items():
+            stays = list(troubles.stays(client))
             for record in records:
                 if record["k"] == "closed" and record["code"] == SENT_AWAY:
-                    self._all.append(("node", record["t"] - UNAWARE, record["t"]))
+                    time = record["t"]
+                    node = next((stay.node for stay in stays if stay.until == time), EVERYBODY)
+                    self._all.append(("node", node, time - UNAWARE, time))
 
-    def between(self, first: float, last: float, *, lossy: bool = False) -> bool:
-        """Whether there was any in this time. `lossy`: of that which may lose what Redis had been
-        told, though nothing of the ledger."""
+    def between(self, first: float, last: float, node: str) -> bool:
+        """Whether there was any in this time for a node; of all nodes, if it is not known."""
         return any(
-            (kind == "loss" if lossy else kind != "client") and begun <= last and first <= end
-            for kind, begun, end in self._all
+            kind != "client"
+            and (EVERYBODY in (node, where) or node == where)
+            and begun <= last
+            and first <= end
+            for kind, where, begun, end in self._all
         )
+
+    def lossy(self, first: float, last: float) -> bool:
+        """Whether there was any that may lose what Redis had been told, though nothing of the
+        ledger."""
+        return any(
+            kind == "loss" and begun <= last and first <= end for kind, _, begun, end in self._all
+        )
+
+    def lease_left(self, sign: float, over: float, node: str, ends: Sequence[float]) -> float:
+        """The seconds that a node's lease outlived it, at least, where its death was the end of a
+        connection: its grace begins after that."""
+        for death in self._deaths:
+            time = death["t"]
+            if death["node"] == node and sign < time < over:
+                last = any(time - 0.05 <= end <= time + 1 for end in ends)
+                if last and not self.between(sign - UNAWARE, time - 0.3, node):
+                    return LEASE / 2
+        return 0.0

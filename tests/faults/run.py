@@ -6,14 +6,16 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable, Mapping
+from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
 import orjson
+import redis
 import trio
 from attrs import asdict, field, frozen
 
-from tests.faults.bare import Sent
 from tests.faults.checks import GRACE, REDIS_PATIENCE
 from tests.faults.crew import Crew, Hands, all_topics
 from tests.faults.fleet import NodeProcess, fleet
@@ -21,6 +23,8 @@ from tests.faults.harm import FAULTS, LEASE, mischief
 from tests.faults.record import Recorder
 from tests.faults.stage import Stage
 from tests.faults.stores import stores
+from tests.faults.view import Sent
+from tests.faults.world import Timeline
 
 NODES: Final = 3
 SETTINGS: Final[Mapping[str, Any]] = {
@@ -38,12 +42,15 @@ SETTINGS: Final[Mapping[str, Any]] = {
     "outbox": 65536,
 }
 STILL: Final = 2 * LEASE  # seconds for a node to find that its record was lost with Redis
+LOOK: Final = 4.0  # seconds between two looks into the ledger
+CALM: Final = 4.0  # seconds of work in which nothing is wrong
 QUIET: Final = 20.0  # seconds until everything is answered and everybody is back
 START: Final = 5.0  # seconds until there are faults, about
 REST: Final = 10.0  # seconds of a round's rest, about
 LEAST: Final = 5.0  # seconds of faults for which another round is worth its rest
 DEAF: Final = 0.3  # seconds that a node is cut off from Redis at last
 HEARD: Final = 10.0  # seconds until everybody has heard the last word
+ORPHANED: Final = LEASE + GRACE + 5.0  # seconds until those of a dead node are gone, all of them
 BURIED: Final = LEASE + GRACE + 15.0  # seconds until no ghost is left: a janitor may have died
 
 
@@ -56,7 +63,7 @@ class Plan:
     engine: str
     seconds: float
     faults: tuple[str, ...]
-    round: float = 45.0
+    round: float = 15.0
     gap: float = 1.0
     hands: Hands = field(factory=lambda: Hands(grace=GRACE))
 
@@ -80,30 +87,37 @@ async def run(
     binary: Path,
     say: Callable[[str], None],
     stop: trio.Event | None = None,
+    spoilt: Callable[[], bool] | None = None,
 ) -> None:
     """Play a run and write it down: history.jsonl, the ledgers, the nodes' logs. When it shall
-    `stop` it comes to rest once more.
+    `stop` it comes to rest once more. `spoilt` is asked at each rest, and ends it, too;
+    then it raises Violation, without a rest, where the ledger cannot be.
     """
     prepare(plan, folder)
     recorder = Recorder(folder / "history.jsonl")
     try:
         async with (
-            stores(recorder, folder, binary) as redis,
+            stores(recorder, folder, binary) as both,
             fleet(NODES, recorder, folder, SETTINGS) as nodes,
         ):
             for node in nodes:
-                redis.add_link(node.link)
+                both.add_link(node.link)
             async with trio.open_nursery() as starting:
                 for node in nodes:
                     starting.start_soon(node.start)
             await _play(
-                plan, Stage(redis, nodes, recorder, say), trio.Event() if stop is None else stop
+                plan,
+                Stage(both, nodes, recorder, say),
+                trio.Event() if stop is None else stop,
+                spoilt,
             )
     finally:
         recorder.close()
 
 
-async def _play(plan: Plan, stage: Stage, stop: trio.Event) -> None:
+async def _play(
+    plan: Plan, stage: Stage, stop: trio.Event, spoilt: Callable[[], bool] | None
+) -> None:
     chance = random.Random(plan.seed)
     faults = [FAULTS[name] for name in plan.faults]
     deck = chance.sample(faults, len(faults))
@@ -111,29 +125,45 @@ async def _play(plan: Plan, stage: Stage, stop: trio.Event) -> None:
         for node in stage.nodes:
             nursery.start_soon(node.watch)
         urls = [node.url for node in stage.nodes]
+        if spoilt:
+            nursery.start_soon(_watch, stage)
         crew = Crew(urls, stage.recorder, plan.seed, nursery)
         crew.man(plan.hands)
         stage.depart = crew.depart
         while True:
-            left = max(plan.seconds, plan.most) - stage.recorder.now() - REST
+            left = plan.seconds - stage.recorder.now() - REST
             seconds = min(plan.round, left)
+            last = left - seconds < LEAST + REST
             hush = crew.gate.shut
-            await mischief(stage, chance, deck, faults, seconds, plan.gap, hush, stop)
+            with trio.move_on_after(CALM):
+                await stop.wait()
+            await mischief(stage, chance, deck, faults, seconds, plan.gap, hush, stop, last)
             await come_to_rest(stage, crew)
             await _keep_books(stage, crew)
-            if stop.is_set() or left - seconds < LEAST + REST:
+            if stop.is_set() or last or (spoilt and await trio.to_thread.run_sync(spoilt)):
                 break
             await stage.stores.empty_ledger()
             crew.gate.open()
         nursery.cancel_scope.cancel()
 
 
+async def _watch(stage: Stage) -> None:
+    """Look at the ledger while it grows. Raises Violation where it cannot be."""
+    while True:
+        await trio.sleep(LOOK)
+        with suppress(redis.RedisError):
+            lines = await stage.stores.look_into_ledger()
+            bare = frozenset(name for node in stage.nodes for name in node.bare())
+            await trio.to_thread.run_sync(partial(Timeline, lines, bare=bare))
+
+
 async def _keep_books(stage: Stage, crew: Crew) -> None:
     """Write all down that a judge needs: whatever happens next, so far the run can be judged."""
     for node in stage.nodes:
-        for text in node.errors():
-            stage.recorder.note("error", node=node.name, text=text[:4000])
+        node.note_log()
     live = [actor.session for actor in crew.there.values()]
+    held = await stage.stores.measure()
+    stage.recorder.note("held", living=len(stage.nodes), **held)
     stage.recorder.note("end", live=live)
     await stage.stores.keep_books()
     stage.recorder.flush()
@@ -151,35 +181,58 @@ async def come_to_rest(stage: Stage, crew: Crew) -> None:
             await crew.steward.finish(word)
         await until_still(crew)
     stage.recorder.note("quiet", idle=crew.idle)
-    for topic in all_topics():
-        await find_level(stage.recorder, crew, topic)
+    await find_levels(stage.recorder, crew)
     for topic in all_topics():
         await last_word(stage.recorder, crew, topic)
     for topic in all_topics()[:-1]:
         await count_members(stage.recorder, crew, topic, BURIED)
+    await count_members(stage.recorder, crew, "room:crowd", ORPHANED)
     stage.say("at rest")
 
 
 async def _speak_behind_its_back(node: NodeProcess, crew: Crew) -> list[Sent]:
     """A word in every topic while a node is cut off from Redis: it must find out by itself."""
     async with node.link.busy:
+        begun = crew.recorder.now()
         node.link.refuses = True
         node.link.cut()
         words = [await crew.steward.begin("say", topic=topic) for topic in all_topics()]
         await trio.sleep(DEAF)
         node.link.heal()
+        crew.recorder.note("deaf", node=node.name, begun=begun)
     return words
 
 
-async def find_level(recorder: Recorder, crew: Crew, topic: str) -> None:
-    """All members are at one place, before another word is said: so nobody waits for that."""
+async def find_levels(recorder: Recorder, crew: Crew) -> None:
+    """All members of each topic have heard as many words as were said in it, before another word
+    is said, so that nobody waits for that. The most are in topics where nobody else is.
+    """
+    topics = sorted({topic for actor in crew.there.values() for topic in actor.topics})
+    end = trio.current_time() + HEARD
+    for some in (topics[at : at + 50] for at in range(0, len(topics), 50)):
+        asked = [(topic, await crew.steward.begin("count", topic=topic)) for topic in some]
+        for topic, sent in asked:
+            with trio.move_on_at(end):
+                how, n = await crew.steward.finish(sent)
+                if how == "ok":
+                    await find_level(recorder, crew, topic, n, end)
+
+
+async def find_level(
+    recorder: Recorder, crew: Crew, topic: str, number: int | None, end: float
+) -> None:
+    """Wait for all members of one topic to have heard so many words, or to be at one place."""
 
     def places() -> dict[str, list[Any]]:
         return {a.name: a.topics[topic] for a in crew.there.values() if topic in a.topics}
 
-    with trio.move_on_after(HEARD):
-        await until(lambda: len({tuple(at) for at in places().values()}) < 2)
-    recorder.note("level", topic=topic, at=places())
+    def level() -> bool:
+        there = {tuple(at) for at in places().values()}
+        return len(there) < 2 and all(number in (None, at[1]) for at in there)
+
+    with trio.move_on_at(end):
+        await until(level)
+    recorder.note("level", topic=topic, n=number, at=places())
 
 
 async def last_word(recorder: Recorder, crew: Crew, topic: str) -> None:
@@ -191,6 +244,11 @@ async def last_word(recorder: Recorder, crew: Crew, topic: str) -> None:
         if how == "ok":
             await until(lambda: all(actor.topics.get(topic, ["", 0])[1] >= n for actor in there))
     clients = [actor.name for actor in there]
+    recorder.note("marker", topic=topic, op=sent.op, clients=clients)
+    sent = await crew.steward.begin("hum", topic=topic)
+    with trio.move_on_after(HEARD):
+        if (await crew.steward.finish(sent))[0] == "ok":
+            await until(lambda: all(actor.hums.get(topic) == sent.op for actor in there))
     recorder.note("marker", topic=topic, op=sent.op, clients=clients)
 
 

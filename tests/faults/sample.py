@@ -77,8 +77,15 @@ RECORDS: Lines = [
     {"t": 10.5, "k": "level", "topic": ROOM, "at": {"b": ["e", 2], "c": ["e", 2]}},
     {"t": 11, "k": "marker", "topic": ROOM, "op": "b.3", "clients": ["b"]},
     {"t": 12, "k": "members", "topic": ROOM, "seen": ["s2"], "there": ["s2"]},
+    {"t": 12.5, "k": "held", "longest": 2, "streams": [9], "metas": [9], "slots": 6, "nodes": 3,
+     "rings": 4, "owners": 4, "living": 3},
     {"t": 13, "k": "end", "live": ["s2"]},
 ]  # fmt: skip
+
+
+for record in RECORDS:
+    if record["k"] == "welcome":
+        record["ahead"] = 0  # it is a bare client's
 
 
 def find(records: Lines, **what: Any) -> dict[str, Any]:
@@ -90,6 +97,18 @@ def send_together_and_swap(records: Lines, ledger: Lines) -> None:
     """A session's second event is applied before its first; both were under way."""
     find(records, k="call", op="a.2").update(t=1.9)
     ledger.insert(2, ledger.pop(4))
+
+
+def hear_early(records: Lines, _: Lines) -> None:
+    """a hears b.2 before an answer that was earned before it."""
+    records.remove(said(6.1, "a", 1, "b.2"))
+    records.insert(records.index(find(records, k="call", op="a.4")), said(4.7, "a", 1, "b.2"))
+
+
+def send_old_state(records: Lines, _: Lines) -> None:
+    """b is told of a gap, and sent the state of before."""
+    find(records, k="joined", c="b", t=6.3).update(whole=False)
+    records.insert(-1, seen(6.4, "b", "missed", topic=ROOM, n=0))
 
 
 def begin_anew(records: Lines, ledger: Lines) -> None:

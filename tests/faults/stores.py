@@ -9,18 +9,19 @@ from __future__ import annotations
 import os
 import shutil
 import socket
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from functools import partial
 from itertools import islice
 from pathlib import Path
-from typing import Final, TypeAlias, TypeVar, TypeVarTuple, Unpack, final
+from typing import Any, Final, TypeAlias, TypeVar, TypeVarTuple, Unpack, final
 
 import orjson
 import trio
 from attrs import frozen
 
-from tests.faults.app import LEDGER, MOST
+from tests.faults.bounds import measure
+from tests.faults.ledger import LEDGER, MOST
 from tests.faults.proxy import Proxy, proxied
 from tests.faults.record import Recorder
 from tests.faults.world import Line, Timeline
@@ -160,6 +161,16 @@ class Stores:
         with self.primary.redis.client() as client:
             await _thread(client.script_flush)
 
+    async def limit_memory(self, most: int) -> None:
+        """So many bytes and no more; 0: as many as there are."""
+        with self.primary.redis.client() as client:
+            await _thread(client.config_set, "maxmemory", most)
+
+    async def measure(self) -> Mapping[str, Any]:
+        """What is in Redis, in a few numbers."""
+        with self.primary.redis.client() as client:
+            return await _thread(measure, client, Keys(NAMESPACE).prefix)
+
     async def lose_data(self) -> None:
         """The primary dies and comes back empty."""
         await self._shut_out()
@@ -215,8 +226,14 @@ class Stores:
 
     async def empty_ledger(self) -> None:
         """Take the lines away, for there is room for so many only. Nothing may be lost just now."""
-        self._taken += await _thread(partial(self.primary.ledger, take=True))
-        await self.in_step()
+        async with self.busy:
+            self._taken += await _thread(partial(self.primary.ledger, take=True))
+            await self.in_step()
+
+    async def look_into_ledger(self) -> list[Line]:
+        """All lines of the present timeline, while nothing is done to Redis."""
+        async with self.busy:
+            return await self._whole_ledger()
 
     async def _end_timeline(self, lines: Sequence[Line]) -> None:
         self._ended.append(await self._present(lines))
@@ -259,14 +276,16 @@ async def stores(recorder: Recorder, folder: Path, binary: Path) -> AsyncIterato
                 await _thread(both.close)
 
 
-def read_timelines(folder: Path) -> list[Timeline]:
-    """The timelines of a run. Raises Violation where a ledger cannot be."""
+def read_timelines(folder: Path, bare: frozenset[str]) -> list[Timeline]:
+    """The timelines of a run; `bare` sessions may have ended without a line. Raises Violation where
+    a ledger cannot be.
+    """
     found = []
     eras: list[Era] = orjson.loads((folder / "timelines.json").read_bytes())
     for number, (kept, begins, ends, length) in enumerate(eras):
         with (folder / f"ledger-{number}.jsonl").open("rb") as file:
             lines = [orjson.loads(line) for line in islice(file, length)]
-        found.append(Timeline(lines, kept=kept, begins=begins, ends=ends))
+        found.append(Timeline(lines, kept=kept, begins=begins, ends=ends, bare=bare))
     return found
 
 

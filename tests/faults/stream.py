@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import final
 
 import trio
+
+from tests.members import Member, request, shake_hands
 
 
 @final
@@ -34,3 +36,12 @@ class Wire(trio.abc.Stream):
 
     async def aclose(self) -> None:
         await self._stream.aclose()
+
+
+async def greet(
+    stream: trio.SocketStream, url: str, query: Mapping[str, str], rate: Callable[[], float]
+) -> Member:
+    """Upgrade a connection. Raises Rejected."""
+    early = await shake_hands(stream, request(url, query))
+    # A Member needs no more of a stream than a Wire is.
+    return Member(Wire(stream, rate), early)  # type: ignore[arg-type]

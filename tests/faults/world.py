@@ -13,25 +13,30 @@ from typing import Any, Final, TypeAlias, final
 from attrs import define, field
 
 from tests.faults.app import ACCOUNTS, BALANCE, LAST_REGISTER, LAST_ROOM
+from tests.faults.shelves import Shelves
 from tests.histories import Violation
 
 Line: TypeAlias = Mapping[str, Any]
 """One line of the ledger."""
 
 Key: TypeAlias = tuple[str, str]
-"""What an operation may read: ("register", key), ("members", topic), ("balances", "")."""
+"""What an operation may read: ("register", key), ("members", topic), ("balances", ""), ("said",
+topic), ("shelf", key), ("brief", key), ("fat", key)."""
 
 
 @define
 class World:
     """The state after some commits. Each kind of line has its method, which returns the answer
-    that the client must have been given."""
+    that the client must have been given. `bare` are the sessions that ended in a full Redis, for
+    which no line had room: whether they are members is not known."""
 
     counters: Counter[str] = field(factory=Counter)
     registers: dict[str, str] = field(factory=dict)
     accounts: dict[str, int] = field(factory=lambda: dict.fromkeys(ACCOUNTS, BALANCE))
     said: Counter[str] = field(factory=Counter)
     topics: defaultdict[str, set[str]] = field(factory=lambda: defaultdict(set))
+    shelves: Shelves = field(factory=Shelves)
+    bare: frozenset[str] = frozenset()
     live: set[str] = field(factory=set)
     ended: set[str] = field(factory=set)
 
@@ -42,6 +47,8 @@ class World:
             raise Violation(f"session {by} was over, and did {dict(line)}")
         if do != "in" and by not in self.live:
             raise Violation(f"session {by} had not begun, and did {dict(line)}")
+        if do in Shelves.DOES:
+            return self.shelves.play(line)
         return getattr(self, f"_{do}")(by, line)
 
     def _in(self, by: str, line: Line) -> None:
@@ -52,8 +59,9 @@ class World:
             self.topics[topic].add(by)
 
     def _out(self, by: str, line: Line) -> None:
-        there = [self.registers.get(LAST_REGISTER), sorted(self.topics[LAST_ROOM])]
+        there = [self.registers.get(LAST_REGISTER), sorted(self.topics[LAST_ROOM] - self.bare)]
         found = line.get("found", there)  # older records have none
+        found = [found[0], [one for one in found[1] if one not in self.bare]]
         if found != there:
             raise Violation(f"{dict(line)} read {found}, but there was {there}")
         self.live.remove(by)
@@ -84,6 +92,17 @@ class World:
         self.said[line["topic"]] += 1
         return self.said[line["topic"]]
 
+    def _enter(self, by: str, line: Line) -> int:
+        self.topics[line["topic"]].add(by)
+        self.said[line["topic"]] += line["words"]
+        return self.said[line["topic"]]
+
+    def _hum(self, _: str, line: Line) -> None:
+        pass
+
+    def _bye(self, _: str, line: Line) -> None:
+        pass
+
     def _join(self, by: str, line: Line) -> None:
         self.topics[line["topic"]].add(by)
 
@@ -100,17 +119,30 @@ class World:
                 yield ("register", line["key"]), self.registers[line["key"]]
             case "move":
                 yield ("balances", ""), tuple(self.accounts.values())
-            case "in" | "out" | "join" | "leave":
+            case "say":
+                yield ("said", line["topic"]), self.said[line["topic"]]
+            case "brief" | "stash":
+                kind = "brief" if line["do"] == "brief" else "fat"
+                yield (kind, line["key"]), line["op"]
+            case do if do in Shelves.DOES:
+                yield ("shelf", line["key"]), self.shelves.seen(line["key"])
+            case "in" | "out" | "join" | "leave" | "enter":
+                if line["do"] == "enter":
+                    yield ("said", line["topic"]), self.said[line["topic"]]
                 topics = line.get("topics") or [line.get("topic")]
                 for topic in list(self.topics) if line["do"] == "out" else topics:
                     if topic is not None:
-                        yield ("members", topic), frozenset(self.topics[topic])
+                        yield ("members", topic), frozenset(self.topics[topic] - self.bare)
 
 
 NOTHING: Final[Mapping[str, Hashable]] = {
     "register": None,
     "balances": (BALANCE,) * len(ACCOUNTS),
     "members": frozenset(),
+    "said": 0,
+    "shelf": ((), (), ()),
+    "brief": None,
+    "fat": None,
 }
 """What is read of a key before the first line."""
 
@@ -124,7 +156,13 @@ class Timeline:
     """
 
     def __init__(
-        self, lines: Sequence[Line], *, kept: int = 0, begins: float = 0.0, ends: float = 1e9
+        self,
+        lines: Sequence[Line],
+        *,
+        kept: int = 0,
+        begins: float = 0.0,
+        ends: float = 1e9,
+        bare: frozenset[str] = frozenset(),
     ) -> None:
         self.lines = lines
         self.kept = kept
@@ -134,8 +172,11 @@ class Timeline:
         self.answers: dict[str, Any] = {}
         self.begun: dict[str, int] = {}  # session: the place of its first line, and of its last
         self.ended: dict[str, int] = {}
+        self.closed: set[str] = set()  # by the app
         self.spoken: defaultdict[str, dict[str, int]] = defaultdict(dict)  # topic: op: offset
-        self.world = World()
+        self.words: dict[tuple[str, int], str] = {}  # topic and offset: op
+        self.heights: defaultdict[str, list[int]] = defaultdict(list)  # topic: places of its words
+        self.world = World(bare=bare)
         self._series: defaultdict[Key, list[tuple[int, Hashable]]] = defaultdict(list)
         for place, line in enumerate(lines):
             self._take(place, line)
@@ -147,6 +188,8 @@ class Timeline:
             if not series or series[-1][1] != value:
                 series.append((place + 1, value))
         op = line.get("op")
+        if line["do"] == "bye":
+            self.closed.add(line["by"])
         if op is None:
             (self.begun if line["do"] == "in" else self.ended)[line["by"]] = place
             return
@@ -155,7 +198,20 @@ class Timeline:
         self.places[op] = place
         self.answers[op] = answer
         if line["do"] == "say":
-            self.spoken[line["topic"]][op] = answer
+            self._hear(place, line["topic"], op, answer)
+        elif line["do"] == "enter":
+            first = answer - line["words"] + 1
+            for at in range(line["words"]):
+                self._hear(place, line["topic"], f"{op}/{at}", first + at)
+
+    def _hear(self, place: int, topic: str, word: str, offset: int) -> None:
+        self.spoken[topic][word] = offset
+        self.words[topic, offset] = word
+        self.heights[topic].append(place)
+
+    def height(self, topic: str, place: int) -> int:
+        """How many words were said in a topic before the line at a place."""
+        return bisect_left(self.heights[topic], place)
 
     def values(self, key: Key, first: int, last: int) -> set[Hashable]:
         """What can have been read when at least `first` and at most `last` lines were made."""

@@ -12,20 +12,20 @@ import orjson
 import trio
 from attrs import frozen
 
-from tests.faults.app import LEDGER, MOST
 from tests.faults.crew import Crew, Hands, all_topics
 from tests.faults.fleet import NOWHERE, errors_in
+from tests.faults.ledger import LEDGER, MOST
 from tests.faults.own import Own
 from tests.faults.proxy import Proxy, proxied
 from tests.faults.record import Recorder
-from tests.faults.run import count_members, find_level, last_word, until
+from tests.faults.run import HEARD, count_members, find_level, last_word, until
 from tests.swarm.acts import NODES, Acts, Images
 from tests.swarm.engine import Engines, Host
 from tests.swarm.stack import ROOT, Stack
 from trio_wss.settings import Settings
 from trio_wss.store.keys import Keys
 
-HANDS: Final = Hands(workers=4, movers=1, returners=0, visitors=1, slow=0, listeners=2)
+HANDS: Final = Hands(workers=4, movers=1, returners=0, visitors=1, slow=0, listeners=2, gluttons=0)
 FRONTS: Final = 6  # addresses that stand for the routing mesh where there is none
 ALL_THERE: Final = 30.0  # seconds until every client is connected
 DEFAULTS: Final = Settings()
@@ -154,8 +154,9 @@ async def _come_to_rest(crew: Crew, acts: Acts) -> None:
         await until(lambda: crew.idle)
     acts.recorder.note("quiet", idle=crew.idle)
     topics = [topic for topic in all_topics() if topic != "room:bulk"]
+    end = trio.current_time() + HEARD
     for topic in topics:
-        await find_level(acts.recorder, crew, topic)
+        await find_level(acts.recorder, crew, topic, None, end)
         await last_word(acts.recorder, crew, topic)
     for topic in topics[:-1]:
         await count_members(acts.recorder, crew, topic, BURIED)

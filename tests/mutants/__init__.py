@@ -1,0 +1,1 @@
+"""Bugs that are planted in a copy of the product, one at a time, for the faults to find."""
