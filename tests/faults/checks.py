@@ -16,7 +16,7 @@ from tests.faults.timing import Timelines, is_made_again, timed, welcomes
 from tests.histories import Violation, check_sent_order
 
 WRITES: Final = frozenset(
-    {"add", "swap", "move", "say", "join", "leave", "enter", "hum", "bye", *Shelves.DOES}
+    {"add", "swap", "move", "say", "join", "leave", "enter", "hum", "bye", "census", *Shelves.DOES}
 )
 UNKNOWN: Final = frozenset({None, "lost", "posted"})  # `unavailable` is sent again
 GRACE: Final = 2.0  # seconds, of the sessions of a run
@@ -33,7 +33,9 @@ OUTCOMES: Final[Mapping[str, Collection[str]]] = {
     "move": ("ok", "conflict", "poor"),
     "refuse": ("on_purpose", "internal"),
     **dict.fromkeys(("enter", "hum", "bye", "tag", "erase", "brief", "stash", "gulp"), ("ok",)),
-    **dict.fromkeys(("put", "drop", "turn", "mark", "wipe", "push", "flip"), ("ok", "conflict")),
+    **dict.fromkeys(
+        ("census", "put", "drop", "turn", "mark", "wipe", "push", "flip"), ("ok", "conflict")
+    ),
     **dict.fromkeys(("shelf", "glance", "fetch", "count"), ("ok", "conflict")),
 }
 """What may come of each event, where it is known: a conflict only of those that read."""

@@ -35,7 +35,7 @@ class Hands:
     slow: int = 1
     listeners: int = 2
     gluttons: int = 1
-    posters: int = 2
+    posters: int = 4
     grace: float = 2.0  # seconds
 
 
@@ -172,7 +172,8 @@ class Crew:
     async def _post(self, worker: Worker) -> None:
         """Send what is not answered: nothing holds that up, so that much of it is under way."""
         while True:
-            await worker.rest(0.1)
+            await worker.rest(0.1)  # one that reads nothing does not wait for those before it
+            await worker.actor.post("add", key="post")
             await worker.actor.post("flip", key="post")
 
     async def _gorge(self, name: str) -> None:

@@ -102,6 +102,16 @@ def who(event: Room, members: Annotated[list[Member], Members("{event.topic}")])
     return Reply("members", sorted(member.session for member in members))
 
 
+@app.on("census")
+def census(
+    event: Room, client: Client, members: Annotated[list[Member], Members("{event.topic}")]
+) -> Effects:
+    """What is written down rests on who is there."""
+    found = sorted(member.session for member in members)
+    did = line(client, "census", op=event.op, topic=event.topic, found=found)
+    return [did, Reply("census", len(found))]
+
+
 @app.on("count")
 def count(event: Room, n: Annotated[int | None, Read("said:{event.topic}")]) -> Effects:
     """How many words were said in a topic."""

@@ -24,9 +24,10 @@ MANY: Final = 62  # unanswered at once: a few less than a session keeps answers
 LARGE: Final = 20_000  # bytes: more than a topic remembers while somebody joins
 STASH: Final = 250_000
 MIX: Final = {
-    "add": 20, "swap": 16, "get": 4, "move": 16, "look": 6, "say": 16, "who": 5, "join": 2,
-    "leave": 1, "refuse": 2, "nook": 6, "word": 8, "hum": 3, "put": 3, "drop": 2, "turn": 2,
-    "mark": 3, "wipe": 2, "push": 3, "tag": 3, "erase": 0.5, "shelf": 4, "brief": 2, "glance": 3,
+    "add": 20, "swap": 16, "get": 4, "move": 16, "look": 6, "say": 16, "who": 5, "join": 4,
+    "leave": 3, "census": 4, "refuse": 2, "nook": 6, "word": 8, "hum": 3, "put": 3, "drop": 2,
+    "turn": 2, "mark": 3, "wipe": 2, "push": 3, "tag": 3, "erase": 0.5, "shelf": 4, "brief": 2,
+    "glance": 3,
     "stash": 0.3, "fetch": 0.5, "recall": 4, "flip": 4,
 }  # fmt: skip
 """What a worker does, and how often."""
@@ -180,7 +181,7 @@ class Worker:
                 return {"topic": chance.choices(topics, (10, 5, 5, 1))[0]}
             case "word":
                 return {"topic": self._places.one(chance)}
-            case "who" | "join" | "leave":
+            case "who" | "census" | "join" | "leave":
                 return {"topic": f"room:{chance.choice(ROOMS[1:] if kind == 'leave' else ROOMS)}"}
             case "refuse":
                 return {"fail": chance.random() < 0.3}

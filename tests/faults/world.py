@@ -97,6 +97,12 @@ class World:
         self.said[line["topic"]] += line["words"]
         return self.said[line["topic"]]
 
+    def _census(self, _: str, line: Line) -> int:
+        there = sorted(self.topics[line["topic"]] - self.bare)
+        if there != [one for one in line["found"] if one not in self.bare]:
+            raise Violation(f"{dict(line)} was made of {line['found']}, but there was {there}")
+        return len(line["found"])
+
     def _hum(self, _: str, line: Line) -> None:
         pass
 

@@ -24,6 +24,7 @@ NODES: Final[dict[str, Mutant]] = {
         "node/hub.py", "elif cursor.offset > last.offset or cursor.epoch != last.epoch:",
         "elif cursor.offset > last.offset + 1 and cursor.epoch == last.epoch:",
         "does not see that a topic has another history",
+        same="another history comes with another link, and then every topic is compared",
     ),
     "entered-anywhere": Mutant(
         "node/hub.py", "        if missed is None:\n            return False\n",
