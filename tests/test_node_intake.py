@@ -69,6 +69,20 @@ async def test_a_ping_is_answered_before_the_events_that_wait_for_redis(
         assert client.answers_to(100) == []
 
 
+@pytest.mark.parametrize("events", [60, 1], ids=["many events", "many pings"])
+async def test_pings_are_answered_however_many_pieces_came_before(
+    own_redis: RedisServer, events: int
+) -> None:
+    settings = Settings(drain=0.5, redis_patience=60.0, link_deadline=60.0)
+    async with stalled(own_redis, settings) as (client, _):
+        with trio.fail_after(30):
+            for n in range(100):
+                if n < events:
+                    await client.raw(event("get", None, 100 + n))
+                await client.raw(event("wss.ping"))
+                await client.heard("wss.pong", n + 1)
+
+
 async def test_each_event_is_unavailable_when_its_own_time_is_over(own_redis: RedisServer) -> None:
     """And not only when all those before it have had theirs."""
     async with stalled(own_redis) as (client, began):
