@@ -132,9 +132,11 @@ class Connection:
         return self.socket.clean and self._outbox.code is None
 
     def _last_words(self) -> float:
-        """Seconds for the commit that ends the session, so that a node stops in time."""
+        """Seconds for the commit that ends the session, so that a node stops in time: half of that
+        may have gone by, and the node has last words of its own.
+        """
         drain = self.node.settings.drain
-        return drain / 2 if self.node.link.up else drain / 10
+        return drain / 3 if self.node.link.up else drain / 10
 
     async def retire(self, code: int, reason: str, give_up: float) -> None:
         """Take no more events, let those in flight be answered until `give_up`, then close."""
