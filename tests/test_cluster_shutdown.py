@@ -17,6 +17,9 @@ from tests.histories import check_exactly_once, check_gap_free
 from tests.members import Member, Rejected, dial, eventually, member, request, shake_hands
 from tests.processes import Running, commands_with, trio_wss
 from tests.servers import RedisServer
+from trio_wss import App
+from trio_wss.settings import Settings
+from trio_wss.testing import cluster
 
 pytestmark = pytest.mark.any_engine
 
@@ -153,6 +156,23 @@ async def test_sigterm_with_a_dead_redis_exits_in_time_too(
                 assert await one.closed() == 1012
             assert await stopping.ended() == 0
             assert trio.current_time() - since < DRAIN + 1
+
+
+async def test_a_node_stops_in_time_though_its_client_and_its_redis_hang(
+    own_redis: RedisServer,
+) -> None:
+    """Each in turn: the client does not answer the Close, then Redis does not take the session."""
+    settings = Settings(drain=5.0, link_deadline=60.0)  # it counts as linked all the while
+    with trio.fail_after(60):
+        async with cluster(App(), 1, redis=own_redis.url, settings=settings) as nodes:
+            url = nodes.nodes[0].url
+            stream = await dial(url)
+            await shake_hands(stream, request(url))
+            own_redis.pause()
+            began = trio.current_time()
+        assert trio.current_time() - began < settings.drain
+        own_redis.resume()
+        await stream.aclose()
 
 
 async def test_a_node_with_its_own_redis_leaves_no_orphan(tmp_path: Path) -> None:

@@ -86,6 +86,30 @@ async def test_a_read_that_fails_fails_for_all_who_want_it(
     assert (reads.asked, failed) == (1, 3)
 
 
+async def test_each_who_waits_has_a_time_of_its_own(
+    autojump_clock: trio.testing.MockClock,
+) -> None:
+    """Of the one that asks for all, it may be over sooner, or later."""
+    expectations = Expectations()
+    over: dict[int, float] = {}
+
+    async def want(expires: int) -> None:
+        async def read(_: Sequence[ReadRequest]) -> Sequence[Entry]:
+            await trio.sleep_until(expires)
+            raise Unavailable("away")
+
+        with expectations.of((A,)) as expected, pytest.raises(Unavailable):
+            await expected.ask(read, expires)
+        over[expires] = trio.current_time()
+
+    start = int(trio.current_time())
+    async with trio.open_nursery() as nursery:
+        for seconds in (10, 30, 20):
+            nursery.start_soon(want, start + seconds)
+            await trio.testing.wait_all_tasks_blocked()
+    assert over == {start + seconds: start + seconds for seconds in (10, 20, 30)}
+
+
 async def test_who_waits_asks_again_when_the_one_that_asked_was_cancelled(
     autojump_clock: trio.testing.MockClock,
 ) -> None:

@@ -69,6 +69,20 @@ async def test_a_ping_is_answered_before_the_events_that_wait_for_redis(
         assert client.answers_to(100) == []
 
 
+@pytest.mark.parametrize("events", [60, 1], ids=["many events", "many pings"])
+async def test_pings_are_answered_however_many_pieces_came_before(
+    own_redis: RedisServer, events: int
+) -> None:
+    settings = Settings(drain=0.5, redis_patience=60.0, link_deadline=60.0)
+    async with stalled(own_redis, settings) as (client, _):
+        with trio.fail_after(30):
+            for n in range(100):
+                if n < events:
+                    await client.raw(event("get", None, 100 + n))
+                await client.raw(event("wss.ping"))
+                await client.heard("wss.pong", n + 1)
+
+
 async def test_each_event_is_unavailable_when_its_own_time_is_over(own_redis: RedisServer) -> None:
     """And not only when all those before it have had theirs."""
     async with stalled(own_redis) as (client, began):
@@ -77,6 +91,29 @@ async def test_each_event_is_unavailable_when_its_own_time_is_over(own_redis: Re
             answer = await client.answer(number)
             assert answer["data"]["code"] == "unavailable"
         assert 2.0 <= trio.current_time() - began < 3.5
+
+
+async def test_a_read_that_others_wait_for_too_is_over_in_its_own_time(
+    own_redis: RedisServer,
+) -> None:
+    """And is answered behind what its connection sent before it."""
+    with trio.fail_after(60):
+        async with (
+            cluster(app, 1, redis=own_redis.url, settings=SETTINGS) as nodes,
+            member(nodes.nodes[0].url) as first,
+            member(nodes.nodes[0].url) as late,
+        ):
+            own_redis.pause()
+            await first.send("get", None, 1)
+            await trio.sleep(1)  # half of its time
+            sent = trio.current_time()
+            await late.raw(event("add", None, 1), event("get", None, 2), event("add", None, 3))
+            assert (await first.answer(1))["data"]["code"] == "unavailable"
+            assert trio.current_time() < sent + 1.9
+            assert (await late.answer(3))["data"]["code"] == "unavailable"
+            assert trio.current_time() >= sent + 2
+            assert [one["re"] for one in late.frames if "re" in one] == [1, 2, 3]
+            own_redis.resume()
 
 
 async def test_events_that_were_heard_ahead_keep_their_order(own_redis: RedisServer) -> None:

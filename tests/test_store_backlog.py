@@ -106,6 +106,25 @@ def test_heavy_answers_are_waited_for() -> None:
     assert backlog.due == 0
 
 
+def test_what_is_heaviest_does_not_wait_for_what_is_urgent() -> None:
+    """There may be always some of that on its way, as where clients come and go all the time."""
+    backlog = Backlog(bound=100)
+    for text, weight in ((b"a", 1), (b"b", 16 << 20), (b"c", 1)):
+        backlog.put(Slot(text, None, weight=weight))
+        backlog.put(Slot(b"U", None, urgent=True))
+    assert sent(backlog) == b"UUUa"
+    for _ in range(3):
+        backlog.answer_first(None)
+    backlog.put(Slot(b"V", None, urgent=True))
+    assert sent(backlog) == b"V"
+    backlog.answer_first(None)
+    assert sent(backlog) == b"b"
+    assert sent(backlog) == b""
+    backlog.answer_first(None)
+    backlog.answer_first(None)
+    assert sent(backlog) == b"c"
+
+
 def refused(*texts: bytes) -> tuple[Backlog, list[Any]]:
     """A backlog of which all was sent, and the first had no script."""
     backlog = Backlog(bound=10)

@@ -4,16 +4,19 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from typing import Any
 
 import pytest
 import redis
 
 from tests.links import running
+from trio_wss.effects import Join
 from trio_wss.errors import Unavailable
-from trio_wss.plan import NOTHING
+from trio_wss.plan import NOTHING, plan
 from trio_wss.reads import Client
 from trio_wss.store import sessions as store_sessions
 from trio_wss.store.address import parse_address
+from trio_wss.store.backlog import LIGHT, Answered
 from trio_wss.store.executor import NEW, Commit, Executor
 from trio_wss.store.keys import Keys
 from trio_wss.store.link import Link
@@ -36,6 +39,7 @@ class Node:
 
     def __init__(self, link: Link) -> None:
         keys = Keys("generations")
+        self.link = link
         self.executor = Executor(link, keys, "n1")
         self.sessions = Sessions(link, keys, "n1")
         self.token = new_token(CLIENT.session)
@@ -52,6 +56,13 @@ class Node:
 
     async def commit(self, generation: str) -> Outcome:
         return await self.executor.committed(Commit(NOTHING, CLIENT.session, generation))
+
+
+def size(reply: Any) -> int:
+    """About how many bytes an answer has on the wire."""
+    if isinstance(reply, dict):
+        return sum(map(size, [*reply, *reply.values()]))
+    return len(reply) + 16 if isinstance(reply, bytes) else sum(map(size, reply))
 
 
 @asynccontextmanager
@@ -280,3 +291,45 @@ async def test_the_grace_of_a_dead_nodes_sessions_counts_from_the_end_of_its_lea
             assert client.zscore("{generations}:due:", "of n2") == now - 5_000 + 60_000
             late = client.zscore("{generations}:due:", "of n3")
             assert 0 <= late - (now - 15_000 + 60_000) < 5_000
+
+
+async def test_no_answer_about_a_large_session_is_heavier_than_the_link_is_told(
+    redis_url: str,
+) -> None:
+    """So that not even many that are resumed at once are more than Redis lets be on their way."""
+    told: list[tuple[int, int]] = []
+    sent: list[bytes] = []
+    client = Client("large", "mary", None, {"x": "q" * 16_000})
+    async with node(redis_url) as one:
+        link, token = one.link, new_token("large")
+        submit = link.submit
+
+        def weighed(
+            command: bytes, answered: Answered, *, weight: int = LIGHT, **options: float | None
+        ) -> None:
+            def arrived(reply: object) -> None:
+                if not isinstance(reply, int):
+                    told.append((size(reply), weight))
+                answered(reply)
+
+            sent.append(command)
+            submit(command, arrived, weight=weight, **options)  # type: ignore[arg-type]  # handed on
+
+        link.submit = weighed  # type: ignore[method-assign]  # to see what is asked
+        lead = one.sessions.begin(client, token)
+        await one.executor.committed(Commit(NOTHING, "large", NEW, lead=lead))
+        for n in range(100):
+            made = plan([Join(f"{n:03}".ljust(256, "."))], client, lambda _: (0, 0))
+            await one.executor.committed(Commit(made, "large", FIRST, n + 1))
+        weight = told[-1][1]
+        seen = await link.call(sent[-1], weight=weight)
+        assert len(seen[2]) > 100
+        found = await one.sessions.find(token)
+        assert found is not None
+        assert await one.sessions.take(found, "2")
+        await one.sessions.owned()
+        await one.sessions.away("large", "2", 0)
+        due = await one.sessions.due(60, 1, 60, 60)
+        assert [stored.client for stored in due.sessions] == [client]
+    assert max(told)[0] > 25_000
+    assert [one for one in told if one[0] > one[1]] == []

@@ -132,16 +132,17 @@ class Connection:
         return self.socket.clean and self._outbox.code is None
 
     def _last_words(self) -> float:
-        """Seconds for the commit that ends the session, so that a node stops in time."""
+        """Seconds for the commit that ends the session, so that a node stops in time: half of that
+        may have gone by, and the node has last words of its own.
+        """
         drain = self.node.settings.drain
-        return drain / 2 if self.node.link.up else drain / 10
+        return drain / 3 if self.node.link.up else drain / 10
 
     async def retire(self, code: int, reason: str, give_up: float) -> None:
         """Take no more events, let those in flight be answered until `give_up`, then close."""
         self._retired = True
         with trio.move_on_at(give_up):
-            while self._unanswered:
-                await self._until_fewer()
+            await self._all_answered()
         await self.socket.close(code, reason)
 
     def leave_hub(self) -> None:
@@ -183,6 +184,7 @@ class Connection:
             return
         expires = self._give_up()
         if trio.current_time() >= expires:  # it has waited behind others
+            await self._all_answered()  # which is soon, too
             self.session.unavailable(number)
             self.node.count(message, "unavailable")
             await trio.lowlevel.checkpoint()  # no commit to wait for at the door
@@ -271,6 +273,10 @@ class Connection:
             await self._until_fewer()
         await outbox.room()
         await self.node.executor.room()
+
+    async def _all_answered(self) -> None:
+        while self._unanswered:
+            await self._until_fewer()
 
     async def _until_fewer(self) -> None:
         """Wait for the next answer; the reader and `retire` may both do so."""

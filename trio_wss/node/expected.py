@@ -6,6 +6,7 @@ Only speed rests on this, never correctness: every commit is checked against wha
 
 from __future__ import annotations
 
+import math
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Final
@@ -13,7 +14,7 @@ from typing import Final
 import trio
 from attrs import define, field
 
-from trio_wss.errors import WssError
+from trio_wss.errors import Unavailable, WssError
 from trio_wss.plan import Key, Op
 from trio_wss.reads import ReadRequest
 from trio_wss.store.entries import Entry, afterwards, key_of
@@ -41,15 +42,24 @@ class Expected:
     users: int = 0
     asking: Asking | None = None
 
-    async def ask(self, read: Read) -> None:
-        """Wait until it is known, by one read for all who wait. Raises what that raises."""
+    async def ask(self, read: Read, expires: float = math.inf) -> None:
+        """Wait until it is known, by one read for all who wait. Raises what that raises.
+
+        Where they `expire`, they do so one by one: each learns by a read of its own that its time
+        is over, and so behind what its connection has sent before.
+        """
         while not self.entries:
-            if (asking := self.asking) is not None:
-                await asking.over.wait()
-                if asking.error is not None:
-                    raise asking.error
-            else:
+            if (asking := self.asking) is None:
                 await self._ask(read)
+                continue
+            with trio.move_on_at(expires) as waited:
+                await asking.over.wait()
+            if waited.cancelled_caught:
+                self.entries = await read(self.requests)
+            elif (error := asking.error) is not None and (
+                expires == math.inf or not isinstance(error, Unavailable)
+            ):
+                raise error
 
     async def _ask(self, read: Read) -> None:
         asking = self.asking = Asking()

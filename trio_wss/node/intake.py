@@ -36,7 +36,7 @@ class Intake:
         self.arrived = 0.0
         self._socket = socket
         self._answer_ping = answer_ping
-        self._frames: deque[str | bytes | float] = deque()  # behind the time at which they came
+        self._frames: deque[tuple[float, str | bytes]] = deque()  # each with when it came
         self._ears: Ears | None = None
         self._end: Closed | None = None  # of the socket, if the ears found it out
 
@@ -46,20 +46,18 @@ class Intake:
     @property
     def size(self) -> int:
         """Characters and bytes of the frames that are kept."""
-        return sum(len(frame) for frame in self._frames if not isinstance(frame, float))
+        return sum(len(frame) for _, frame in self._frames)
 
     def pop(self) -> str | bytes | None:
         """The next frame, if there is one."""
-        while self._frames:
-            frame = self._frames.popleft()
-            if not isinstance(frame, float):
-                return frame
-            self.arrived = frame
-        return None
+        if not self._frames:
+            return None
+        self.arrived, frame = self._frames.popleft()
+        return frame
 
     def push_back(self, frame: str | bytes) -> None:
         """Let a frame be the next one again."""
-        self._frames.appendleft(frame)
+        self._frames.appendleft((self.arrived, frame))
 
     async def receive(self) -> None:
         """Wait for more frames. Raises Closed."""
@@ -73,8 +71,8 @@ class Intake:
 
     async def _read(self) -> None:
         batch = await self._socket.receive()
-        self._frames.append(trio.current_time())
-        self._frames.extend(batch)
+        now = trio.current_time()
+        self._frames.extend((now, frame) for frame in batch)
 
     def listen(self, nursery: trio.Nursery) -> None:
         """Hear the client, beside the reader."""
@@ -100,13 +98,13 @@ class Intake:
 
     def _answer_pings(self) -> None:
         """Answer those that are kept, and take them out."""
-        kept = [frame for frame in self._frames if not (_is_ping(frame) and self._answer_ping())]
+        kept = [one for one in self._frames if not (_is_ping(one[1]) and self._answer_ping())]
         if len(kept) < len(self._frames):
             self._frames.clear()
             self._frames.extend(kept)
 
 
-def _is_ping(frame: str | bytes | float) -> bool:
+def _is_ping(frame: str | bytes) -> bool:
     if not isinstance(frame, str) or len(frame) > PING_LENGTH or "wss.ping" not in frame:
         return False
     try:

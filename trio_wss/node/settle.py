@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Final
@@ -55,7 +56,8 @@ async def _try(
     """Decide once and commit that. Between the two nothing else may be sent."""
     requests = turn.requests
     try:
-        await expected.ask(partial(node.executor.read, expires=expires))
+        read = partial(node.executor.read, expires=expires)
+        await expected.ask(read, math.inf if expires is None else expires)
     except Unreadable as error:
         log.error("a read failed", handler=turn.handler.name, reason=str(error))
         refusal = refuse(turn.number, "internal", INTERNAL, event=turn.handler.name)

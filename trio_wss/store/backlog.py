@@ -61,6 +61,7 @@ class Backlog:
     draining: bool = False
     size: int = 0  # bytes of all
     due: int = 0  # bytes of the answers to what is sent, at most
+    patient: int = 0  # how many of those that are sent are not urgent
 
     @property
     def full(self) -> bool:
@@ -93,7 +94,8 @@ class Backlog:
         """All that waits, at most about 1 MiB, as one write; from here on it counts as sent.
 
         `held`: only what is urgent. What is not waits, too, while the answers that are due are
-        heavy: but for one, which may weigh more than all of them should.
+        heavy: but for one, which may weigh more than all of them should. What is urgent, and comes
+        all the time, keeps that one not waiting.
         """
         parts: list[bytes] = []
         length = 0
@@ -110,16 +112,18 @@ class Backlog:
         return b"".join(parts)
 
     def _bears(self, slot: Slot) -> bool:
-        return not self.sent or self.due + slot.weight <= _ON_THEIR_WAY
+        return not self.patient or self.due + slot.weight <= _ON_THEIR_WAY
 
     def _send(self, slot: Slot, now: float) -> None:
         slot.sent = now
         self.sent.append(slot)
         self.due += slot.weight
+        self.patient += not slot.urgent
 
     def _take_first(self) -> Slot:
         slot = self.sent.popleft()
         self.due -= slot.weight
+        self.patient -= not slot.urgent
         return slot
 
     def answer_first(self, reply: Any, *, executed: bool = True) -> None:
@@ -180,6 +184,7 @@ class Backlog:
     def _measure(self) -> None:
         self.size = sum(len(slot.packed) for slot in self._all())
         self.due = sum(slot.weight for slot in self.sent)
+        self.patient = sum(not slot.urgent for slot in self.sent)
 
 
 def _give_up(slots: Iterable[Slot], why: str) -> None:

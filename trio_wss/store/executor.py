@@ -51,6 +51,7 @@ MOST_READ: Final = 16 << 20  # of the entries of one event
 _RECORDED: Final = 1 << 20  # of the answer that an earlier copy of a commit may have left
 _CHANGE: Final = 512  # of what an operation may tell: a topic and its cursor
 _META: Final = 128  # of a topic's cursor
+_NAME: Final = 272  # of a topic's name
 _PAGE: Final = 2 << 20  # page.lua stops at the first broadcast that makes it 1 MiB
 
 
@@ -96,6 +97,7 @@ class Executor:
         self._owner = keys.node(node)
         self._ring = keys.ring(node)
         self._most_topics = str(max_topics)
+        self._names = max_topics * _NAME
         self._numbers = count(1)
         self._waiting: dict[int, None] = {}  # those of them that have no answer yet, in order
         # A commit that is sent again after a failover must meet the new master's name, so it is
@@ -126,7 +128,10 @@ class Executor:
         self, commit: Commit, owner: list[str], head: list[str | bytes], answered: Answered
     ) -> None:
         packed = self._pack(commit, owner, head)
-        self._link.submit(packed, answered, expires=commit.expires, weight=commit.weight)
+        weight = commit.weight
+        if any(letter in "JL" for letter, _, _ in commit.plan.ops):
+            weight += self._names  # an earlier copy's record tells where the session is now
+        self._link.submit(packed, answered, expires=commit.expires, weight=weight)
 
     async def room(self) -> None:
         """Wait until fewer commits are unanswered than a ring can hold."""
@@ -188,7 +193,7 @@ class Executor:
         self._link.submit(
             pack("HKEYS", self._keys.session(session)),
             lambda reply: answered(_parse_topics(reply)),
-            weight=LIGHT * int(self._most_topics),
+            weight=LIGHT + self._names,
         )
 
     def cursors(

@@ -17,6 +17,7 @@ from trio_wss.encoding import decode, encode
 from trio_wss.errors import Unavailable, WssError
 from trio_wss.plan import Op
 from trio_wss.reads import Client
+from trio_wss.store.backlog import LIGHT
 from trio_wss.store.keys import Keys, topics_in
 from trio_wss.store.link import Link
 from trio_wss.store.outcome import Cursor
@@ -28,6 +29,11 @@ HEAVY: Final = 1 << 20
 
 AT_ONCE: Final = 500
 """Sessions of one call, where nobody waits for their number: about a millisecond of Redis' time."""
+
+# Bytes of answers, for the link to know how many are on their way.
+_CLIENT: Final = 32 << 10  # of what is stored of a client: its query is part of a head of 16 KiB
+_NAME: Final = 320  # of a topic's name, and its cursor
+_NAMES: Final = 100 * _NAME  # of the topics that a session may be in
 
 
 @frozen
@@ -115,8 +121,8 @@ class Sessions:
     async def find(self, token: str) -> StoredSession | None:
         """The session of a token; None for a token of none."""
         session, _, _ = token.partition(".")
-        hash_of = pack("HGETALL", self._keys.session(session))
-        found = _fields(await ask(self._link, hash_of, weight=HEAVY))
+        stored = pack("HGETALL", self._keys.session(session))
+        found = _fields(await ask(self._link, stored, weight=_CLIENT + _NAMES))
         if not found or not hmac.compare_digest(found[b"token"], hash_token(token).encode()):
             return None
         client = _client(session, found[b"client"])
@@ -145,7 +151,8 @@ class Sessions:
             f"{prefix}o:", f"{prefix}t:", "" if attempt is None else str(attempt),
             *implied_topics(client),
         ]  # fmt: skip
-        status, *rest = await ask(self._link, command("take", keys, arguments))
+        weight = LIGHT + _NAME * (len(seen.topics) + 3)
+        status, *rest = await ask(self._link, command("take", keys, arguments), weight=weight)
         if status == b"overtaken":
             raise Overtaken("a later attempt came first")
         if status == b"buried":

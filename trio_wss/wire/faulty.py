@@ -151,9 +151,12 @@ _ID: Final = re.compile(r"[ \t\r\n]*:[ \t\r\n]*([0-9]{1,16})(?![0-9.eE])")
 
 
 def _id_of_deep(text: str) -> int | None:
-    """The id at the top of an object whose brackets are all closed: nothing else is checked."""
+    """The id at the top of an object whose brackets are all closed, as far as they are looked at:
+    nothing else is checked.
+    """
     depth, number = 0, None
-    for token in islice(_TOKEN.finditer(text), _TOKENS):
+    tokens = _TOKEN.finditer(text)
+    for token in islice(tokens, _TOKENS):
         match token[0]:
             case "{" | "[":
                 depth += 1
@@ -166,4 +169,4 @@ def _id_of_deep(text: str) -> int | None:
                 return None
             case '"id"' if depth == 1 and (found := _ID.match(text, token.end())):
                 number = int(found[1])
-    return None
+    return good_id(number) if next(tokens, None) else None
