@@ -43,7 +43,7 @@ SETTINGS: Final[Mapping[str, Any]] = {
 }
 STILL: Final = 2 * LEASE  # seconds for a node to find that its record was lost with Redis
 LOOK: Final = 4.0  # seconds between two looks into the ledger
-CALM: Final = 4.0  # seconds of work in which nothing is wrong
+CALM: Final = 5.0  # seconds of work in which nothing is wrong
 QUIET: Final = 20.0  # seconds until everything is answered and everybody is back
 START: Final = 5.0  # seconds until there are faults, about
 REST: Final = 10.0  # seconds of a round's rest, about
