@@ -2,4 +2,28 @@
 
 from typing import Final
 
-EQUIVALENT: Final[dict[str, dict[str, str]]] = {}
+CHECKING: Final = "if TYPE_CHECKING: | if TYPE_CHECKING: -> if not TYPE_CHECKING:"
+TRUTH: Final = "only asked whether it is true"
+VOLATILE: Final = "length, ttl = (0, 0.0) if effect.volatile else self.history(topic)"
+SYMMETRIC: Final = "equality is symmetric"
+
+EQUIVALENT: Final[dict[str, dict[str, str]]] = {
+    "effects": {
+        "return same(self.effect, other.effect) | same(self.effect, other.effect)"
+        " -> same(other.effect, self.effect)": SYMMETRIC,
+        "if same(effect, other): | same(effect, other) -> same(other, effect)": SYMMETRIC,
+    },
+    "plan": {
+        CHECKING: "imports what is there",
+        "@define(eq=False) | False -> True": "plans are not compared",
+        "phase: Phase = \"event\", | 'event' -> 'eventx'": "told from disconnect alone",
+        "assert_never(effect) | assert_never(effect) -> pass": "for mypy",
+        f"{VOLATILE} | 0.0 -> 1.0": "a volatile broadcast has no ttl",
+        f"{VOLATILE} | 0.0 -> -1.0": "a volatile broadcast has no ttl",
+        "pairs = zip(self.written, self.ops, strict=True) | True -> False": "grown together",
+        "places = [op for effect, op in pairs if same(effect, used)]"
+        " | same(effect, used) -> same(used, effect)": SYMMETRIC,
+        "places[0][2][-1] = str(number) | 0 -> -1": "there is one",
+        "return False | return False -> return None": TRUTH,
+    },
+}

@@ -81,14 +81,18 @@ def with_(node: ast.AST, **fields: Any) -> ast.AST:
 class Planter(ast.NodeTransformer):
     """Makes the change with this number; with none, it counts them and says what each is."""
 
-    def __init__(self, wanted: int = -1) -> None:
+    def __init__(self, text: str, wanted: int = -1) -> None:
+        self.lines = text.splitlines()
         self.wanted = wanted
         self.told: list[str] = []
 
     def visit(self, node: ast.AST) -> Any:
         for changed in changes(node):
             before, after = (ast.unparse(one).split("\n")[0] for one in (node, changed))
-            self.told.append(f"{before} -> {after}")
+            place = node.target if isinstance(node, ast.comprehension) else node
+            assert isinstance(place, ast.stmt | ast.expr)
+            line = self.lines[place.lineno - 1]
+            self.told.append(f"{line.strip()} | {before} -> {after}")
             if len(self.told) - 1 == self.wanted:
                 return changed
         match node:
@@ -112,13 +116,14 @@ def source(module: str) -> str:
 
 
 def planted(module: str, number: int) -> ast.Module:
-    tree = Planter(number).visit(ast.parse(source(module)))
+    text = source(module)
+    tree = Planter(text, number).visit(ast.parse(text))
     assert isinstance(tree, ast.Module)
     return ast.fix_missing_locations(tree)
 
 
 def mutants(module: str) -> list[str]:
-    planter = Planter()
+    planter = Planter(source(module))
     planter.visit(ast.parse(source(module)))
     return planter.told
 
@@ -146,7 +151,9 @@ def notices(module: str, number: int) -> None:
     os.dup2(nowhere, 2)
     resource.setrlimit(resource.RLIMIT_CPU, (CPU, CPU + 1))
     resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))
-    settings.register_profile("quick", max_examples=10, database=None, derandomize=True)
+    settings.register_profile(
+        "quick", max_examples=10, deadline=None, database=None, derandomize=True
+    )
     settings.load_profile("quick")
     sys.meta_path.insert(0, Instead(module, planted(module, number)))
     os.environ["PYTEST_DISABLE_PLUGIN_AUTOLOAD"] = "1"

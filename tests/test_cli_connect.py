@@ -96,6 +96,14 @@ async def test_a_line_that_is_no_json_is_told_and_the_rest_is_sent() -> None:
     assert printed == [{"event": "ok", "re": 2, "data": 2}]
 
 
+async def test_a_line_whose_event_is_the_servers_own_is_told_and_the_rest_is_sent() -> None:
+    async with server(echo) as url:
+        code, printed, err = await pipe(url, "wss.ping\nsay 2\n")
+    assert code == 1
+    assert "line 1: the name 'wss.ping' is the server's own" in err
+    assert printed == [{"event": "ok", "re": 2, "data": 2}]
+
+
 async def test_an_integer_beyond_64_bits_is_told_and_the_rest_is_sent() -> None:
     async with server(echo) as url:
         code, printed, err = await pipe(

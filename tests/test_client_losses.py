@@ -133,6 +133,7 @@ async def test_a_session_that_is_over_is_told_and_a_new_one_goes_on(redis_url: s
             await pending.answer()
         assert (await again.answer()).data == 3  # applied twice, as it was allowed to be
         assert watcher.client.session != first
+        assert watcher.named("wss.error") == []  # nothing was sent too early, and dropped
         assert Connected(False, watcher.client.session, "") in [
             evolve(one, node="") for one in watcher.states if isinstance(one, Connected)
         ]

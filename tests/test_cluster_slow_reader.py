@@ -275,7 +275,8 @@ async def test_a_gap_of_the_nodes_own_link_closes_nobody(redis_url: str, size: i
             trio.open_nursery() as nursery,
         ):
             lazy = Member(stream, await shake_hands(stream, request(one.nodes[0].url)))
-            await eventually(lambda: len(one.nodes[0].connections) == 2)
+            connections = one.nodes[0].connections
+            await eventually(lambda: [c.session.generation for c in connections] == ["1", "1"])
             await speaker.good("say", large(0))
             await listener.received("room:a", 1)
             await door.cut()

@@ -178,3 +178,25 @@ def test_position() -> None:
     found: list[Effect] = [Append("log", PLACEHOLDER), Increment("k"), Increment("k")]
     assert position(Increment("k"), found) == 1
     assert position(Append("log", 1), found) == -1
+
+
+def test_what_can_be_left_out_is_named() -> None:
+    """A number that stands alone tells a reader nothing: volatile and ttl are written out."""
+    named = {
+        kind.__name__: [
+            name
+            for name, parameter in inspect.signature(kind).parameters.items()
+            if parameter.kind is parameter.KEYWORD_ONLY
+        ]
+        for kind in effects.EFFECTS
+    }
+    assert {name for name, fields in named.items() if fields == ["ttl"]} == {
+        "Store", "Increment", "Append", "Put", "Add",
+    }  # fmt: skip
+    assert named["Broadcast"] == ["volatile"]
+    assert sum(map(len, named.values())) == 6
+
+
+def test_same_says_yes_or_no() -> None:
+    assert same(Increment("k"), Increment("k")) is True
+    assert same(Append("log", PLACEHOLDER), Append("log", 1)) is False

@@ -31,7 +31,7 @@ from trio_wss.effects import (
 )
 from trio_wss.errors import PlanError
 from trio_wss.handlers import Handler
-from trio_wss.plan import Phase, Plan, plan
+from trio_wss.plan import NOTHING, Phase, Plan, plan
 from trio_wss.reads import Client
 
 API = Path(__file__).parents[1] / "docs/api.md"
@@ -248,6 +248,7 @@ def test_nothing_is_a_plan_too() -> None:
         (),
         True,
     )
+    assert NOTHING.frees
 
 
 def test_a_result_is_numbered_at_the_effect_that_it_is_of() -> None:

@@ -6,7 +6,7 @@ import pytest
 from attrs import fields
 from attrs.exceptions import FrozenInstanceError
 
-from trio_wss.errors import SettingsError
+from trio_wss.errors import SettingsError, WrongSetting
 from trio_wss.settings import Settings
 
 
@@ -52,6 +52,10 @@ def test_right_values_are_taken(right: dict[str, Any]) -> None:
     [
         ({"host": ""}, '"127.0.0.1"'),
         ({"host": "ws://here/"}, '"127.0.0.1"'),
+        ({"host": "a b"}, '"127.0.0.1"'),
+        ({"host": 5}, '"127.0.0.1"'),
+        ({"namespace": 5}, "1 to 64"),
+        ({"origins": [5]}, "no path"),
         ({"port": 65536}, "0 to 65535"),
         ({"port": -1}, "0 takes a free port"),
         ({"port": True}, "whole number"),
@@ -115,3 +119,64 @@ def test_a_password_is_never_shown() -> None:
 
 def test_any_origin_can_be_allowed() -> None:
     assert Settings(origins=["*"]).origins == ("*",)
+
+
+MIB = 1 << 20
+NUMBERS: list[tuple[str, Any, Any, Any]] = [
+    ("port", 0, 0, 65535),
+    ("ops_port", None, 0, 65535),
+    ("max_connections", 20_000, 1, 10_000_000),
+    ("max_message", MIB, 1, 512 * MIB),
+    ("max_topics", 100, 1, 100_000),
+    ("outbox", MIB, 4096, 1024 * MIB),
+    ("rate", 1_000.0, 0, 10**9),
+    ("burst", 2_000.0, 1, 10**9),
+    ("handshake_timeout", 10.0, 0.01, 3600),
+    ("ping_interval", 20.0, 0.01, 3600),
+    ("ping_timeout", 20.0, 0.01, 3600),
+    ("event_deadline", 5.0, 0.01, 3600),
+    ("link_deadline", 5.0, 0.01, 3600),
+    ("redis_patience", 10.0, 0.01, 3600),
+    ("redis_away", 30.0, 0.01, 86_400),
+    ("grace", 30.0, 0, 86_400),
+    ("lease", 15.0, 0.03, 3600),
+    ("janitor_round", 2.0, 0.01, 3600),
+    ("drain", 10.0, 0.01, 3600),
+    ("catchup_page", 32, 1, 1000),
+    ("catchup_in_flight", 4, 1, 1000),
+]
+"""Every number: its default, and the least and the most that it may be."""
+
+
+@pytest.mark.parametrize(("name", "default", "low", "high"), NUMBERS)
+def test_numbers_have_bounds(name: str, default: Any, low: Any, high: Any) -> None:
+    assert getattr(Settings(), name) == default
+    whole = isinstance(default, int | None)
+    for right in (low, high):
+        assert getattr(Settings(**{name: right}), name) == right
+    step = 1 if whole else 0.001
+    noun = "a whole number" if whole else "a number"
+    wrongs: list[Any] = [low - step, high + step, True, "5"]
+    for wrong in wrongs:
+        with pytest.raises(WrongSetting) as caught:
+            Settings(**{name: wrong})
+        assert caught.value.setting == name
+        told = caught.value.complaint
+        assert told.startswith(f"must be {noun} from {low} to {high}")
+        assert told.endswith(f", not {wrong!r}.")
+        if not whole or low:
+            assert told.count("(") == (name == "rate")
+    if whole:
+        with pytest.raises(WrongSetting, match="must be a whole number"):
+            Settings(**{name: low + 0.5})
+
+
+def test_every_number_is_in_the_table() -> None:
+    numbers = {field.name for field in fields(Settings) if "int" in str(field.type)}
+    numbers |= {field.name for field in fields(Settings) if field.type is float}
+    assert numbers == {name for name, *_ in NUMBERS}
+    others = {field.name: field.default for field in fields(Settings) if field.name not in numbers}
+    assert others == {
+        "host": "127.0.0.1", "ops_host": "127.0.0.1", "redis": None, "namespace": "wss",
+        "origins": (),
+    }  # fmt: skip

@@ -153,3 +153,25 @@ async def test_a_session_that_ended_leaves_no_ring(redis_url: str) -> None:
         assert store.exists("{wss}:r:s1", "{wss}:sessions:") == 2
         await one.commit([], lead=one.sessions.end("s1"))
         assert not store.exists("{wss}:r:s1", "{wss}:sessions:", "{wss}:s:s1")
+
+
+async def test_a_node_that_was_buried_and_registers_anew_knows_its_late_copies(
+    redis_url: str,
+) -> None:
+    async with parts(redis_url) as (one, store):
+        copies = []
+        for n in range(5):
+            await one.commit([Append("list", n)])
+            copies.append(one.sent[-1])
+        store.zadd("{wss}:nodes", {"n1": 1})
+        store.set("{wss}:pulse", "0 0")
+        assert (await one.sessions.due(600, 10, 10, 10**10)).buried == []  # a silence of all nodes
+        store.delete("{wss}:pulse")
+        assert (await one.sessions.due(600, 10, 10, 60)).buried == ["n1"]
+        assert store.ttl(RING) > 80_000
+        assert (await one.link.call(copies[0]))[0] == b"stale"
+        await one.sessions.beat(60, new=True)
+        assert store.ttl(RING) == -1
+        replies = [(await one.link.call(copy))[0] for copy in copies]
+        assert set(replies) <= {b"seen", b"stale"}
+        assert store.llen("{wss}:k:list") == 5

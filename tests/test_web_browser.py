@@ -274,6 +274,51 @@ async def test_the_network_is_away_for_more_than_the_history(
         assert kinds == ["said", "lost", "said"]
 
 
+async def test_one_event_that_is_too_big_costs_itself_only(
+    chromium: Chromium, make_server: MakeServer, tmp_path: Path
+) -> None:
+    async with (
+        two_nodes(make_server(), tmp_path) as nodes,
+        room(chromium, nodes) as tab,
+        speaking(nodes[1].url) as speaker,
+    ):
+        session = await tab.run("client.session")
+        await page_says(tab, "mine 1")
+        await tab.run(
+            "void client.send('say', { text: 'x'.repeat(2 << 20) })"
+            ".then(() => 'ok', ({ code }) => code).then((outcome) => { window.outcome = outcome })"
+        )
+        await page_says(tab, "mine 2", "mine 3")
+        await tab.until("window.outcome")
+        assert await tab.run("window.outcome") == "invalid"
+        await check_all_shown(tab, speaker, MINE[:3])
+        assert await tab.run("client.session") == session
+
+
+REFUSALS = """
+    (async () => {
+        const { connect } = await import("/trio-wss.js");
+        const thrown = (act) => { try { act(); } catch (error) { return String(error); } };
+        return {
+            option: thrown(() => connect("/", { pingIntervall: 1 })),
+            address: thrown(() => connect("mailto:me@example.org")),
+            half: await client.send("say" + "😀"[0]).catch(String),
+            own: await client.send("wss.ping").catch(String),
+        };
+    })()
+"""
+
+
+async def test_a_page_is_told_what_cannot_be(
+    chromium: Chromium, make_server: MakeServer, tmp_path: Path
+) -> None:
+    async with two_nodes(make_server(), tmp_path) as nodes, room(chromium, nodes) as tab:
+        found = await tab.run(REFUSALS)
+        assert all(text.startswith("TypeError: ") for text in found.values()), found
+        await tab.run("void client.send('say', { text: 'unawaited' }); client.close()")
+        await tab.until("client.state === 'closed'")  # and no error of the page, see `room`
+
+
 async def test_tabs_have_sessions_of_their_own_and_a_reload_begins_a_new_one(
     chromium: Chromium, make_server: MakeServer, tmp_path: Path
 ) -> None:

@@ -153,3 +153,9 @@ def test_no_integer_changes_wherever_it_stands(number: int, before: str) -> None
 def test_keys_that_are_ignored_may_hold_any_number() -> None:
     message = codec.parse_message('{"event":"x","id":1,"sent":18446744073709551616}')
     assert message == codec.Message("x", 1)
+
+
+def test_the_shortest_integer_beyond_64_bits_is_found_at_every_place() -> None:
+    for padding in range(60):
+        frame = json.dumps({"event": "x", "data": [" " * padding, -(2**63) - 1]})
+        assert refused(frame).path == "data[1]"

@@ -165,6 +165,8 @@ async def test_a_connection_that_is_reset_is_1006() -> None:
         pytest.param(client_frame(0x81, b"\xff"), 1007, id="text"),
         pytest.param(b"\x81\xfe\0\x01" + bytes(5), 1002, id="length not shortest"),
         pytest.param(client_frame(0x82, b"x" * 1001), 1009, id="too long"),
+        pytest.param(client_frame(0x81, "é".encode() * 501), 1009, id="too long, by bytes"),
+        pytest.param(client_frame(0x81, "😀".encode() * 251), 1009, id="too long, in fours"),
     ],
 )
 async def test_a_broken_protocol_is_told_with_its_code(frame: bytes, code: int) -> None:
@@ -186,6 +188,17 @@ async def test_a_malformed_close_is_not_clean() -> None:
                 await closed(socket)
                 await socket.close()
                 assert not socket.clean
+
+
+@pytest.mark.parametrize("opening", [FAST, SLOW], ids=["fast", "slow"])
+async def test_a_message_may_be_as_long_as_the_limit_in_bytes(opening: bytes) -> None:
+    longest = "é" * 500
+    async with wire(WireLimits(message_bytes=1000), early=opening) as (client, socket):
+        await socket.receive()
+        await client.send(client_frame(0x81, longest.encode()))
+        assert await socket.receive() == [longest]
+        await client.send(client_frame(0x01, longest.encode()), client_frame(0x80, b"x"))
+        assert (await closed(socket)).code == 1009
 
 
 async def test_fragments_of_nothing_have_a_bound() -> None:

@@ -260,7 +260,8 @@ class Bare:
             self._numbers = 0
             self._ahead.clear()
             if self._asks and self._member is not None:
-                await self._member.send("wss.begin")
+                with suppress(trio.BrokenResourceError, trio.ClosedResourceError):
+                    await self._member.send("wss.begin")
         else:
             self._dropped = 0
         self.connected = True

@@ -32,6 +32,13 @@ for (const url of ["nowhere", "ftp://a/", "", undefined, null, 5, {}, [], ["ws:/
   });
 }
 
+test("no address that is told shows a query, which may be secret", async (t) => {
+  const { heard } = start(t, { url: () => "https//a/?token=sesame" });
+  await settle();
+  assert.match(heard[0][1].reason, /no address of a node: https\/\/a\//);
+  assert.doesNotMatch(heard[0][1].reason, /sesame/);
+});
+
 test("an address that takes the client's own word is said at once", () => {
   assert.throws(() => connect("ws://a/?resume", { WebSocket: FakeSocket }), /resume/);
 });

@@ -177,6 +177,18 @@ test("an event that is unavailable for long is sent again for as long", async (t
   assert.equal(answer.state, "pending");
 });
 
+test("nor is a page's sleep: the answer may lie behind the first thing that it hears", async (t) => {
+  const { client } = await started(t, { pingInterval: 1, pingTimeout: 1 });
+  const answer = watch(client.send("say"));
+  t.mock.method(Date, "now", () => 1_000_000); // no timer ran meanwhile
+  FakeSocket.last.receive({ event: "tick" });
+  await settle();
+  assert.equal(answer.state, "pending");
+  FakeSocket.last.receive({ event: "ok", re: 1 });
+  await settle();
+  assert.equal(answer.state, "done");
+});
+
 test("an outage is no time in which a node gave no answer", async (t) => {
   const { client } = await started(t, { random: 0 });
   const answer = watch(client.send("say"));

@@ -124,7 +124,7 @@ SCRIPTS: Final[dict[str, Mutant]] = {
         "ends the sessions of a dead node without their grace",
     ),
     "buried-alive": Mutant(
-        "store/due.lua", "call('DEL', ARGV[6] .. node, ARGV[8] .. node)", "local _ = node",
+        "store/due.lua", "call('DEL', ARGV[6] .. node)", "local _ = node",
         "does not tell a node that wakes that it has lost its sessions",
     ),
     "ten-orphans": Mutant(

@@ -81,4 +81,5 @@ def _call(arguments: Sequence[str]) -> int:
 def complain(sentence: str, code: int = WRONG_CALL) -> int:
     """Say what is wrong on stderr, in one line; returns the exit code."""
     log.say(f"trio-wss: {' '.join(sentence.split())}")
+    log.forget()
     return code

@@ -1,10 +1,11 @@
--- A node's record and its lease. KEYS: the node's hash, the set of nodes, the pulse. ARGV: node, lease
--- (ms), 'new' to register. Returns 1, or 0 when the record is gone. Redis' clock alone decides.
+-- A node's record and its lease. KEYS: the node's hash, the set of nodes, the pulse, the node's ring.
+-- ARGV: node, lease (ms), 'new' to register. Returns 1, or 0 when the record is gone. Redis' clock alone decides.
 --
 -- The pulse is 'last since': when any node beat last, and since when there was no long silence of
 -- all. Such a silence is that of Redis, and not the death of its nodes; due.lua waits it out.
 if ARGV[3] == 'new' then
   redis.call('HSET', KEYS[1], 'gen', '1')
+  redis.call('PERSIST', KEYS[4])   -- it was to go, if a janitor took us for dead
 elseif redis.call('HEXISTS', KEYS[1], 'gen') == 0 then
   return 0
 end

@@ -98,8 +98,8 @@ if REQUESTS > 0 then
 end
 
 -- 4. The operations, twice: can every write succeed? Then write. No command of the second pass may
--- raise, so what others may have put in the place of our keys is refused in the first. Each is a letter and its
--- arguments, and takes the next keys.
+-- raise, so what others may have put in the place of our keys is refused in the first. Each is a
+-- letter and its arguments, and takes the next keys.
 local counters = {}   -- key -> what the increments so far will have made of it
 local metas = {}      -- key -> {epoch, written by which master, offset} of a topic
 local joined = 0      -- topics the session will be in more than now
@@ -112,7 +112,9 @@ local function check_counter(key, by)
   local value = counters[key]
   if not value then
     value = try('GET', key) or '0'
-    if type(value) == 'table' or not (value == '0' or find(value, '^-?[1-9]%d*$')) then return 'wrong_type ' .. key end
+    if type(value) == 'table' or not (value == '0' or find(value, '^-?[1-9]%d*$')) then
+      return 'wrong_type ' .. key
+    end
     value = tonumber(value)
     if value >= LIMIT or value <= -LIMIT then return 'overflow ' .. key end
   end

@@ -22,8 +22,10 @@ for i = 1, #dead, 2 do
   local due = text(math.max(tonumber(dead[i + 1]), now - lease) + grace)
   local orphans = call('SPOP', ARGV[5] .. node, left)
   for _, session in ipairs(orphans) do call('ZADD', KEYS[1], 'NX', due, session) end
-  -- Should it wake now, it learns that it has lost its sessions.
-  call('DEL', ARGV[6] .. node, ARGV[8] .. node)
+  -- Should it wake now, it learns that it has lost its sessions. Its ring stays for a day: if it
+  -- registers anew, late copies of what it sent before must still be known.
+  call('DEL', ARGV[6] .. node)
+  call('PEXPIRE', ARGV[8] .. node, 86400000)
   left = left - #orphans
   if left == 0 then
     more = 'more'

@@ -9,7 +9,7 @@ local COMMANDS = {
   {'HEXISTS', KEY, 'f'}, {'HGET', KEY, 'f'}, {'HGETALL', KEY}, {'HINCRBY', KEY, 'f', '1'},
   {'HKEYS', KEY}, {'HLEN', KEY}, {'HMGET', KEY, 'f'}, {'HSET', KEY, 'f', 'v'}, {'INCRBY', KEY, '1'},
   {'LLEN', KEY}, {'LRANGE', KEY, '0', '-1'}, {'LTRIM', KEY, '0', '-1'}, {'MGET', KEY},
-  {'PEXPIRE', KEY, '1'}, {'PING'}, {'PUBLISH', CHANNEL, 'm'}, {'RPUSH', KEY, 'v'},
+  {'PERSIST', KEY}, {'PEXPIRE', KEY, '1'}, {'PING'}, {'PUBLISH', CHANNEL, 'm'}, {'RPUSH', KEY, 'v'},
   {'SADD', KEY, 'm'}, {'SET', KEY, 'v', 'PX', '1'}, {'SISMEMBER', KEY, 'm'}, {'SMEMBERS', KEY},
   {'SPOP', KEY, '1'}, {'SREM', KEY, 'm'}, {'SSCAN', KEY, '0', 'COUNT', '1'}, {'SUBSCRIBE', CHANNEL}, {'TIME'}, {'TYPE', KEY}, {'UNSUBSCRIBE', CHANNEL},
   {'XADD', KEY, 'MAXLEN', '1', '1-0', 'f', 'v'}, {'XRANGE', KEY, '-', '+', 'COUNT', '1'},

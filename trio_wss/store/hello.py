@@ -165,8 +165,8 @@ def _refusals(address: Address) -> Iterator[None]:
     except BusyLoadingError:
         raise LinkLost(f"{address} is still loading its data") from None
     except RedisError as error:
-        # A server too old for HELLO repeats it in its error, password and all.
-        text = str(error).replace(address.password or "\0", "…")
+        # A server without HELLO repeats its arguments: the password, or how a long one begins.
+        text = str(error).partition(", with args")[0].replace(address.password or "\0", "…")
         for beginning, cure in _CURES.items():
             if text.startswith(beginning):
                 raise WrongRedis(f"{address} refused the hello ({text}): {cure}") from None

@@ -23,6 +23,9 @@ from trio_wss.store.outcome import Cursor
 from trio_wss.store.resp import pack
 from trio_wss.store.scripts import ask, command
 
+HEAVY: Final = 1 << 20
+"""Bytes of an answer that may hold what an app knows of a client, or the names of many."""
+
 AT_ONCE: Final = 500
 """Sessions of one call, where nobody waits for their number: about a millisecond of Redis' time."""
 
@@ -74,8 +77,9 @@ class Sessions:
 
         Raises Unavailable, as all that asks Redis here does.
         """
-        keys = [self._keys.node(self._node), self._keys.nodes, self._keys.pulse]
-        arguments = [self._node, _milliseconds(lease), "new" if new else ""]
+        name = self._node
+        keys = [self._keys.node(name), self._keys.nodes, self._keys.pulse, self._keys.ring(name)]
+        arguments = [name, _milliseconds(lease), "new" if new else ""]
         return bool(await ask(self._link, command("beat", keys, arguments)))
 
     async def sign_off(self, grace: float) -> None:
@@ -111,7 +115,8 @@ class Sessions:
     async def find(self, token: str) -> StoredSession | None:
         """The session of a token; None for a token of none."""
         session, _, _ = token.partition(".")
-        found = _fields(await ask(self._link, pack("HGETALL", self._keys.session(session))))
+        hash_of = pack("HGETALL", self._keys.session(session))
+        found = _fields(await ask(self._link, hash_of, weight=HEAVY))
         if not found or not hmac.compare_digest(found[b"token"], hash_token(token).encode()):
             return None
         client = _client(session, found[b"client"])
@@ -185,7 +190,8 @@ class Sessions:
 
     async def owned(self) -> frozenset[str]:
         """The sessions that are this node's, by Redis' account."""
-        found = await ask(self._link, pack("SMEMBERS", self._keys.sessions_of(self._node)))
+        names = pack("SMEMBERS", self._keys.sessions_of(self._node))
+        found = await ask(self._link, names, weight=HEAVY)
         return frozenset(session.decode() for session in found)
 
     async def due(self, grace: float, most: int, again: float, lease: float) -> Due:
@@ -202,7 +208,8 @@ class Sessions:
             str(AT_ONCE),
         ]  # fmt: skip
         keys = [self._keys.due, self._keys.nodes, self._keys.pulse]
-        more, buried, flat = await ask(self._link, command("due", keys, arguments))
+        due = command("due", keys, arguments)
+        more, buried, flat = await ask(self._link, due, weight=HEAVY)
         sessions = [
             StoredSession(_client(session.decode(), client), generation.decode())
             for session, generation, client in zip(flat[::3], flat[1::3], flat[2::3], strict=True)

@@ -496,7 +496,9 @@ function absolute(url, token) {
       found.protocol = found.protocol.replace("http", "ws");
     }
   } catch {}
-  if (!/^wss?:$/.test(found?.protocol)) throw new TypeError(`no address of a node: ${url}`);
+  if (!/^wss?:$/.test(found?.protocol)) {
+    throw new TypeError(`no address of a node: ${String(url).split("?")[0]}`); // a query is secret
+  }
   if (found.searchParams.has("resume")) throw new TypeError("resume in a query is the client's own");
   found.hash = "";
   if (token) found.searchParams.set("resume", "");

@@ -12,7 +12,7 @@ from typing import Any, Final
 
 from attrs import frozen
 
-from trio_wss.encoding import TOO_DEEP, joined
+from trio_wss.encoding import MAX_DEPTH, TOO_DEEP, joined
 
 LARGEST_ID: Final = 2**53  # exact in every client
 
@@ -22,6 +22,9 @@ NOT_FINITE: Final = "NaN and Infinity are no JSON"
 
 _TOKENS: Final = 100_000
 """So many brackets and texts of a frame are looked at where it is too deep for a parser."""
+
+_VALUES: Final = 50_000
+"""So many values are looked at for what is wrong: it is only for the words of the answer."""
 
 
 @frozen
@@ -38,7 +41,7 @@ def look(frame: str | bytes) -> Fault:
     with suppress(ValueError, MemoryError):
         text = frame.decode() if isinstance(frame, bytes) else frame
         try:
-            found = json.loads(text, parse_int=_integer)
+            found = _loads(text)
         except RecursionError:
             number = _id_of_deep(text)
             return Fault(number, "" if number is None else TOO_DEEP)
@@ -58,45 +61,71 @@ def good_id(number: object) -> int | None:
 _THREE: Final = re.compile("[0-9]{3}").search
 _LONG: Final = b"0" * 19
 _AS_ZERO: Final = bytes.maketrans(b"123456789", b"0" * 9)
+_TEXT: Final = re.compile(r'"(?:[^"\\]++|\\.)*+"')
+_INTEGER: Final = re.compile(r"(?<![0-9.eE+-])-?[0-9]{19,}+(?![.eE])")
 
 
 def find_beyond(text: str) -> str | None:
     """Where in the data of a good message an integer beyond 64 bits is; None: nowhere."""
     if _THREE(text[5::6]) is None or _LONG not in text.encode().translate(_AS_ZERO):
         return None
-    found = _fault({"data": json.loads(text, parse_int=_integer).get("data")})
-    return None if found is None else found[0]
+    if not any(map(_is_beyond, map(_integer, _INTEGER.findall(_TEXT.sub('""', text))))):
+        return None
+    found = _fault({"data": _loads(text).get("data")})
+    return None if found is None else found[0] or "data"
 
 
-class _Beyond:
-    """Stands for an integer beyond 64 bits."""
+def _loads(text: str) -> Any:
+    try:
+        return json.loads(text)
+    except json.JSONDecodeError:
+        raise
+    except ValueError:  # an integer so long that Python does not read it
+        return json.loads(text, parse_int=_integer)
 
 
-def _integer(digits: str) -> object:
-    if len(digits) > 20:  # and int() may take very long for it
-        return _Beyond
-    number = int(digits)
-    return number if -(2**63) <= number < 2**64 else _Beyond
+def _integer(digits: str) -> int:
+    """An integer; one that is as much beyond 64 bits, where it is so long that int() is slow."""
+    return int(digits[:21])
+
+
+def _is_beyond(number: int) -> bool:
+    return not -(2**63) <= number < 2**64
 
 
 def _fault(message: dict[str, Any]) -> tuple[str, str] | None:
-    """Path and text of the first thing in a message that cannot be taken."""
-    left: list[Any] = [(message, "", None)]  # a value, its step, and the entry that holds it
+    """Path and text of something in a message that cannot be taken; both empty, if it has so many
+    values that not all were looked at.
+    """
+    left: list[Any] = [(message, "", None, 1)]  # a value, its step, what holds it, and its depth
+    values = _VALUES
     while left:
-        entry = value, _, _ = left.pop()
-        if isinstance(value, dict):
-            if any(map(_is_torn, value)):
-                return _path(entry), HALF
-            left += [(inner, key, entry) for key, inner in reversed(value.items())]
-        elif isinstance(value, list):
-            left += [(inner, at, entry) for at, inner in reversed(list(enumerate(value)))]
-        elif value is _Beyond:
-            return _path(entry), BEYOND
-        elif isinstance(value, float) and not math.isfinite(value):
-            return _path(entry), NOT_FINITE
-        elif isinstance(value, str) and _is_torn(value):
+        entry = held, _, _, depth = left.pop()
+        if depth > MAX_DEPTH:
+            return "", TOO_DEEP
+        values -= len(held)
+        if values < 0:
+            return "", ""
+        items = held.items() if type(held) is dict else enumerate(held)
+        if type(held) is dict and any(map(_is_torn, held)):
             return _path(entry), HALF
+        nested = []
+        for step, value in items:
+            if isinstance(value, dict | list):
+                nested.append((value, step, entry, depth + 1))
+            elif reason := _reason(value):
+                return _path((value, step, entry, depth + 1)), reason
+        left += reversed(nested)
     return None
+
+
+def _reason(value: object) -> str:
+    """Why a scalar cannot be taken; empty: it can."""
+    if type(value) is int and _is_beyond(value):
+        return BEYOND
+    if type(value) is float and not math.isfinite(value):
+        return NOT_FINITE
+    return HALF if type(value) is str and _is_torn(value) else ""
 
 
 _SURROGATE: Final = re.compile("[\ud800-\udfff]").search
@@ -109,7 +138,7 @@ def _is_torn(text: str) -> bool:
 def _path(entry: Any) -> str:
     steps = []
     while entry[2] is not None:
-        _, step, entry = entry
+        _, step, entry, _ = entry
         steps.append(step)
     path = ""
     for step in islice(reversed(steps), 64):

@@ -216,7 +216,8 @@ def accept_key(
     origin, host = headers.get("origin"), headers["host"]
     if not origin_allowed(origin, host, origins):
         response = Response(403, b"This origin may not connect.\n")
-        raise BadHead(response, "an origin may not connect", origin=origin or "", host=host)
+        warning = "an origin may not connect: name it with --origin, if it is yours"
+        raise BadHead(response, warning, origin=origin or "", host=host)
     return base64.b64encode(hashlib.sha1(key.encode() + _GUID).digest()).decode()
 
 

@@ -296,6 +296,13 @@ class Lane(trio.abc.Stream):
         self._calm_down()
         self._wake_up()
 
+    def is_too_long(self, message: str | bytes) -> bool:
+        """Whether a message of trio-websocket's, which counts characters, has too many bytes."""
+        limit = self._limits.message_bytes
+        if isinstance(message, bytes) or len(message) * 4 <= limit or message.isascii():
+            return False
+        return len(message.encode()) > limit
+
     def _next_piece(self) -> bytes:
         feed, start = self._feed, self._at
         end = len(feed)

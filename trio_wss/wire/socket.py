@@ -114,9 +114,13 @@ class WebSocket:
             with trio.CancelScope() as fed:
                 lane.when_hungry = fed.cancel
                 try:
-                    return await websocket.get_message()
+                    message = await websocket.get_message()
                 except ConnectionClosed:
                     raise self._closed() from None
+                if lane.is_too_long(message):
+                    self.outbox.seal(1009, "the message is too long")
+                    raise self._closed()
+                return message
 
     def _closed(self) -> Closed:
         if self.outbox.code is not None:
