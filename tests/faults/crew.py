@@ -89,6 +89,9 @@ class Crew:
             actor = self._enter(kinds[n % number], f"dozer-{n + 1}", ())
             mind = self._mind(actor)
             self._nursery.start_soon(self.dozers.doze, mind, self.chance(f"{actor.name} doze"))
+        for n in range(hands.dozers // 2):
+            actor = self._enter(kinds[n % number], f"joiner-{n + 1}", ())
+            self._nursery.start_soon(self.dozers.join, self._mind(actor))
         for n in range(min(2, hands.dozers)):
             actor = self._enter(Bare, f"caller-{n + 1}", ())
             mind = self._mind(actor)

@@ -15,6 +15,7 @@ from tests.faults.worker import Worker
 
 DOZES: Final = 4.5  # seconds, at least, of silence
 BACK: Final = 5.0  # seconds until a client is called no more
+MANY: Final = 40  # of who joins all the time
 NOOKS: Final = 4  # topics of its own that it is in
 
 
@@ -41,6 +42,19 @@ class Dozers:
             del self.calls[actor.name]
             await actor.finish(begun)
             if len(nooks) > NOOKS:
+                await actor.do("leave", topic=nooks.popleft())
+
+    async def join(self, worker: Worker) -> None:
+        """Join one topic after the other. Where the answer takes long, much is said until then."""
+        actor, nooks, number = worker.actor, deque[str](), 0
+        while True:
+            await worker.rest(0.3)
+            number += 1
+            nooks.append(f"nook:{actor.name}:{number}")
+            self.calls[actor.name] = [nooks[-1]]
+            await actor.do("join", topic=nooks[-1])
+            del self.calls[actor.name]
+            if len(nooks) > MANY:
                 await actor.do("leave", topic=nooks.popleft())
 
     async def call(self, worker: Worker, chance: random.Random) -> None:

@@ -175,11 +175,15 @@ async def come_to_rest(stage: Stage, crew: Crew) -> None:
     stage.say("quiet")
     for slow in crew.slow:
         slow.rate = float("inf")
+    with trio.move_on_after(QUIET):
+        await until_still(crew)
+    # Now, since a link that was lost makes good for what was missed before.
+    await find_levels(stage.recorder, crew)
     words = [word for node in stage.nodes for word in await _speak_behind_its_back(node, crew)]
     with trio.move_on_after(QUIET):
         for word in words:
             await crew.steward.finish(word)
-        await until_still(crew)
+        await until(lambda: crew.idle)
     stage.recorder.note("quiet", idle=crew.idle)
     await find_levels(stage.recorder, crew)
     for topic in all_topics():

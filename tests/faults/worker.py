@@ -68,7 +68,7 @@ class Places:
         luck = chance.random()
         if luck < 0.7 and self.nooks:
             return chance.choice(self.nooks)
-        actors = [actor for name, actor in self.there.items() if not name.startswith("dozer")]
+        actors = [one for one in self.there.values() if not one.name.startswith(("doz", "joi"))]
         away = [actor for actor in actors if not actor.connected]  # about to come back, perhaps
         actor = chance.choice(away or actors)
         if luck < 0.85 or actor.session is None:
