@@ -29,7 +29,8 @@ def measure(client: redis.Redis, prefix: str) -> Mapping[str, Any]:
         "streams": [client.pttl(key) for key in streams],
         "metas": [client.pttl(key) for key in metas],
         "slots": max(slots, default=0),
-        "rings": len(rings),
+        # That of a node that was buried stays for a day.
+        "rings": sum(client.pttl(key) == -1 for key in rings),
         "owners": len(keys("s")) + len(keys("n")),
         "nodes": len(keys("n")),
     }
