@@ -119,6 +119,7 @@ class Bare:
     async def drop(self, away: float = 0) -> None:
         """Cut the connection, with no word. It comes back by itself, after so many seconds."""
         self._pause = max(self._pause, away)
+        self.connected = False
         if self._member is not None:
             await self._member.vanish()
 

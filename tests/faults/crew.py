@@ -14,6 +14,7 @@ import trio
 from attrs import frozen
 
 from tests.faults.bare import Bare
+from tests.faults.dozing import Dozers
 from tests.faults.own import Own
 from tests.faults.proxy import Gate
 from tests.faults.record import Recorder
@@ -36,6 +37,7 @@ class Hands:
     listeners: int = 2
     gluttons: int = 1
     posters: int = 4
+    dozers: int = 6
     grace: float = 2.0  # seconds
 
 
@@ -52,6 +54,7 @@ class Crew:
         self._visits: set[trio.CancelScope] = set()
         self.gate: Final = Gate()
         self.places: Final = Places(self.there)
+        self.dozers: Final = Dozers()
         self.urls: Final = list(urls)
         self.recorder: Final = recorder
         self._seed = seed
@@ -82,6 +85,17 @@ class Crew:
         for n in range(hands.posters):
             actor = self._enter(kinds[n % number], f"poster-{n + 1}", ())
             self._nursery.start_soon(self._post, self._mind(actor))
+        for n in range(hands.dozers):
+            actor = self._enter(kinds[n % number], f"dozer-{n + 1}", ())
+            mind = self._mind(actor)
+            self._nursery.start_soon(self.dozers.doze, mind, self.chance(f"{actor.name} doze"))
+        for n in range(hands.dozers // 2):
+            actor = self._enter(kinds[n % number], f"joiner-{n + 1}", ())
+            self._nursery.start_soon(self.dozers.join, self._mind(actor))
+        for n in range(min(2, hands.dozers)):
+            actor = self._enter(Bare, f"caller-{n + 1}", ())
+            mind = self._mind(actor)
+            self._nursery.start_soon(self.dozers.call, mind, self.chance(f"{actor.name} call"))
         for n in range(hands.gluttons):
             self._nursery.start_soon(self._gorge, f"glutton-{n + 1}")
 

@@ -127,11 +127,15 @@ async def failover(stage: Stage, _: random.Random) -> None:
 
 @fault("lagging-failover", "loss")
 async def lagging_failover(stage: Stage, chance: random.Random) -> None:
-    """The replica takes over, and lacks the last commits, acknowledged ones among them."""
-    lag = chance.uniform(0.1, 1)
+    """The replica takes over, and lacks the last commits, acknowledged ones among them. One node
+    may find it only when the others have gone on beyond what was lost."""
+    lag, behind = chance.uniform(0.1, 1), chance.choice([None, *stage.nodes])
     async with stage.stores.busy, stage.all_links():
         with stage.fault("lagging-failover") as found:
-            lost = await stage.stores.fail_over(lag)
+            lost = await stage.stores.fail_over(lag, behind and behind.link)
+            if behind is not None:
+                await trio.sleep(2 * lag + 0.5)
+                behind.link.refuses = False
             found.append(f"{lost} commits lost")
 
 

@@ -128,7 +128,7 @@ class Own:
         self._away = away
         client = self._client
         if client is not None and self.connected:
-            self._client, self._there = None, trio.Event()
+            self._client, self._there, self.connected = None, trio.Event(), False
             self._view.note("away")
             self._ticket = await client.abandon()
 

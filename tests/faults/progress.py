@@ -16,7 +16,7 @@ from tests.faults.trouble import Series, Span, Stay, Troubles
 from tests.faults.world import Timeline
 from tests.histories import Violation
 
-LATE: Final = 5.0  # seconds on a clear path until all that was said is heard
+LATE: Final = 4.0  # seconds on a clear path until all that was said is heard
 
 
 @define

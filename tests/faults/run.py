@@ -42,8 +42,9 @@ SETTINGS: Final[Mapping[str, Any]] = {
     "outbox": 65536,
 }
 STILL: Final = 2 * LEASE  # seconds for a node to find that its record was lost with Redis
+ALONE: Final = ("link-swallow", "link-late", "slow-flush", "link-swallow", "late-delivery")
 LOOK: Final = 4.0  # seconds between two looks into the ledger
-CALM: Final = 4.0  # seconds of work in which nothing is wrong
+CALM: Final = 5.0  # seconds of work in which nothing is wrong
 QUIET: Final = 20.0  # seconds until everything is answered and everybody is back
 START: Final = 5.0  # seconds until there are faults, about
 REST: Final = 10.0  # seconds of a round's rest, about
@@ -130,13 +131,14 @@ async def _play(
         crew = Crew(urls, stage.recorder, plan.seed, nursery)
         crew.man(plan.hands)
         stage.depart = crew.depart
+        rounds = 0
         while True:
             left = plan.seconds - stage.recorder.now() - REST
             seconds = min(plan.round, left)
             last = left - seconds < LEAST + REST
             hush = crew.gate.shut
-            with trio.move_on_after(CALM):
-                await stop.wait()
+            await _do_one_alone(plan, stage, chance, rounds, stop)
+            rounds += 1
             await mischief(stage, chance, deck, faults, seconds, plan.gap, hush, stop, last)
             await come_to_rest(stage, crew)
             await _keep_books(stage, crew)
@@ -145,6 +147,18 @@ async def _play(
             await stage.stores.empty_ledger()
             crew.gate.open()
         nursery.cancel_scope.cancel()
+
+
+async def _do_one_alone(
+    plan: Plan, stage: Stage, chance: random.Random, rounds: int, stop: trio.Event
+) -> None:
+    """One fault, and a calm in which nothing makes good for what it did."""
+    await trio.sleep(1)
+    name = ALONE[rounds % len(ALONE)]
+    if name in plan.faults:
+        await FAULTS[name].harm(stage, random.Random(chance.getrandbits(64)))
+    with trio.move_on_after(CALM):
+        await stop.wait()
 
 
 async def _watch(stage: Stage) -> None:
@@ -175,11 +189,15 @@ async def come_to_rest(stage: Stage, crew: Crew) -> None:
     stage.say("quiet")
     for slow in crew.slow:
         slow.rate = float("inf")
+    with trio.move_on_after(QUIET):
+        await until_still(crew)
+    # Now, since a link that was lost makes good for what was missed before.
+    await find_levels(stage.recorder, crew)
     words = [word for node in stage.nodes for word in await _speak_behind_its_back(node, crew)]
     with trio.move_on_after(QUIET):
         for word in words:
             await crew.steward.finish(word)
-        await until_still(crew)
+        await until(lambda: crew.idle)
     stage.recorder.note("quiet", idle=crew.idle)
     await find_levels(stage.recorder, crew)
     for topic in all_topics():

@@ -220,7 +220,7 @@ SPOILT: Final[dict[str, tuple[str, str, Spoil]]] = {
         lambda h, w: find(h, k="joined", c="b").update(at=["e", 5]),
     ),
     "a word that is heard only with the next one": (
-        "nobody stays behind on a clear path", "b was at 1 of room:tea at 12.10, and 2 was",
+        "nobody stays behind on a clear path", "b was at 1 of room:tea at 11.10, and 2 was",
         lambda h, w: h.remove(said(7.1, "b", 2, "b.3")),
     ),
     "a gap with no state sent": (

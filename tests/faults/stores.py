@@ -180,8 +180,9 @@ class Stores:
         self._begin_timeline(0)
         self._let_in()
 
-    async def fail_over(self, lag: float) -> int:
-        """The replica takes the primary's place, `lag` seconds behind. Returns the lines lost."""
+    async def fail_over(self, lag: float, behind: Proxy | None = None) -> int:
+        """The replica takes the primary's place, `lag` seconds behind. Returns the lines lost. The
+        node whose link is `behind` is not let in yet."""
         await self.in_step()  # it may still have a history that has ended
         if lag:
             self._between.gate.shut()
@@ -199,7 +200,7 @@ class Stores:
         if kept < len(lines):
             await self._end_timeline(lines)
             self._begin_timeline(kept)
-        self._let_in()
+        self._let_in(behind)
         await _thread(self._restart_as_replica)
         return len(lines) - kept
 
@@ -216,10 +217,10 @@ class Stores:
             link.cut()
         await self.kill_connections()
 
-    def _let_in(self) -> None:
+    def _let_in(self, behind: Proxy | None = None) -> None:
         for link in self.links:
             link.target = self.primary.redis.socket
-            link.refuses = False
+            link.refuses = link is behind
 
     async def _whole_ledger(self) -> list[Line]:
         return [*self._taken, *await _thread(self.primary.ledger)]

@@ -25,7 +25,7 @@ LARGE: Final = 20_000  # bytes: more than a topic remembers while somebody joins
 STASH: Final = 250_000
 MIX: Final = {
     "add": 20, "swap": 16, "get": 4, "move": 16, "look": 6, "say": 16, "who": 5, "join": 4,
-    "leave": 3, "census": 4, "refuse": 2, "nook": 6, "word": 8, "hum": 3, "put": 3, "drop": 2,
+    "leave": 3, "census": 6, "refuse": 2, "nook": 6, "word": 8, "hum": 3, "put": 3, "drop": 2,
     "turn": 2, "mark": 3, "wipe": 2, "push": 3, "tag": 3, "erase": 0.5, "shelf": 4, "brief": 2,
     "glance": 3,
     "stash": 0.3, "fetch": 0.5, "recall": 4, "flip": 4,
@@ -68,7 +68,7 @@ class Places:
         luck = chance.random()
         if luck < 0.7 and self.nooks:
             return chance.choice(self.nooks)
-        actors = [*self.there.values()]
+        actors = [one for one in self.there.values() if not one.name.startswith(("doz", "joi"))]
         away = [actor for actor in actors if not actor.connected]  # about to come back, perhaps
         actor = chance.choice(away or actors)
         if luck < 0.85 or actor.session is None:
@@ -120,7 +120,7 @@ class Worker:
 
     async def _burst(self) -> None:
         """Several under way at once: they must be applied in this order."""
-        mix = ["add", "say", "swap", "move", "push", "mark", "turn", "word"]
+        mix = ["add", "say", "swap", "move", "push", "mark", "turn", "word", "join", "census"]
         most = MANY if self._chance.random() < 0.05 else 12
         kinds = self._chance.choices(mix, k=self._chance.randint(2, most))
         begun = [await self._begin(kind) for kind in kinds]
