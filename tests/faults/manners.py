@@ -69,7 +69,8 @@ def _is_error(record: Record, node: str, troubles: Troubles) -> bool:
     """An error that belongs to no event; but for Redis away as a session begins, or at a gap."""
     if record["k"] != "wss.error":
         return False
-    away = troubles.at(node, record["t"] - AWAY, record["t"])
+    span = record["t"] - AWAY, record["t"]
+    away = troubles.at(node, *span) if node else troubles.anywhere(*span)  # it had no welcome yet
     return bool(record["data"]["code"] != "unavailable" or not away)
 
 

@@ -97,8 +97,6 @@ class Own:
             except trio.Cancelled:
                 self._settle(sent, "lost", None)
                 raise
-            if pending.tries:
-                self._recorder.note("again", c=self.name, op=sent.op)
             self._settle(sent, how, what)
         return sent.how, sent.answer
 
@@ -152,6 +150,8 @@ class Own:
     def _settle(self, sent: Sent, how: str, answer: Any) -> None:
         if self._open.pop(sent.op, None) is None:
             return
+        if isinstance(sent.answer, Pending) and sent.answer.tries:  # it was `unavailable` once
+            self._recorder.note("again", c=self.name, op=sent.op)
         sent.how, sent.answer = how, answer
         self._recorder.note("done", c=self.name, op=sent.op, how=how, data=answer)
 

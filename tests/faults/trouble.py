@@ -89,6 +89,10 @@ class Troubles:
         """Whether something was wrong with a node, or its way to Redis, in this time."""
         return any(begun <= last and first <= end for begun, end in self.of(node))
 
+    def anywhere(self, first: float, last: float) -> bool:
+        """Whether something was wrong with any node, or its way to Redis, in this time."""
+        return any(self.at(node, first, last) for node in [*self._spans])
+
     def jammed(self, node: str, first: float, last: float) -> bool:
         """Whether something was wrong there, or on the way to its clients."""
         spans = [*self.of(node), *self._fronts[EVERYBODY], *self._fronts[node]]
