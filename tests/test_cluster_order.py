@@ -23,6 +23,7 @@ from tests.histories import (
 from tests.members import Member, event, member
 from trio_wss import App, Broadcast, Client, Close, Effects, Increment, Join, Read, Reply, Store
 from trio_wss.node import hub
+from trio_wss.settings import Settings
 from trio_wss.testing import cluster
 
 app = App(history=1000)
@@ -80,6 +81,12 @@ def arrive(event: Said) -> Effects:
         *(Broadcast("hall", "said", {"n": n}) for n in range(event.n)),
         Broadcast("hall", "said", {"pad": "." * 100_000}),
     ]
+
+
+@app.on("flock")
+def flock() -> Effects:
+    """Joins, and says more than waits for a client of a small outbox."""
+    return [Join("hall"), *(Broadcast("hall", "said", "." * 4000) for _ in range(60))]
 
 
 @app.on("bye")
@@ -260,3 +267,17 @@ async def test_what_is_remembered_for_those_who_join_is_bounded(
             await client.send("arrive", {"by": "", "n": 100}, 1)
             said = await client.received("hall", 101)
             assert [one["offset"] for one in said] == list(range(1, 102))
+
+
+async def test_what_a_joining_commit_says_closes_nobody_however_much_it_is(redis_url: str) -> None:
+    """Whoever has no room for it at once reads it from the stream."""
+    settings = Settings(drain=1.0, outbox=64 * 1024)
+    with trio.fail_after(60):
+        async with (
+            cluster(app, 1, redis=redis_url, settings=settings) as nodes,
+            member(nodes.nodes[0].url) as client,
+        ):
+            await client.send("flock", number=1)
+            said = await client.received("hall", 60)
+            assert [one["offset"] for one in said] == list(range(1, 61))
+            assert client.code is None

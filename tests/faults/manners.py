@@ -52,8 +52,11 @@ def _may_close(
     if code == FAREWELL:
         return any(op.event == "bye" and op.called < time for op in _ops_of(history, client))
     if code == 1013 and record.get("why") == BEHIND:
+        again = {r["op"] for r in history.views[client] if r["k"] == "repeat" and r["t"] <= time}
         large = any(
-            op.event in LARGE and op.called <= time <= (op.done or math.inf) + 1
+            op.event in LARGE
+            and op.called <= time
+            and (time <= (op.done or math.inf) + 1 or op.name in again)
             for op in _ops_of(history, client)
         )
         jammed = troubles.jammed(node, time - JAM, time)

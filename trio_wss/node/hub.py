@@ -7,7 +7,7 @@ commands come in one order, and what they cause here is done as they come, so bo
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from time import perf_counter
 from typing import TYPE_CHECKING, Final
 
@@ -28,6 +28,11 @@ SLICE: Final = 200  # sockets written before other tasks get their turn: about a
 
 def _ignore(_: float) -> None:
     pass
+
+
+def _has_room(outbox: Outbox, frames: Sequence[bytes]) -> bool:
+    """Whether it takes all these at once: else it reads the stream, at its own pace."""
+    return not frames or outbox.size + sum(map(len, frames)) <= outbox.limit // 2
 
 
 class Hub:
@@ -82,7 +87,7 @@ class Hub:
                 return False
             topic.cursor = cursor
         missed = topic.since(cursor)
-        if missed is None:
+        if missed is None or not _has_room(member.outbox, missed):
             return False
         for frame in missed:
             member.outbox.push(frame)
