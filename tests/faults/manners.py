@@ -37,7 +37,7 @@ def check_protocol(history: History, timelines: Timelines) -> str:
                 number += 1
                 if not _may_close(record, client, node, troubles, history):
                     raise Violation(f"{client} was closed: {dict(record)}")
-            elif record["k"] == "unasked" or _is_error(record, node, troubles):
+            elif record["k"] == "unasked" or _is_error(record, client, node, troubles, history):
                 raise Violation(f"{client} was told: {dict(record)}")
             elif record["k"] == "twice":
                 _check_twice(history.ops[record["op"]], record, timelines)
@@ -68,10 +68,13 @@ def _ops_of(history: History, client: str) -> Iterator[Op]:
     return (op for op in history.ops.values() if op.client == client)
 
 
-def _is_error(record: Record, node: str, troubles: Troubles) -> bool:
-    """An error that belongs to no event; but for Redis away as a session begins, or at a gap."""
+def _is_error(record: Record, client: str, node: str, troubles: Troubles, history: History) -> bool:
+    """An error that belongs to no event; but for Redis away as a session begins, or at a gap, and
+    a conflict of what was sent with no id."""
     if record["k"] != "wss.error":
         return False
+    if record["data"]["code"] == "conflict":
+        return not any(op.how == "posted" for op in _ops_of(history, client))
     span = record["t"] - AWAY, record["t"]
     away = troubles.at(node, *span) if node else troubles.anywhere(*span)  # it had no welcome yet
     return bool(record["data"]["code"] != "unavailable" or not away)

@@ -27,7 +27,8 @@ NODES: Final[dict[str, Mutant]] = {
         same="another history comes with another link, and then every topic is compared",
     ),
     "entered-anywhere": Mutant(
-        "node/hub.py", "        if missed is None or not _has_room(member.outbox, missed):\n            return False\n",
+        "node/hub.py",
+        "        if missed is None or not _has_room(member.outbox, missed):\n            return False\n",
         "        missed = missed or []\n",
         "takes a member in that is behind the topic",
     ),
