@@ -28,7 +28,8 @@ NODES: Final[dict[str, Mutant]] = {
     ),
     "entered-anywhere": Mutant(
         "node/hub.py",
-        "        if missed is None or not _has_room(member.outbox, missed):\n            return False\n",
+        "        if missed is None or not _has_room(member.outbox, missed):\n"
+        "            return False\n",
         "        missed = missed or []\n",
         "takes a member in that is behind the topic",
     ),
