@@ -9,14 +9,14 @@ import redis
 import trio
 
 from tests.links import running
-from trio_wss.effects import Append, Effect, Store
+from trio_wss.effects import Append, Broadcast, Effect, Store
 from trio_wss.plan import NOTHING, plan
 from trio_wss.reads import Client, ReadRequest
 from trio_wss.store.address import parse_address
-from trio_wss.store.executor import NEW, Commit, Executor
+from trio_wss.store.executor import NEW, Commit, Executor, Page
 from trio_wss.store.keys import Keys
 from trio_wss.store.link import Link
-from trio_wss.store.outcome import Changed, Done, Outcome, Stale
+from trio_wss.store.outcome import Changed, Cursor, Done, Outcome, Stale
 from trio_wss.store.scripts import SCRIPTS
 from trio_wss.store.sessions import Sessions
 
@@ -175,3 +175,42 @@ async def test_a_node_that_was_buried_and_registers_anew_knows_its_late_copies(
         replies = [(await one.link.call(copy))[0] for copy in copies]
         assert set(replies) <= {b"seen", b"stale"}
         assert store.llen("{wss}:k:list") == 5
+
+
+async def test_a_nodes_own_commit_that_met_changed_reads_is_spent(redis_url: str) -> None:
+    """Its handler decides again under another number; the first copy must never run."""
+    async with parts(redis_url) as (one, store):
+        old = await one.executor.read(REQUESTS)
+        store.set("{wss}:k:seen", '"other"')
+        made = plan([Store("spent", 1)], CLIENT, lambda _: (0, 0))
+        first = Commit(made, "s1", "1", requests=REQUESTS, entries=old)
+        assert isinstance(await one.executor.committed(first), Changed)
+        store.delete("{wss}:k:seen")
+        assert (await one.link.call(one.sent[-1]))[:2] == [b"seen", b"~"]
+        assert not store.exists("{wss}:k:spent")
+
+
+async def test_a_place_of_another_epoch_is_no_place_in_this_history(redis_url: str) -> None:
+    """Its offset is there, under the epoch of another history: what follows is another's."""
+    async with parts(redis_url) as (one, _):
+        for n in range(3):
+            await one.commit([Broadcast("room", "said", n)])
+        stray = await page(one, Cursor("another", 1))
+        assert (stray.whole, stray.cursor.offset) == (False, 3)
+        ours = await page(one, Cursor(stray.cursor.epoch, 1))
+        assert (ours.whole, len(ours.texts)) == (True, 2)
+
+
+async def page(one: Parts, after: Cursor) -> Page:
+    """What is kept of a topic behind a place."""
+    found: list[Page | None] = []
+    there = trio.Event()
+
+    def answered(page: Page | None) -> None:
+        found.append(page)
+        there.set()
+
+    one.executor.page("room", after, 10, answered)
+    await there.wait()
+    assert found[0] is not None
+    return found[0]
