@@ -6,8 +6,17 @@ CHECKING: Final = "if TYPE_CHECKING: | if TYPE_CHECKING: -> if not TYPE_CHECKING
 TRUTH: Final = "only asked whether it is true"
 VOLATILE: Final = "length, ttl = (0, 0.0) if effect.volatile else self.history(topic)"
 SYMMETRIC: Final = "equality is symmetric"
+NAMED: Final = "the name of a TypeVar is for mypy, which holds it to be the variable's"
 
 EQUIVALENT: Final[dict[str, dict[str, str]]] = {
+    "app": {
+        'HandlerT = TypeVar("HandlerT", bound=Callable[..., Effects])'
+        " | 'HandlerT' -> 'HandlerTx'": NAMED,
+        'AuthenticatorT = TypeVar("AuthenticatorT", bound=Callable[[Request], Authenticated])'
+        " | 'AuthenticatorT' -> 'AuthenticatorTx'": NAMED,
+        'return PurePath(sys._getframe(2).f_globals.get("__file__", "")).parent / folder'
+        " | '' -> 'x'": "a bare name has the same parent as none",
+    },
     "effects": {
         "return same(self.effect, other.effect) | same(self.effect, other.effect)"
         " -> same(other.effect, self.effect)": SYMMETRIC,
