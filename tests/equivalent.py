@@ -22,6 +22,11 @@ EQUIVALENT: Final[dict[str, dict[str, str]]] = {
         " -> same(other.effect, self.effect)": SYMMETRIC,
         "if same(effect, other): | same(effect, other) -> same(other, effect)": SYMMETRIC,
     },
+    "handlers": {
+        "if len(places) > 1: | 1 -> 2": "the other way picks the same, only slower",
+        "return function(*arguments[:first], **dict(zip(names, arguments[first:], strict=True)))"
+        " | True -> False": "as many as there are names are left",
+    },
     "plan": {
         CHECKING: "imports what is there",
         "@define(eq=False) | False -> True": "plans are not compared",
