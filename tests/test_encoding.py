@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from trio_wss.converting import converter
 from trio_wss.effects import Add, Append, Effect, Increment
-from trio_wss.encoding import decode, encode, explained, structure, structurer
+from trio_wss.encoding import canonical, decode, encode, explained, joined, structure, structurer
 from trio_wss.errors import Invalid, PlanError, RegistrationError
 
 N = Increment("n")
@@ -100,7 +100,7 @@ CYCLE.append(CYCLE)
     ],
 )
 def test_what_json_cannot_hold_is_refused(value: Any, why: str) -> None:
-    with pytest.raises(PlanError, match=why):
+    with pytest.raises(PlanError, match=f"{why}$"):
         encode(value)
 
 
@@ -129,7 +129,7 @@ def test_a_placeholder_stands_beside_keys_that_are_no_strings() -> None:
 
 
 def test_a_placeholder_does_not_stand_in_state() -> None:
-    with pytest.raises(PlanError, match=r"Increment\(key='n'.* only in the data of a Reply"):
+    with pytest.raises(PlanError, match=r"^Increment\(key='n'.* only in the data of a Reply"):
         encode({"n": N.result})
 
 
@@ -222,6 +222,11 @@ def test_depth_counts_with_placeholders_too() -> None:
         encode(deep(64, N.result), [])
 
 
+def test_equal_data_has_equal_bytes() -> None:
+    assert canonical(b'[{"b":1,"a":{"d":2,"c":3}}]') == b'[{"a":{"c":3,"d":2},"b":1}]'
+    assert canonical(b"[2,1]") == b"[2,1]"
+
+
 JSON = st.recursive(
     st.none()
     | st.booleans()
@@ -263,6 +268,51 @@ def test_a_fault_of_a_hook_without_words_has_its_name() -> None:
     assert str(explained(ValueError(), "data")) == "data: ValueError"
     assert str(explained(TypeError(5), "")) == "TypeError"
     assert str(explained(KeyError("x" * 500), "")) == "x" * 80 + " is not known here"
+
+
+def test_the_first_five_faults_are_told_and_where_they_are() -> None:
+    with pytest.raises(Invalid) as caught:
+        structure([{"n": "1"}, {"n": 1}, *[{}] * 9], list[Said])
+    assert str(caught.value) == (
+        "[0].n: expected an integer, not a string; [2].n: is missing; [3].n: is missing; "
+        "[4].n: is missing; [5].n: is missing"
+    )
+    assert caught.value.path == "[0].n"
+
+
+def test_the_words_of_a_hook_are_cut() -> None:
+    assert str(explained(ValueError("x" * 201), "data")) == "data: " + "x" * 200
+    assert str(explained(ValueError("words", 5), "data")) == "data: words"
+
+
+def test_a_path_is_cut() -> None:
+    assert joined("", "x" * 65) == "x" * 64
+    assert joined("data", "x" * 65) == "data." + "x" * 64
+    assert joined("data", 0) == "data[0]"
+    assert joined("data", None) == "data"
+
+
+class Kind:
+    """A type of a user's, whose hook raises what the data says."""
+
+
+@frozen
+class Kinds:
+    kind: Kind
+
+
+@pytest.mark.parametrize(
+    ("error", "fault"),
+    [(ValueError("kind"), "kind: kind"), (KeyError("blue"), "kind: blue is not known here")],
+)
+def test_only_what_is_missing_is_called_missing(error: Exception, fault: str) -> None:
+    def hook(value: Any, _: Any) -> Kind:
+        raise error
+
+    converter.register_structure_hook(Kind, hook)
+    with pytest.raises(Invalid) as caught:
+        structure({"kind": 1}, Kinds)
+    assert str(caught.value) == fault
 
 
 def test_a_bug_in_a_hook_is_not_the_clients_fault() -> None:
