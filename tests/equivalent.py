@@ -27,6 +27,11 @@ EQUIVALENT: Final[dict[str, dict[str, str]]] = {
         "return function(*arguments[:first], **dict(zip(names, arguments[first:], strict=True)))"
         " | True -> False": "as many as there are names are left",
     },
+    "signatures": {
+        'local = localns if "<locals>" in getattr(function, "__qualname__", "") else None'
+        " | '' -> 'x'": "neither holds `<locals>`",
+        "marker = markers[0] if markers else None | 0 -> -1": "there is one",
+    },
     "plan": {
         CHECKING: "imports what is there",
         "@define(eq=False) | False -> True": "plans are not compared",
