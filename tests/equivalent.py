@@ -5,6 +5,8 @@ from typing import Final
 CHECKING: Final = "if TYPE_CHECKING: | if TYPE_CHECKING: -> if not TYPE_CHECKING:"
 TRUTH: Final = "only asked whether it is true"
 VOLATILE: Final = "length, ttl = (0, 0.0) if effect.volatile else self.history(topic)"
+COMMON: Final = "return dict.fromkeys(set(known[0]).intersection(*known), Any) if known else {}"
+SLOWER: Final = "the other way comes to the same, only slower"
 SYMMETRIC: Final = "equality is symmetric"
 NAMED: Final = "the name of a TypeVar is for mypy, which holds it to be the variable's"
 
@@ -23,7 +25,7 @@ EQUIVALENT: Final[dict[str, dict[str, str]]] = {
         "if same(effect, other): | same(effect, other) -> same(other, effect)": SYMMETRIC,
     },
     "handlers": {
-        "if len(places) > 1: | 1 -> 2": "the other way picks the same, only slower",
+        "if len(places) > 1: | 1 -> 2": SLOWER,
         "return function(*arguments[:first], **dict(zip(names, arguments[first:], strict=True)))"
         " | True -> False": "as many as there are names are left",
     },
@@ -31,6 +33,13 @@ EQUIVALENT: Final[dict[str, dict[str, str]]] = {
         'local = localns if "<locals>" in getattr(function, "__qualname__", "") else None'
         " | '' -> 'x'": "neither holds `<locals>`",
         "marker = markers[0] if markers else None | 0 -> -1": "there is one",
+    },
+    "templates": {
+        "type_, plain = roots[root], True | True -> False": SLOWER,
+        "return known[0] | 0 -> -1": "there is one",
+        "return False | return False -> return None": TRUTH,
+        f"{COMMON} | 0 -> 1": "it is the same for all of them",
+        f"{COMMON} | 0 -> -1": "it is the same for all of them",
     },
     "plan": {
         CHECKING: "imports what is there",
