@@ -29,6 +29,10 @@ EQUIVALENT: Final[dict[str, dict[str, str]]] = {
         "return function(*arguments[:first], **dict(zip(names, arguments[first:], strict=True)))"
         " | True -> False": "as many as there are names are left",
     },
+    "settings": {
+        '_Check = Callable[[Any, "Attribute[Any]", Any], None]'
+        " | 'Attribute[Any]' -> 'Attribute[Any]x'": "a type, for mypy",
+    },
     "signatures": {
         'local = localns if "<locals>" in getattr(function, "__qualname__", "") else None'
         " | '' -> 'x'": "neither holds `<locals>`",
