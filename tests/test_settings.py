@@ -18,6 +18,11 @@ def test_the_defaults_are_legal_and_safe() -> None:
     assert settings.origins == ()
 
 
+def test_settings_are_named() -> None:
+    with pytest.raises(TypeError):
+        Settings("127.0.0.1")  # type: ignore[call-arg] # that it is an error is the test
+
+
 def test_settings_do_not_change() -> None:
     with pytest.raises(FrozenInstanceError):
         Settings().port = 1  # type: ignore[misc] # that it is an error is the test
