@@ -29,6 +29,10 @@ EQUIVALENT: Final[dict[str, dict[str, str]]] = {
         "return function(*arguments[:first], **dict(zip(names, arguments[first:], strict=True)))"
         " | True -> False": "as many as there are names are left",
     },
+    "resolving": {
+        "return False | return False -> return None": TRUTH,
+        "return any(map(_is_open, inner[:1] if origin is Annotated else inner)) | 1 -> 2": SLOWER,
+    },
     "settings": {
         '_Check = Callable[[Any, "Attribute[Any]", Any], None]'
         " | 'Attribute[Any]' -> 'Attribute[Any]x'": "a type, for mypy",
