@@ -19,6 +19,13 @@ EQUIVALENT: Final[dict[str, dict[str, str]]] = {
         'return PurePath(sys._getframe(2).f_globals.get("__file__", "")).parent / folder'
         " | '' -> 'x'": "a bare name has the same parent as none",
     },
+    "converting": {
+        'error.add_note(IterableValidationNote("", place, type_))'
+        " | '' -> 'x'": "the words of a note are not told",
+        "return make(dict(zip(keys, values, strict=True)))"
+        " | True -> False": "each key has its value",
+        "return False | return False -> return None": TRUTH,
+    },
     "effects": {
         "return same(self.effect, other.effect) | same(self.effect, other.effect)"
         " -> same(other.effect, self.effect)": SYMMETRIC,
