@@ -31,6 +31,10 @@ EQUIVALENT: Final[dict[str, dict[str, str]]] = {
         " -> same(other.effect, self.effect)": SYMMETRIC,
         "if same(effect, other): | same(effect, other) -> same(other, effect)": SYMMETRIC,
     },
+    "encoding": {
+        "T = TypeVar(\"T\") | 'T' -> 'Tx'": NAMED,
+        "continue | continue -> pass": SLOWER,
+    },
     "handlers": {
         "if len(places) > 1: | 1 -> 2": SLOWER,
         "return function(*arguments[:first], **dict(zip(names, arguments[first:], strict=True)))"
@@ -58,6 +62,8 @@ EQUIVALENT: Final[dict[str, dict[str, str]]] = {
     },
     "plan": {
         CHECKING: "imports what is there",
+        "@define(eq=False)  # not frozen: one is made per event, and a frozen __init__ costs three"
+        " times it | False -> True": "answers are not compared",
         "@define(eq=False) | False -> True": "plans are not compared",
         "phase: Phase = \"event\", | 'event' -> 'eventx'": "told from disconnect alone",
         "assert_never(effect) | assert_never(effect) -> pass": "for mypy",

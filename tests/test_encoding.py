@@ -3,6 +3,7 @@
 import dataclasses
 import math
 import sys
+from collections.abc import Callable
 from datetime import UTC, datetime
 from enum import Enum
 from typing import Any
@@ -144,18 +145,42 @@ def test_a_placeholder_cannot_be_taken_apart() -> None:
         encode(Talk(Said(1), N.result, {}), [])
 
 
-def test_the_usual_case_is_not_walked_in_python() -> None:
-    calls = 0
+def called(function: Callable[[Any], Any], argument: Any) -> list[str]:
+    """The Python functions that run."""
+    names = []
 
-    def count(frame: Any, event: str, arg: Any) -> None:
-        nonlocal calls
-        calls += event == "call"
+    def note(frame: Any, event: str, arg: Any) -> None:
+        if event == "call":
+            names.append(frame.f_code.co_name)
 
-    value = [{"n": n, "text": "hi"} for n in range(1_000)]
-    sys.setprofile(count)
-    encode(value)
+    sys.setprofile(note)
+    function(argument)
     sys.setprofile(None)
-    assert calls < 5
+    return names
+
+
+def test_the_usual_case_is_not_walked_in_python() -> None:
+    value = [{"n": n, "text": "hi"} for n in range(1_000)]
+    assert called(encode, value) == ["encode", "is_deeper"]
+
+
+def test_what_is_too_short_to_be_deep_is_not_looked_through() -> None:
+    assert called(encode, "x" * 124) == ["encode"]
+    assert called(encode, "x" * 125) == ["encode", "is_deeper"]
+    assert called(decode, '"%s"' % ("x" * 126)) == ["decode"]
+    assert called(decode, '"%s"' % ("x" * 127)) == ["decode", "is_deeper"]
+
+
+def test_nothing_but_arrays_is_deep_in_the_fewest_bytes() -> None:
+    arrays: list[Any] = []
+    for _ in range(62):
+        arrays = [arrays]
+    assert encode(arrays) == b"[" * 63 + b"]" * 63
+    with pytest.raises(PlanError, match="nested deeper than 63"):
+        encode([arrays])
+    assert decode(b"[" * 64 + b"]" * 64)
+    with pytest.raises(Invalid, match="nested deeper than 64"):
+        decode(b"[" * 65 + b"]" * 65)
 
 
 @pytest.mark.parametrize("raw", [b'{"a":[1,2.5,null,true]}', '{"a":[1,2.5,null,true]}'])
