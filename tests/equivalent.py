@@ -34,6 +34,12 @@ EQUIVALENT: Final[dict[str, dict[str, str]]] = {
     "encoding": {
         "T = TypeVar(\"T\") | 'T' -> 'Tx'": NAMED,
         "continue | continue -> pass": SLOWER,
+        'if raw.count(b"[") + raw.count(b"{") <= depth:'
+        " | raw.count(b'[') + raw.count(b'{') <= depth"
+        " -> raw.count(b'[') + raw.count(b'{') < depth": SLOWER,
+        'brackets = unescaped.translate(_FLAT, _PLAIN).replace(b\'""\', b"")'
+        " | unescaped.translate(_FLAT, _PLAIN).replace(b'\"\"', b'')"
+        " -> unescaped.translate(_FLAT, _PLAIN).replace(b'', b'\"\"')": SLOWER,
     },
     "handlers": {
         "if len(places) > 1: | 1 -> 2": SLOWER,

@@ -9,6 +9,7 @@ from enum import Enum
 from typing import Any
 from uuid import UUID
 
+import attrs
 import orjson
 import pytest
 from attrs import frozen
@@ -17,7 +18,16 @@ from hypothesis import strategies as st
 
 from trio_wss.converting import converter
 from trio_wss.effects import Add, Append, Effect, Increment
-from trio_wss.encoding import canonical, decode, encode, explained, joined, structure, structurer
+from trio_wss.encoding import (
+    canonical,
+    decode,
+    encode,
+    explained,
+    is_deeper,
+    joined,
+    structure,
+    structurer,
+)
 from trio_wss.errors import Invalid, PlanError, RegistrationError
 
 N = Increment("n")
@@ -241,6 +251,12 @@ def test_what_is_written_can_be_read_again_even_as_part_of_a_list(inner: Any) ->
         encode(deep(64 - more, inner))
 
 
+def test_depth_is_a_yes_or_no() -> None:
+    assert is_deeper("[" * 65 + "]" * 65, 64) is True
+    assert is_deeper("[" * 64 + "]" * 64, 64) is False
+    assert is_deeper("[]," * 65, 64) is False
+
+
 def test_depth_counts_with_placeholders_too() -> None:
     assert encode(deep(63, N.result), [])
     with pytest.raises(PlanError, match="nested deeper than 63"):
@@ -303,6 +319,21 @@ def test_the_first_five_faults_are_told_and_where_they_are() -> None:
         "[4].n: is missing; [5].n: is missing"
     )
     assert caught.value.path == "[0].n"
+
+
+def test_five_fields_at_most_are_said_to_be_missing() -> None:
+    with pytest.raises(Invalid) as caught:
+        structure({}, attrs.make_class("Six", list("abcdef")))
+    assert str(caught.value) == "; ".join(f"{name}: is missing" for name in "abcde")
+
+
+def test_a_name_that_is_nowhere_is_told() -> None:
+    @frozen
+    class Lost:
+        nobody: "Nobody"  # type: ignore[name-defined]  # noqa: F821  # the point of the test
+
+    with pytest.raises(RegistrationError, match=r"cannot be resolved .*'Nobody'"):
+        structurer(Lost)
 
 
 def test_the_words_of_a_hook_are_cut() -> None:
