@@ -88,6 +88,8 @@ class Planter(ast.NodeTransformer):
 
     def visit(self, node: ast.AST) -> Any:
         for changed in changes(node):
+            if ast.dump(changed) == ast.dump(node):
+                continue  # `return None`, `f(a, a)`
             before, after = (ast.unparse(one).split("\n")[0] for one in (node, changed))
             place = node.target if isinstance(node, ast.comprehension) else node
             assert isinstance(place, ast.stmt | ast.expr)

@@ -22,8 +22,8 @@ SERVERS: Final = frozenset(
 )
 
 PURE_MODULES: Final = [
-    "app", "converting", "effects", "encoding", "errors", "handlers", "plan", "reads", "scalars",
-    "settings", "signatures", "templates",
+    "app", "converting", "effects", "encoding", "errors", "handlers", "plan", "reads",
+    "resolving", "scalars", "settings", "signatures", "templates",
 ]  # fmt: skip
 """The language: what import-linter keeps from I/O."""
 

@@ -20,8 +20,10 @@ from uuid import UUID
 import attrs
 import pytest
 from attrs import frozen
+from cattrs.cols import namedtuple_structure_factory
 
 from trio_wss.converting import converter, nothing_of
+from trio_wss.effects import Effect, Increment
 from trio_wss.encoding import decode, encode, structure
 from trio_wss.errors import Invalid
 
@@ -188,6 +190,8 @@ REFUSED: list[tuple[Any, Any, str]] = [
     (Rank, "1", "expected an integer, not a string"),
     (datetime, 5, "expected a time in ISO 8601, not an integer"),
     (datetime, "soon", "expected a time in ISO 8601, not a string"),
+    (date, "soon", "expected a date in ISO 8601, not a string"),
+    (time, "soon", "expected a time of day in ISO 8601, not a string"),
     (UUID, "x", "expected a UUID, not a string"),
     (bytes, "***", "expected a string in base64, not a string"),
     (list[int], "123", "expected an array, not a string"),
@@ -282,6 +286,22 @@ def test_the_search_for_faults_ends_after_five(type_: Any, raw: Any) -> None:
     assert calls < 2_000
 
 
+def test_the_sixth_fault_is_not_looked_for() -> None:
+    class Never:
+        """What no data becomes."""
+
+    looked: list[Any] = []
+
+    def hook(value: Any, _: Any) -> Never:
+        looked.append(value)
+        raise ValueError
+
+    converter.register_structure_hook(Never, hook)
+    with pytest.raises(Invalid):
+        structure([*range(9)], list[Never])
+    assert looked == [0, 1, 2, 3, 4]
+
+
 @pytest.mark.parametrize(
     ("type_", "raw"),
     [
@@ -313,6 +333,31 @@ def test_an_app_teaches_its_own_types() -> None:
     assert encode({"price": Money(250)}) == b'{"price":"250"}'
     with pytest.raises(Invalid, match=r"^data\.value: invalid literal"):
         structure({"value": "a lot"}, Box[Money], "data")
+
+
+class Many(NamedTuple):
+    numbers: list[int]
+
+
+def test_a_placeholder_stands_in_any_field_of_a_named_tuple() -> None:
+    results: list[Effect] = []
+    assert encode(Many(Increment("n").result), results) == b"[\xff0\xff]"
+
+
+class Chain(NamedTuple):
+    links: list["Chain"]
+
+
+def test_a_named_tuple_that_holds_itself_is_compiled_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    compiled = []
+
+    def factory(type_: Any, converter: Any) -> Any:
+        compiled.append(type_)
+        return namedtuple_structure_factory(type_, converter)
+
+    monkeypatch.setattr("trio_wss.converting.namedtuple_structure_factory", factory)
+    assert structure([[[[]]]], Chain) == Chain([Chain([])])
+    assert compiled == [Chain]
 
 
 def test_what_is_nothing() -> None:

@@ -67,6 +67,7 @@ def test_defaults() -> None:
     assert Append("k", 1).limit == 1000
     assert Close() == Close(1000, "")
     assert Reply("ok").data is None
+    assert Broadcast("t", "e") == Broadcast("t", "e", None, volatile=False)
 
 
 @pytest.mark.parametrize("effect", WITH_RESULT, ids=repr)

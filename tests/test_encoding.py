@@ -3,11 +3,13 @@
 import dataclasses
 import math
 import sys
+from collections.abc import Callable
 from datetime import UTC, datetime
 from enum import Enum
 from typing import Any
 from uuid import UUID
 
+import attrs
 import orjson
 import pytest
 from attrs import frozen
@@ -16,7 +18,16 @@ from hypothesis import strategies as st
 
 from trio_wss.converting import converter
 from trio_wss.effects import Add, Append, Effect, Increment
-from trio_wss.encoding import decode, encode, explained, structure, structurer
+from trio_wss.encoding import (
+    canonical,
+    decode,
+    encode,
+    explained,
+    is_deeper,
+    joined,
+    structure,
+    structurer,
+)
 from trio_wss.errors import Invalid, PlanError, RegistrationError
 
 N = Increment("n")
@@ -100,7 +111,7 @@ CYCLE.append(CYCLE)
     ],
 )
 def test_what_json_cannot_hold_is_refused(value: Any, why: str) -> None:
-    with pytest.raises(PlanError, match=why):
+    with pytest.raises(PlanError, match=f"{why}$"):
         encode(value)
 
 
@@ -129,7 +140,7 @@ def test_a_placeholder_stands_beside_keys_that_are_no_strings() -> None:
 
 
 def test_a_placeholder_does_not_stand_in_state() -> None:
-    with pytest.raises(PlanError, match=r"Increment\(key='n'.* only in the data of a Reply"):
+    with pytest.raises(PlanError, match=r"^Increment\(key='n'.* only in the data of a Reply"):
         encode({"n": N.result})
 
 
@@ -144,18 +155,42 @@ def test_a_placeholder_cannot_be_taken_apart() -> None:
         encode(Talk(Said(1), N.result, {}), [])
 
 
-def test_the_usual_case_is_not_walked_in_python() -> None:
-    calls = 0
+def called(function: Callable[[Any], Any], argument: Any) -> list[str]:
+    """The Python functions that run."""
+    names = []
 
-    def count(frame: Any, event: str, arg: Any) -> None:
-        nonlocal calls
-        calls += event == "call"
+    def note(frame: Any, event: str, arg: Any) -> None:
+        if event == "call":
+            names.append(frame.f_code.co_name)
 
-    value = [{"n": n, "text": "hi"} for n in range(1_000)]
-    sys.setprofile(count)
-    encode(value)
+    sys.setprofile(note)
+    function(argument)
     sys.setprofile(None)
-    assert calls < 5
+    return names
+
+
+def test_the_usual_case_is_not_walked_in_python() -> None:
+    value = [{"n": n, "text": "hi"} for n in range(1_000)]
+    assert called(encode, value) == ["encode", "is_deeper"]
+
+
+def test_what_is_too_short_to_be_deep_is_not_looked_through() -> None:
+    assert called(encode, "x" * 124) == ["encode"]
+    assert called(encode, "x" * 125) == ["encode", "is_deeper"]
+    assert called(decode, '"%s"' % ("x" * 126)) == ["decode"]
+    assert called(decode, '"%s"' % ("x" * 127)) == ["decode", "is_deeper"]
+
+
+def test_nothing_but_arrays_is_deep_in_the_fewest_bytes() -> None:
+    arrays: list[Any] = []
+    for _ in range(62):
+        arrays = [arrays]
+    assert encode(arrays) == b"[" * 63 + b"]" * 63
+    with pytest.raises(PlanError, match="nested deeper than 63"):
+        encode([arrays])
+    assert decode(b"[" * 64 + b"]" * 64)
+    with pytest.raises(Invalid, match="nested deeper than 64"):
+        decode(b"[" * 65 + b"]" * 65)
 
 
 @pytest.mark.parametrize("raw", [b'{"a":[1,2.5,null,true]}', '{"a":[1,2.5,null,true]}'])
@@ -216,10 +251,21 @@ def test_what_is_written_can_be_read_again_even_as_part_of_a_list(inner: Any) ->
         encode(deep(64 - more, inner))
 
 
+def test_depth_is_a_yes_or_no() -> None:
+    assert is_deeper("[" * 65 + "]" * 65, 64) is True
+    assert is_deeper("[" * 64 + "]" * 64, 64) is False
+    assert is_deeper("[]," * 65, 64) is False
+
+
 def test_depth_counts_with_placeholders_too() -> None:
     assert encode(deep(63, N.result), [])
     with pytest.raises(PlanError, match="nested deeper than 63"):
         encode(deep(64, N.result), [])
+
+
+def test_equal_data_has_equal_bytes() -> None:
+    assert canonical(b'[{"b":1,"a":{"d":2,"c":3}}]') == b'[{"a":{"c":3,"d":2},"b":1}]'
+    assert canonical(b"[2,1]") == b"[2,1]"
 
 
 JSON = st.recursive(
@@ -263,6 +309,66 @@ def test_a_fault_of_a_hook_without_words_has_its_name() -> None:
     assert str(explained(ValueError(), "data")) == "data: ValueError"
     assert str(explained(TypeError(5), "")) == "TypeError"
     assert str(explained(KeyError("x" * 500), "")) == "x" * 80 + " is not known here"
+
+
+def test_the_first_five_faults_are_told_and_where_they_are() -> None:
+    with pytest.raises(Invalid) as caught:
+        structure([{"n": "1"}, {"n": 1}, *[{}] * 9], list[Said])
+    assert str(caught.value) == (
+        "[0].n: expected an integer, not a string; [2].n: is missing; [3].n: is missing; "
+        "[4].n: is missing; [5].n: is missing"
+    )
+    assert caught.value.path == "[0].n"
+
+
+def test_five_fields_at_most_are_said_to_be_missing() -> None:
+    with pytest.raises(Invalid) as caught:
+        structure({}, attrs.make_class("Six", list("abcdef")))
+    assert str(caught.value) == "; ".join(f"{name}: is missing" for name in "abcde")
+
+
+def test_a_name_that_is_nowhere_is_told() -> None:
+    @frozen
+    class Lost:
+        nobody: "Nobody"  # type: ignore[name-defined]  # noqa: F821  # the point of the test
+
+    with pytest.raises(RegistrationError, match=r"cannot be resolved .*'Nobody'"):
+        structurer(Lost)
+
+
+def test_the_words_of_a_hook_are_cut() -> None:
+    assert str(explained(ValueError("x" * 201), "data")) == "data: " + "x" * 200
+    assert str(explained(ValueError("words", 5), "data")) == "data: words"
+
+
+def test_a_path_is_cut() -> None:
+    assert joined("", "x" * 65) == "x" * 64
+    assert joined("data", "x" * 65) == "data." + "x" * 64
+    assert joined("data", 0) == "data[0]"
+    assert joined("data", None) == "data"
+
+
+class Kind:
+    """A type of a user's, whose hook raises what the data says."""
+
+
+@frozen
+class Kinds:
+    kind: Kind
+
+
+@pytest.mark.parametrize(
+    ("error", "fault"),
+    [(ValueError("kind"), "kind: kind"), (KeyError("blue"), "kind: blue is not known here")],
+)
+def test_only_what_is_missing_is_called_missing(error: Exception, fault: str) -> None:
+    def hook(value: Any, _: Any) -> Kind:
+        raise error
+
+    converter.register_structure_hook(Kind, hook)
+    with pytest.raises(Invalid) as caught:
+        structure({"kind": 1}, Kinds)
+    assert str(caught.value) == fault
 
 
 def test_a_bug_in_a_hook_is_not_the_clients_fault() -> None:

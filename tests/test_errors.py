@@ -55,6 +55,7 @@ def test_errors_survive_pickling(error: WssError) -> None:
 def test_errors_show_all_that_they_know() -> None:
     assert repr(ERRORS[0]) == "Refused('no', 'really')"
     assert repr(ERRORS[1]) == "Invalid('wrong', 'data')"
+    assert repr(ERRORS[2]) == "WrongSetting('port', 'must be a number.')"
     assert str(ERRORS[2]) == "port must be a number."
 
 

@@ -53,7 +53,13 @@ def test_each_parameter_has_its_role() -> None:
     assert [p.keyword_only for p in parameters_of(handler, "say", True, None)][-2:] == [False, True]
 
 
-@pytest.mark.parametrize("type_", [str, dict[str, Any], list[int], Any, Annotated[str, "note"]])
+@pytest.mark.parametrize(
+    "type_",
+    [
+        str, dict[str, Any], list[int], Any, Annotated[str, "note"],
+        Optional[Annotated[str, "note"]],  # noqa: UP045  # `|` makes another type
+    ],
+)  # fmt: skip
 def test_the_event_may_be_of_any_type(type_: Any) -> None:
     def handler(event: type_) -> Effects: ...
 
@@ -147,6 +153,7 @@ def stars(**events: Say) -> Effects: ...
 def two_events(event: Say, other: int) -> Effects: ...
 def with_default(event: Say = Say("hi")) -> Effects: ...
 def outside(event: Optional[Annotated[int, Read("k")]]) -> Effects: ...  # noqa: UP045  # as above
+def outside_noted(event: Optional[Annotated[int, "note", Read("k")]]) -> Effects: ...  # noqa: UP045  # as above
 def bare_read(event: Annotated[int, Read]) -> Effects: ...
 def bare_members(event: Annotated[int, Members]) -> Effects: ...
 def naked_now(event: Now) -> Effects: ...  # type: ignore[valid-type]  # as above
@@ -171,6 +178,7 @@ def broken(event: "Say[") -> Effects: ...  # type: ignore[valid-type]  # noqa: F
         (two_events, r"'event' is the event already. .* Annotated\[int, Read\(\"key\"\)\]"),
         (with_default, "the event has no default"),
         (outside, r"belongs inside: Annotated\[int \| None, Read\(key='k', field=None\)\]"),
+        (outside_noted, r"belongs inside: Annotated\[int \| None, Read\(key='k', field=None\)\]"),
         (bare_read, r"write Read\(\"key\"\)"),
         (bare_members, r"write Read\(\"key\"\) or Members\(\"topic\"\)"),
         (naked_now, r"write Annotated\[T, Now\]"),

@@ -143,6 +143,8 @@ def test_fill(text: str, key: str) -> None:
         ("{event.place.y}", "Place has label, name, x; not 'y'"),
         ("{event.seat.y}", "int has no fields; not 'y'"),
         ("{event.both.z}", "has x; not 'z'"),
+        ("{event.later.y}", "Place has label, name, x; not 'y'"),
+        ("{event.game_id.x}", "has no fields; not 'x'"),
         ("{event.point.m}", "Point has n; not 'm'"),
         ("{event.pair.m}", "Pair has n; not 'm'"),
         ("{event.game.}", "str has no fields; not ''"),
@@ -182,6 +184,31 @@ def test_the_event_itself_may_be_the_key() -> None:
     assert (template.prefix, template.fixed, template.path) == ("game:", False, "data")
 
 
+def test_a_template_knows_its_first_value() -> None:
+    template = compile_template("{event.seat}:{event.game}", ROOTS)
+    assert (template.prefix, template.fixed, template.path) == ("", False, "data.seat")
+    template = compile_template("{{a}}:b", ROOTS)
+    assert (template.prefix, template.fixed, template.path) == ("{a}:b", True, "")
+
+
+def test_a_text_of_ones_own_kind_is_a_text() -> None:
+    class Name(str): ...
+
+    assert compile_template("{event}", {"event": Name}).fill(Name("ann"), CLIENT) == "ann"
+
+
+def test_an_event_that_may_be_none_has_no_fields_then() -> None:
+    template = compile_template("{event.game}", {"event": Move | None})
+    assert template.fill(MOVE, CLIENT) == "g"
+    with pytest.raises(Invalid, match=r"^data\.game: is needed here$"):
+        template.fill(None, CLIENT)
+
+
+@pytest.mark.parametrize(("value", "key"), [(True, "true"), (False, "false")])
+def test_a_truth_is_written_as_in_json(value: bool, key: str) -> None:
+    assert compile_template("{event}", {"event": bool}).fill(value, CLIENT) == key
+
+
 @pytest.mark.parametrize(
     ("text", "path"),
     [
@@ -214,6 +241,11 @@ def test_a_key_has_1_to_256_bytes(game: str) -> None:
     assert len(caught.value.message) < 100
 
 
+@pytest.mark.parametrize("game", ["x", "x" * 256, "é" * 128, "\ud800"])
+def test_the_shortest_and_the_longest_key(game: str) -> None:
+    assert compile_template("{event}", {"event": str}).fill(game, CLIENT) == game
+
+
 @given(st.text(min_size=1, max_size=60), st.integers())
 def test_any_text_fills_in_as_it_is(game: str, seat: int) -> None:
     template = compile_template("g:{event.n}:%d{{}}", {"event": Pair})
@@ -235,6 +267,8 @@ def test_a_class_that_cannot_be_resolved_is_checked_by_name() -> None:
 def test_a_named_type_is_seen_through() -> None:
     Moves = TypeAliasType("Moves", Move)  # Python 3.11
     assert compile_template("{event.game}", {"event": Moves}).fill(MOVE, CLIENT) == "g"
+    with pytest.raises(RegistrationError, match=r"not 'gmae'$"):
+        compile_template("{event.gmae}", {"event": Moves})
 
 
 def test_takes_none() -> None:

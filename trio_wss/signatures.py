@@ -138,8 +138,8 @@ def _check_plain(type_: Any, extras: list[Any], place: str) -> None:
     for member in get_args(type_):
         if member is Client:
             raise RegistrationError(f"{place}: write Client alone, there always is one")
-        if get_origin(member) is Annotated and any(map(_is_marker, get_args(member)[1:])):
-            inner, marker = get_args(member)[:2]
+        inner, *extras = get_args(member) if get_origin(member) is Annotated else (member,)
+        for marker in filter(_is_marker, extras):
             raise RegistrationError(
                 f"{place}: the None belongs inside: Annotated[{name_of(inner)} | None, {marker!r}]"
             )
