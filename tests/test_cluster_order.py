@@ -86,7 +86,7 @@ def arrive(event: Said) -> Effects:
 @app.on("flock")
 def flock() -> Effects:
     """Joins, and says more than waits for a client of a small outbox."""
-    return [Join("hall"), *(Broadcast("hall", "said", "." * 4000) for _ in range(60))]
+    return [Join("hall"), *(Broadcast("hall", "said", "." * 4000) for _ in range(100))]
 
 
 @app.on("bye")
@@ -271,13 +271,13 @@ async def test_what_is_remembered_for_those_who_join_is_bounded(
 
 async def test_what_a_joining_commit_says_closes_nobody_however_much_it_is(redis_url: str) -> None:
     """Whoever has no room for it at once reads it from the stream."""
-    settings = Settings(drain=1.0, outbox=64 * 1024)
+    settings = Settings(drain=1.0, outbox=256 * 1024)
     with trio.fail_after(60):
         async with (
             cluster(app, 1, redis=redis_url, settings=settings) as nodes,
             member(nodes.nodes[0].url) as client,
         ):
             await client.send("flock", number=1)
-            said = await client.received("hall", 60)
-            assert [one["offset"] for one in said] == list(range(1, 61))
+            said = await client.received("hall", 100)
+            assert [one["offset"] for one in said] == list(range(1, 101))
             assert client.code is None
