@@ -30,7 +30,10 @@ def deep(depth: int, start: str = '{"id":7,"data":', end: str = "}") -> str:
         (deep(5000, '{"text":"\\",\\"id\\":8","data":', ',"id":7}'), 7),
         (deep(5000, '{"text":"{[","id":7,"data":'), 7),
         (deep(5000, '{"id":6,"data":', ',"id":7}'), 7),  # the last one counts, as in any JSON
-        (deep(20_000, '{"id":7,"texts":[' + '"a",' * 150_000 + '0],"data":'), 7),  # looked at in part
+        (
+            deep(20_000, '{"id":7,"texts":[' + '"a",' * 150_000 + '0],"data":'),
+            7,
+        ),  # looked at in part
         (deep(5000, '{"id":7.5,"data":'), None),
         (deep(5000, '{"id":7e1,"data":'), None),
         (deep(5000, '{"id":0,"data":'), None),
