@@ -2,6 +2,7 @@
 restart its own one. A server ends with the test run, however that ends."""
 
 import os
+import random
 import shutil
 import signal
 import socket
@@ -9,6 +10,7 @@ import subprocess
 import tempfile
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -22,10 +24,13 @@ START = 10.0  # seconds until a server must answer
 
 
 def free_port() -> int:
-    """A port of the loopback that nobody has at the moment."""
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        port: int = listener.getsockname()[1]
-        return port
+    """A port of the loopback that nobody has at the moment, and below those that the system gives
+    to whoever names none: a connection of another test would take it before its server does.
+    """
+    for port in random.sample(range(15_000, 30_000), 100):
+        with suppress(OSError), socket.create_server(("127.0.0.1", port)):
+            return port
+    raise AssertionError("a hundred ports are all taken")
 
 
 class RedisServer:
