@@ -13,6 +13,7 @@ from tests.faults.sample import (
     RECORDS,
     Spoil,
     begin_anew,
+    die_with_its_node,
     end_at_once,
     find,
     judged,
@@ -46,11 +47,8 @@ EXCUSES: dict[str, tuple[Spoil, Spoil]] = {
         end_at_once,
         lambda h, w: h.insert(h.index(find(h, k="closed")), seen(6.2, "b", "leaving")),
     ),
-    "its node had lost its lease": (
-        end_at_once, lambda h, w: h.append(seen(8.2, "b", "closed", code=1012)),
-    ),
-    "its node was dead": (
-        end_at_once, lambda h, w: find(h, k="fault").update(begun=3, t=3.1),
+    "its node was taken for dead": (
+        end_at_once, lambda h, w: h.append({"t": 12, "k": "buried", "node": "n1", "at": 6.1}),
     ),
 }  # fmt: skip
 
@@ -61,6 +59,12 @@ def test_a_session_may_be_lost_for_a_reason(excuse: str, tmp_path: Path) -> None
     for spoil in EXCUSES[excuse]:
         spoil(records, ledger)
     assert "sessions survive connections" not in judged(tmp_path, records, ledger)
+
+
+def test_a_session_may_be_over_after_its_node_s_lease_and_its_grace(tmp_path: Path) -> None:
+    records, ledger = deepcopy(RECORDS), deepcopy(LEDGER)
+    die_with_its_node(records, ledger, 4)
+    assert judged(tmp_path, records, ledger) == {}
 
 
 def test_what_a_node_may_have_given_up_may_come_late(tmp_path: Path) -> None:

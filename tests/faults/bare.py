@@ -116,9 +116,9 @@ class Bare:
             with suppress(trio.BrokenResourceError, trio.ClosedResourceError):
                 await self._member.send(name, what)
 
-    async def drop(self, away: float = 0) -> None:
+    async def drop(self, away: float | None = None) -> None:
         """Cut the connection, with no word. It comes back by itself, after so many seconds."""
-        self._pause = max(self._pause, away)
+        self._pause = self._pause if away is None else away
         self.connected = False
         if self._member is not None:
             await self._member.vanish()

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import random
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, suppress
 from typing import Final
 
 import trio
+from redis.exceptions import RedisError
 
 from tests.faults.fleet import NodeProcess
 from tests.faults.kinds import LEASE, fault
@@ -15,6 +16,7 @@ from tests.members import Rejected, dial, request, shake_hands
 
 CROWD: Final = 250  # sessions that lose their node at once
 BURIED: Final = LEASE * 2 + 1.5  # seconds from a node's death until its sessions are over
+APART: Final = (0.08, 0.14, 0.23)  # seconds, each way
 PATIENCE: Final = 5.0  # seconds for a handshake
 
 
@@ -53,6 +55,20 @@ async def link_late(stage: Stage, chance: random.Random) -> None:
             node.link.heal()
 
 
+@fault("links-apart", "link")
+async def links_apart(stage: Stage, chance: random.Random) -> None:
+    """Each node is another way from Redis: what a client has sent to one comes behind the first
+    words of the next, where it has gone since, and before the second.
+    """
+    async with stage.all_links() as links:
+        with stage.fault("links-apart"):
+            for link, delay in zip(links, chance.sample(APART, len(links)), strict=True):
+                link.delay = delay
+            await trio.sleep(chance.uniform(6, 8))
+            for link in links:
+                link.heal()
+
+
 @fault("exile", "client")
 async def exile(stage: Stage, chance: random.Random) -> None:
     """What clients are answered is lost, then nobody is let in until all sessions are over."""
@@ -75,7 +91,7 @@ async def exile(stage: Stage, chance: random.Random) -> None:
 async def crowd(stage: Stage, chance: random.Random) -> None:
     """Hundreds of clients come to one node, and die with it."""
     node = chance.choice(stage.nodes)
-    async with node.busy, AsyncExitStack() as stack:
+    async with node.busy, node.link.busy, node.front.busy, AsyncExitStack() as stack:
         with stage.fault("crowd", node.name) as found:
             limit, there = trio.Semaphore(20), list[str]()
             async with trio.open_nursery() as nursery:
@@ -83,9 +99,18 @@ async def crowd(stage: Stage, chance: random.Random) -> None:
                     await limit.acquire()
                     nursery.start_soon(_come, node, f"crowd-{number}", stack, limit, there)
             found.append(f"{len(there)} came")
+            await _note_orphans(stage, node)
             await node.kill()
             await trio.sleep(chance.uniform(0, 1))
             await node.start()
+
+
+async def _note_orphans(stage: Stage, node: NodeProcess) -> None:
+    """Write down whose lease and grace begin now."""
+    at = stage.recorder.now()
+    with suppress(RedisError):
+        lease, sessions = await stage.stores.held_by(node.id)
+        stage.recorder.note("orphans", node=node.name, at=at, lease=lease, sessions=sessions)
 
 
 async def _come(

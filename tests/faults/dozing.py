@@ -35,7 +35,7 @@ class Dozers:
             self.calls[actor.name] = [f"user:{actor.name}", nooks[-1]]
             begun = await actor.begin("join", topic=nooks[-1])
             await trio.sleep(chance.choice((0.0, 0.002, 0.01)))
-            await actor.drop()
+            await actor.drop(chance.choice((None, 0.0)))
             with trio.move_on_after(BACK):
                 while not actor.connected:  # noqa: ASYNC110 - there is no event to wait for
                     await trio.sleep(0.002)

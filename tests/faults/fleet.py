@@ -26,6 +26,8 @@ STOP: Final = 30.0  # seconds from SIGTERM to the end: ten times its drain, on a
 NOWHERE: Final = ("127.0.0.1", 1)  # a port at which nobody listens
 REFUSALS: Final = ("LOADING", "READONLY", "NOSCRIPT", "Redis is loading", "You can't write", "OOM")
 AWAY: Final = "Redis is away"
+BURIED: Final = "a node gave no sign of life for its lease; its sessions are due"
+UNKNOWN: Final = "the node's record is gone from Redis"
 DROPPED: Final = "on_disconnect is dropped: Redis is full, and its effects do not fit"
 ROOT: Final = Path(__file__).parents[2]
 
@@ -54,6 +56,7 @@ class NodeProcess:
             "namespace": NAMESPACE,
             **settings,
         }
+        self.id = ""  # of this life
         self._process: trio.Process | None = None
 
     @property
@@ -78,8 +81,8 @@ class NodeProcess:
             said = bytes(await process.stdout.receive_some())
         if not said.startswith(b"listening on "):
             raise RuntimeError(f"{self.name} did not start: {self.log.read_text()[-2000:]}")
-        *_, port, _, name = said.decode().split()
-        self._recorder.note("started", node=self.name, id=name)
+        *_, port, _, self.id = said.decode().split()
+        self._recorder.note("started", node=self.name, id=self.id)
         self.front.target = ("127.0.0.1", int(port))
 
     def send(self, number: signal.Signals) -> None:
@@ -137,7 +140,8 @@ class NodeProcess:
         """Write down what its log says of Redis, and of what is wrong with it."""
         for entry in entries_in(self.log.read_text(errors="replace")):
             event, error = entry.get("event"), str(entry.get("error", ""))
-            if event not in (AWAY, DROPPED) and not error.startswith(REFUSALS):
+            told = event in (AWAY, DROPPED, BURIED, UNKNOWN)
+            if not told and not error.startswith(REFUSALS):
                 continue
             logged = datetime.fromisoformat(str(entry["timestamp"])).timestamp()
             at = round(logged - self._recorder.began, 4)
@@ -145,6 +149,8 @@ class NodeProcess:
                 self._recorder.note("unlinked", node=self.name, at=at, why=str(entry["reason"]))
             elif event == DROPPED:
                 self._recorder.note("bare", node=self.name, at=at, session=entry["session"])
+            elif event in (BURIED, UNKNOWN):
+                self._recorder.note("buried", node=entry.get("node", self.name), at=at)
             else:
                 self._recorder.note("refused", node=self.name, at=at, why=error[:200])
         for text in self.errors():

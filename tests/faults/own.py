@@ -56,7 +56,7 @@ class Own:
         self._ticket: Ticket | None = None
         self._asks = False  # to resume, at its next connection
         self._since = 0.0
-        self._away = 0.0
+        self._away: float | None = None  # seconds until it comes back
 
     def __repr__(self) -> str:
         return f"<Own {self.name} {self._client!r}>"
@@ -121,7 +121,7 @@ class Own:
             with suppress(ClientError):
                 await self._client.post(name, what)
 
-    async def drop(self, away: float = 0) -> None:
+    async def drop(self, away: float | None = None) -> None:
         """Leave with no word; go on with the session elsewhere, after so many seconds."""
         self._away = away
         client = self._client
@@ -189,8 +189,9 @@ class Own:
             if self._client is not None:
                 self._client, self._there = None, trio.Event()
             if not self._over:
-                await trio.sleep(self._away or self._chance.uniform(0, FIRST))
-                self._away = 0.0
+                some = self._chance.uniform(0, FIRST)
+                await trio.sleep(some if self._away is None else self._away)
+                self._away = None
 
     async def _listen(self, client: Client) -> None:
         try:

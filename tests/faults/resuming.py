@@ -19,6 +19,8 @@ from tests.faults.world import Timeline
 from tests.histories import Violation
 
 UNAWARE: Final = LEASE + GRACE + 2.0  # seconds from a lease's loss to what may come of it, at most
+CROWD: Final = "room:crowd"  # of clients that say nothing, and never come back
+SOON: Final = 1.0  # seconds until a node has learnt that it was taken for dead
 SENT_AWAY: Final = 1012  # close code: the node stops, or lost Redis, or its lease
 
 
@@ -34,7 +36,11 @@ def check_sessions(history: History, timelines: Sequence[Timeline]) -> str:
                     f" another: {dict(welcome)}"
                 )
     spared = _check_spared(history, timelines)
-    return f"{number} times a client asked for its session, {spared} ends of sessions"
+    orphans = _check_orphans(history, timelines)
+    return (
+        f"{number} times a client asked for its session, {spared} ends of sessions, {orphans} of"
+        " clients that died with their node"
+    )
 
 
 def _returns(records: Sequence[Record]) -> Iterator[tuple[Record, Record]]:
@@ -82,12 +88,34 @@ def _check_spared(history: History, timelines: Sequence[Timeline]) -> int:
                 found.append(sign)
             sign = events.get(session, -math.inf)
             node = signs.node(session, sign)
-            if not (trouble.between(sign - UNAWARE, sign, node) or trouble.lossy(sign, over)):
+            if not (trouble.buried(sign - UNAWARE, over, node) or trouble.lossy(sign, over)):
                 found.append(sign + trouble.lease_left(sign, over, node, signs.ends(session)))
             if found and over < max(found) + GRACE:
                 raise Violation(
                     f"session {session} had a connection at {max(found)}, and was over by {over}"
                 )
+    return number
+
+
+def _check_orphans(history: History, timelines: Sequence[Timeline]) -> int:
+    """Sessions whose clients died with their node have its lease, and then their grace. Returns how
+    many ends there were."""
+    trouble, number = _Trouble(history), 0
+    both = timed(history, timelines)
+    for orphans in history.of("orphans"):
+        first = orphans["at"] + orphans["lease"] + GRACE  # what is left was asked for later
+        for timeline, windows in both:
+            for session in orphans["sessions"]:
+                place = timeline.ended.get(session, -1)
+                if place < timeline.kept or CROWD not in timeline.rooms(session):
+                    continue
+                over = min(windows.made(place), timeline.ends)  # by then
+                number += 1
+                if orphans["lease"] > 0 and over < first and not trouble.lossy(orphans["at"], over):
+                    raise Violation(
+                        f"session {session} lost its node at {orphans['at']}, whose lease had"
+                        f" {orphans['lease']} s left, and was over by {over}"
+                    )
     return number
 
 
@@ -149,13 +177,16 @@ class _Signs:
 
 @final
 class _Trouble:
-    """When something was wrong with nodes or Redis: what was done to them, and the time before a
-    node sent a client away."""
+    """When something was wrong with nodes or Redis: what was done to them, the time before a node
+    sent a client away, and when nodes were taken for dead."""
 
     def __init__(self, history: History) -> None:
         self._all: Final[list[tuple[str, str, float, float]]] = []  # kind, where, from, until
         self._deaths = [one for one in history.of("exit") if one["wanted"] == -9]
         troubles = Troubles(history)
+        self._burials = [
+            (troubles.name(it["node"]) or it["node"], it["at"]) for it in history.of("buried")
+        ]
         for fault in history.of("fault"):
             kind = FAULTS[fault["name"]].kind if fault["name"] in FAULTS else "node"
             where = fault["where"] if kind in ("node", "link", "client") else EVERYBODY
@@ -176,6 +207,14 @@ class _Trouble:
             and begun <= last
             and first <= end
             for kind, where, begun, end in self._all
+        )
+
+    def buried(self, first: float, last: float, node: str) -> bool:
+        """Whether a node was taken for dead in this time, or any, if it is not known; by the logs,
+        its own or that of who did so."""
+        return any(
+            node in (EVERYBODY, name) and first <= time <= last + SOON
+            for name, time in self._burials
         )
 
     def lossy(self, first: float, last: float) -> bool:

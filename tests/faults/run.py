@@ -40,9 +40,12 @@ SETTINGS: Final[Mapping[str, Any]] = {
     "ping_timeout": 1.5,
     "handshake_timeout": 3.0,
     "outbox": 65536,
+    "catchup_page": 8,  # so that to catch up takes several
 }
 STILL: Final = 2 * LEASE  # seconds for a node to find that its record was lost with Redis
-ALONE: Final = ("link-swallow", "link-late", "slow-flush", "link-swallow", "late-delivery")
+ALONE: Final = (
+    "link-swallow", "links-apart", "link-late", "slow-flush", "link-swallow", "late-delivery"
+)  # fmt: skip
 LOOK: Final = 4.0  # seconds between two looks into the ledger
 CALM: Final = 5.0  # seconds of work in which nothing is wrong
 QUIET: Final = 20.0  # seconds until everything is answered and everybody is back

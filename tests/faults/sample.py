@@ -128,6 +128,15 @@ def end_at_once(records: Lines, ledger: Lines) -> None:
     ledger.insert(7, ledger.pop(9))
 
 
+def die_with_its_node(records: Lines, ledger: Lines, at: float) -> None:
+    """A client of a crowd dies with its node, whose lease goes on for a second; its session is over
+    by 7.1."""
+    ledger.insert(7, {"do": "out", "by": "s0", "found": ["b", []]})
+    ledger.insert(2, {"do": "in", "by": "s0", "topics": ["room:crowd"]})
+    orphans = {"t": at, "k": "orphans", "node": "node-1", "at": at, "lease": 1, "sessions": ["s0"]}
+    records.append(orphans)
+
+
 def judged(folder: Path, records: Lines, *ledgers: Lines, kept: int = 0) -> dict[str, str]:
     """What the checks find, by the check's name."""
     with (folder / "history.jsonl").open("wb") as file:

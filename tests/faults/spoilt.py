@@ -11,6 +11,7 @@ from tests.faults.manners import BEHIND
 from tests.faults.sample import (
     Spoil,
     begin_anew,
+    die_with_its_node,
     end_at_once,
     find,
     hear_early,
@@ -184,6 +185,10 @@ SPOILT: Final[dict[str, tuple[str, str, Spoil]]] = {
     "a hook of a session that was just resumed": (
         "sessions survive connections", "s2 had a connection at 6.2",
         lambda h, w: w.__setitem__(7, {"do": "out", "by": "s2"}),
+    ),
+    "a session that is over with its node's lease": (
+        "sessions survive connections", "lost its node at 6, whose lease had 1 s left",
+        lambda h, w: die_with_its_node(h, w, 6),
     ),
     "a hook of a live session": (
         "every disconnect hook once", "ended though live: ['s2']",

@@ -171,6 +171,18 @@ class Stores:
         with self.primary.redis.client() as client:
             return await _thread(measure, client, Keys(NAMESPACE).prefix)
 
+    async def held_by(self, node: str) -> tuple[float, list[str]]:
+        """The sessions of a node, and for how long its lease still goes on, in seconds; below 0: it
+        is over.
+        """
+        keys = Keys(NAMESPACE)
+        with self.primary.redis.client() as client:
+            sessions = await _thread(client.smembers, keys.sessions_of(node))
+            until = await _thread(client.zscore, keys.nodes, node)
+            seconds, micros = await _thread(client.time)
+        left = -1.0 if until is None else until / 1000 - seconds - micros / 1e6
+        return left, sorted(session.decode() for session in sessions)
+
     async def lose_data(self) -> None:
         """The primary dies and comes back empty."""
         await self._shut_out()

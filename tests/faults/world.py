@@ -215,6 +215,11 @@ class Timeline:
         self.words[topic, offset] = word
         self.heights[topic].append(place)
 
+    def rooms(self, session: str) -> Sequence[str]:
+        """The topics that a session began in."""
+        topics: Sequence[str] = self.lines[self.begun[session]]["topics"]
+        return topics
+
     def height(self, topic: str, place: int) -> int:
         """How many words were said in a topic before the line at a place."""
         return bisect_left(self.heights[topic], place)
