@@ -128,11 +128,18 @@ async def failover(stage: Stage, _: random.Random) -> None:
 @fault("lagging-failover", "loss")
 async def lagging_failover(stage: Stage, chance: random.Random) -> None:
     """The replica takes over, and lacks the last commits, acknowledged ones among them. One node
-    may find it only when the others have gone on beyond what was lost."""
+    may find it only when the others have gone on beyond what was lost. Some clients lose their
+    connections, too: they come back to another history than the one they left."""
     lag, behind = chance.uniform(0.1, 1), chance.choice([None, *stage.nodes])
+    lost_too = chance.sample(stage.nodes, chance.randint(0, len(stage.nodes)))
+
+    def cut() -> None:
+        for node in lost_too:
+            node.front.cut()
+
     async with stage.stores.busy, stage.all_links():
         with stage.fault("lagging-failover") as found:
-            lost = await stage.stores.fail_over(lag, behind and behind.link)
+            lost = await stage.stores.fail_over(lag, behind and behind.link, cut)
             if behind is not None:
                 await trio.sleep(2 * lag + 0.5)
                 behind.link.refuses = False

@@ -192,14 +192,20 @@ class Stores:
         self._begin_timeline(0)
         self._let_in()
 
-    async def fail_over(self, lag: float, behind: Proxy | None = None) -> int:
+    async def fail_over(
+        self,
+        lag: float,
+        behind: Proxy | None = None,
+        meanwhile: Callable[[], None] = lambda: None,
+    ) -> int:
         """The replica takes the primary's place, `lag` seconds behind. Returns the lines lost. The
-        node whose link is `behind` is not let in yet."""
+        node whose link is `behind` is not let in yet. `meanwhile` is called when none is."""
         await self.in_step()  # it may still have a history that has ended
         if lag:
             self._between.gate.shut()
             await trio.sleep(lag)
         await self._shut_out()
+        meanwhile()
         if not lag:
             await self.in_step()
         lines = await self._whole_ledger()
