@@ -56,10 +56,10 @@ check: $(OLDEST)/.test ## Format, lint, types, contracts and the tests that need
 	$(OLDEST)/bin/ruff check .
 	$(OLDEST)/bin/mypy
 	$(OLDEST)/bin/lint-imports
-	$(OLDEST)/bin/python -m pytest -q -p tests.pure $$($(OLDEST)/bin/python -m tests.pure)
+	$(OLDEST)/bin/python -m pytest -q -p tests.support.pure $$($(OLDEST)/bin/python -m tests.support.pure)
 
-mutation: $(OLDEST)/.test ## Plant small bugs in the language, one at a time, and see that its tests notice; MODULES="plan app"
-	$(OLDEST)/bin/python -m tests.mutation $(MODULES)
+mutation: $(OLDEST)/.test ## Plant small bugs in the language, one at a time, and see that its tests notice; MODULES="commit/plan app"
+	$(OLDEST)/bin/python -m harness.mutation $(MODULES)
 
 .PHONY: bench bench-report bench-smoke
 SHAPES :=
@@ -85,18 +85,18 @@ bench-smoke: $(BENCH_PYTHON) .cache/bench/.node ## See that the comparison works
 .PHONY: faults
 faults: SECONDS := 120
 faults: $(OLDEST)/.test ## Harm a cluster at random and check what clients saw; SEED=1 SECONDS=120 ENGINE=redis FAULTS=kill,…
-	$(OLDEST)/bin/python -m tests.faults $(if $(SEED),--seed $(SEED)) --seconds $(SECONDS) \
+	$(OLDEST)/bin/python -m harness.faults $(if $(SEED),--seed $(SEED)) --seconds $(SECONDS) \
 	  --engine $(or $(ENGINE),valkey) $(if $(FAULTS),--faults $(FAULTS)) $(if $(WITHOUT),--without $(WITHOUT))
 
 .PHONY: mutants
 mutants: SECONDS := 90
 mutants: $(OLDEST)/.test ## Plant bugs, one at a time, and see that the faults find them, an hour; ONLY=no-ring,… SECONDS=90 SEEDS=1,2
-	$(OLDEST)/bin/python -m tests.mutants $(if $(ONLY),--only $(ONLY)) --seconds $(SECONDS) $(if $(SEEDS),--seeds $(SEEDS))
+	$(OLDEST)/bin/python -m harness.mutants $(if $(ONLY),--only $(ONLY)) --seconds $(SECONDS) $(if $(SEEDS),--seeds $(SEEDS))
 
 .PHONY: swarm-test
 IMAGE := wss
 swarm-test: $(OLDEST)/.test ## Deploy on a Swarm and harm it; DOCKER_HOST, or SWARM_HOSTS="unix://… …" SWARM_KILL=… SWARM_OVERRIDE=…
-	$(OLDEST)/bin/python -m tests.swarm --image '$(IMAGE)' $(if $(SWARM_HOSTS),--hosts '$(SWARM_HOSTS)') \
+	$(OLDEST)/bin/python -m harness.swarm --image '$(IMAGE)' $(if $(SWARM_HOSTS),--hosts '$(SWARM_HOSTS)') \
 	  $(if $(SWARM_OVERRIDE),--override '$(SWARM_OVERRIDE)') $(if $(SWARM_KILL),--kill '$(SWARM_KILL)')
 
 .PHONY: lock

@@ -11,8 +11,8 @@ from typing import Final
 import pytest
 import structlog
 
-from tests.browser.chromium import NAMES, Chromium
-from tests.servers import RedisServer
+from tests.support.servers import RedisServer
+from tests.web.browser.chromium import NAMES, Chromium
 from trio_wss.cli import log
 from trio_wss.store.embedded import find_server
 

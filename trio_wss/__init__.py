@@ -2,7 +2,7 @@
 atomic commit in Redis. This module only re-exports the public names."""
 
 from trio_wss.app import App, Identity, Request
-from trio_wss.converting import converter
+from trio_wss.data.converter import converter
 from trio_wss.effects import (
     Add,
     Append,

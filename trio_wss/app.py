@@ -12,12 +12,12 @@ from typing import Any, Final, TypeAlias, TypeVar
 
 from attrs import define, field, frozen
 
+from trio_wss.commit.plan import MOST_TTL
 from trio_wss.effects import Effects
 from trio_wss.errors import RegistrationError
-from trio_wss.handlers import Handler
-from trio_wss.plan import MOST_TTL
+from trio_wss.handling.handler import Handler
+from trio_wss.handling.template import name_of
 from trio_wss.reads import Gap
-from trio_wss.templates import name_of
 
 MOST_EVENT_NAME: Final = 64
 """So many characters may an event's name have."""

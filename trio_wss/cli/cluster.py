@@ -32,7 +32,7 @@ LONGEST: Final = 1 << 24  # bytes of a word
 PUBLIC: Final = "is the public port of a node, which shows nothing of the cluster"
 
 Load = Mapping[str, Any]
-"""The JSON of a node's `Load`, see node/load.py."""
+"""The JSON of a node's `Load`, see ops/rates.py."""
 
 
 @define

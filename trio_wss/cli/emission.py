@@ -6,15 +6,15 @@ from typing import Final
 import trio
 
 from trio_wss.cli.faults import leaves
+from trio_wss.commit.plan import plan
 from trio_wss.effects import Broadcast
 from trio_wss.errors import PlanError, SettingsError, Unavailable
-from trio_wss.plan import plan
 from trio_wss.reads import Client
 from trio_wss.settings import Settings
-from trio_wss.store.address import parse_address
 from trio_wss.store.executor import Commit, Executor
 from trio_wss.store.keys import Keys
-from trio_wss.store.link import Link, LinkLost
+from trio_wss.store.link.address import parse_address
+from trio_wss.store.link.link import Link, LinkLost
 from trio_wss.store.outcome import Done
 from trio_wss.store.scripts import SCRIPTS
 from trio_wss.store.sessions import Sessions

@@ -11,7 +11,7 @@ from attrs import fields, frozen
 from trio_wss.cli.apps import DEMO
 from trio_wss.errors import SettingsError
 from trio_wss.settings import Settings
-from trio_wss.store.address import parse_address
+from trio_wss.store.link.address import parse_address
 
 MOST_PORT: Final = 65_535
 EVERYWHERE: Final = {"0.0.0.0": "127.0.0.1", "::": "::1"}

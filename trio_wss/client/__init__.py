@@ -14,7 +14,7 @@ from trio_wss.client.errors import (
     TooLong,
 )
 from trio_wss.client.frames import Answer, Event, Welcome
-from trio_wss.client.ledger import Pending
+from trio_wss.client.pending import Pending
 from trio_wss.client.states import Connected, Disconnected, State, Ticket
 
 __all__ = [

@@ -18,6 +18,7 @@ import trio
 from attrs import evolve
 
 from trio_wss.client import frames
+from trio_wss.client.backoff import is_too_big, rest
 from trio_wss.client.connection import VANISHED, Connection
 from trio_wss.client.credentials import Credentials
 from trio_wss.client.cursors import Cursors
@@ -25,11 +26,10 @@ from trio_wss.client.dial import Dial, parse_url
 from trio_wss.client.errors import ConnectionLost
 from trio_wss.client.frames import Answer, Event, Welcome
 from trio_wss.client.inbox import Inbox
-from trio_wss.client.journey import Journey, Options
-from trio_wss.client.ledger import Ledger, Pending
-from trio_wss.client.line import Line
-from trio_wss.client.policy import is_too_big, rest
+from trio_wss.client.pending import Ledger, Pending
+from trio_wss.client.reconnect import Journey, Options
 from trio_wss.client.states import Connected, Disconnected, State, Ticket
+from trio_wss.client.transport import Line
 
 
 class Events:

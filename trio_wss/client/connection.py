@@ -11,8 +11,8 @@ from trio_websocket import ConnectionClosed
 from trio_wss.client.errors import ConnectionLost, FellBehind, TooLong
 from trio_wss.client.frames import BadFrame
 from trio_wss.client.inbox import Inbox
-from trio_wss.client.ledger import Ledger
-from trio_wss.client.line import Line
+from trio_wss.client.pending import Ledger
+from trio_wss.client.transport import Line
 
 CLOSE_TIMEOUT: Final = 2.0
 """How long a closing handshake may take before the socket is just closed, in seconds."""

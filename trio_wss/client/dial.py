@@ -20,13 +20,13 @@ from trio_websocket import (
 from wsproto.utilities import LocalProtocolError
 
 from trio_wss.client import frames
+from trio_wss.client.backoff import read_reason
 from trio_wss.client.connection import VANISHED
 from trio_wss.client.credentials import Credentials, header_lines, made, target
 from trio_wss.client.errors import ConnectError, ConnectionLost, EventError
 from trio_wss.client.frames import BadFrame, Welcome
-from trio_wss.client.line import Ears, Line
-from trio_wss.client.policy import read_reason
 from trio_wss.client.states import Ticket
+from trio_wss.client.transport import Ears, Line
 
 Stream = trio.SocketStream | trio.SSLStream[trio.SocketStream]
 Talk = Callable[[Line], Awaitable[ConnectionLost]]

@@ -12,14 +12,14 @@ from typing import TYPE_CHECKING, Final, NoReturn
 import trio
 
 from trio_wss.errors import Unavailable
-from trio_wss.node.bucket import Bucket
-from trio_wss.node.intake import Intake
+from trio_wss.node.decide import Decision, refuse, take_turn
+from trio_wss.node.rate_limit import Bucket
 from trio_wss.node.session import AGAIN_LATER, Session
-from trio_wss.node.turn import Decision, refuse, take_turn
 from trio_wss.reads import Client
 from trio_wss.store.outcome import Cursor, Outcome
 from trio_wss.store.sessions import Overtaken
 from trio_wss.wire import Closed, codec
+from trio_wss.wire.intake import Intake
 
 if TYPE_CHECKING:
     from trio_wss.node.node import Node

@@ -11,7 +11,7 @@ import structlog
 import trio
 
 from trio_wss.errors import Unavailable
-from trio_wss.node.settle import end_session
+from trio_wss.node.transaction import end_session
 
 if TYPE_CHECKING:
     from trio_wss.node.node import Node

@@ -7,22 +7,22 @@ import time
 from typing import Final
 
 from trio_wss.app import App
-from trio_wss.node.catchup import CatchUp
+from trio_wss.node.admission import Entrance
 from trio_wss.node.connection import Connection
-from trio_wss.node.entrance import Entrance
-from trio_wss.node.expected import Expectations
-from trio_wss.node.hub import Hub
-from trio_wss.node.pulse import Pulse
-from trio_wss.node.static import StaticFiles
-from trio_wss.node.statistics import UNKNOWN, Statistics
-from trio_wss.node.turn import Decision
+from trio_wss.node.decide import Decision
+from trio_wss.node.speculation import Expectations
+from trio_wss.node.topics.catchup import CatchUp
+from trio_wss.node.topics.hub import Hub
+from trio_wss.ops.heartbeat import Pulse
+from trio_wss.ops.statistics import UNKNOWN, Statistics
 from trio_wss.settings import Settings
-from trio_wss.store.address import parse_address
 from trio_wss.store.executor import Executor
 from trio_wss.store.keys import Keys
-from trio_wss.store.link import Link
+from trio_wss.store.link.address import parse_address
+from trio_wss.store.link.link import Link
 from trio_wss.store.scripts import SCRIPTS
 from trio_wss.store.sessions import Sessions
+from trio_wss.web.static_files import StaticFiles
 from trio_wss.wire import BEHIND, KeepAlive, WireLimits
 from trio_wss.wire.codec import Message
 

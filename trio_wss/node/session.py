@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING, Final, assert_never
 import structlog
 import trio
 
+from trio_wss.commit.plan import NOTHING, Op
 from trio_wss.errors import Unavailable
-from trio_wss.node.memberships import Memberships
-from trio_wss.node.settle import end_session, settle
-from trio_wss.node.turn import INTERNAL, SILENT, Decision, Turn, own_turn
-from trio_wss.plan import NOTHING, Op
+from trio_wss.node.decide import INTERNAL, SILENT, Decision, Turn, own_turn
+from trio_wss.node.topics.memberships import Memberships
+from trio_wss.node.transaction import end_session, settle
 from trio_wss.reads import Client, Gap, ReadRequest
 from trio_wss.store.entries import Entry
 from trio_wss.store.executor import NEW, Commit

@@ -14,10 +14,10 @@ from trio_wss.app import App
 from trio_wss.errors import SettingsError, Unavailable, WrongSetting
 from trio_wss.node import janitor
 from trio_wss.node.node import Node, address
-from trio_wss.node.ops import serve_ops
 from trio_wss.node.session import RESTART
+from trio_wss.ops.server import serve_ops
 from trio_wss.settings import Settings
-from trio_wss.store.resp import LinkLost, WrongRedis
+from trio_wss.store.link.resp import LinkLost, WrongRedis
 from trio_wss.wire import codec, listen, listen_everywhere
 
 log = structlog.get_logger(__name__)

@@ -21,7 +21,7 @@ from typing import IO, Final, NoReturn
 import trio
 
 from trio_wss.errors import EmbeddedEnded, SettingsError
-from trio_wss.store.resp import pack
+from trio_wss.store.link.resp import pack
 
 _START: Final = 30.0  # seconds until it must answer PING; an append-only file is read meanwhile
 _FLUSH: Final = 4.0  # seconds for the end in order; then it is killed

@@ -9,8 +9,8 @@ from typing import Any
 import orjson
 from attrs import frozen
 
+from trio_wss.commit.plan import Key, Op
 from trio_wss.errors import WssError
-from trio_wss.plan import Key, Op
 from trio_wss.reads import ReadRequest
 
 _MARK = 0xFF  # reserved fields begin with it; valid UTF-8 cannot

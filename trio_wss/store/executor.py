@@ -15,15 +15,16 @@ import trio
 from attrs import define
 from redis.exceptions import OutOfMemoryError
 
+from trio_wss.commit.plan import Op, Plan
+from trio_wss.data.json import encode
 from trio_wss.effects import Close
-from trio_wss.encoding import encode
 from trio_wss.errors import Unavailable
-from trio_wss.plan import Op, Plan
 from trio_wss.reads import ReadRequest, is_implied
-from trio_wss.store.backlog import LIGHT, Answered
 from trio_wss.store.entries import Entry, TooLarge, WrongType, key_of, parse_entries
 from trio_wss.store.keys import RING, Keys, topics_in
-from trio_wss.store.link import Link
+from trio_wss.store.link.backlog import LIGHT, Answered
+from trio_wss.store.link.link import Link
+from trio_wss.store.link.resp import pack
 from trio_wss.store.outcome import (
     Changed,
     Cursor,
@@ -38,7 +39,6 @@ from trio_wss.store.outcome import (
     Unknown,
     parse_meta,
 )
-from trio_wss.store.resp import pack
 from trio_wss.store.scripts import ask, command, words
 
 log = structlog.get_logger(__name__)

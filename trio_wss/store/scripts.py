@@ -11,9 +11,9 @@ import structlog
 from redis.exceptions import RedisError
 
 from trio_wss.errors import Unavailable
-from trio_wss.store.backlog import LIGHT
-from trio_wss.store.link import Link
-from trio_wss.store.resp import pack
+from trio_wss.store.link.backlog import LIGHT
+from trio_wss.store.link.link import Link
+from trio_wss.store.link.resp import pack
 
 log = structlog.get_logger(__name__)
 

@@ -13,15 +13,15 @@ from typing import Any, Final
 import trio
 from attrs import frozen
 
-from trio_wss.encoding import decode, encode
+from trio_wss.commit.plan import Op
+from trio_wss.data.json import decode, encode
 from trio_wss.errors import Unavailable, WssError
-from trio_wss.plan import Op
 from trio_wss.reads import Client
-from trio_wss.store.backlog import LIGHT
 from trio_wss.store.keys import Keys, topics_in
-from trio_wss.store.link import Link
+from trio_wss.store.link.backlog import LIGHT
+from trio_wss.store.link.link import Link
+from trio_wss.store.link.resp import pack
 from trio_wss.store.outcome import Cursor
-from trio_wss.store.resp import pack
 from trio_wss.store.scripts import ask, command
 
 HEAVY: Final = 1 << 20

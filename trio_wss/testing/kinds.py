@@ -4,8 +4,8 @@ which Redis tells from values, have a type each."""
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from typing import Any
 
-from trio_wss.encoding import decode, encode
-from trio_wss.plan import check_name
+from trio_wss.commit.plan import check_name
+from trio_wss.data.json import decode, encode
 from trio_wss.testing.memory import Cell
 
 

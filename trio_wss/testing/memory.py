@@ -8,8 +8,8 @@ from typing import Any, Final, Literal
 import orjson
 from attrs import define, field, frozen
 
-from trio_wss.encoding import decode
-from trio_wss.plan import EXACT, Op
+from trio_wss.commit.plan import EXACT, Op
+from trio_wss.data.json import decode
 from trio_wss.reads import ReadRequest
 
 DAY: Final = 86_400_000

@@ -7,11 +7,11 @@ from typing import Any, Final
 from attrs import evolve, field, frozen
 
 from trio_wss.app import App
+from trio_wss.commit.plan import NOTHING, Phase, Plan, plan
+from trio_wss.data.json import decode, encode
 from trio_wss.effects import Close, Reply
-from trio_wss.encoding import decode, encode
 from trio_wss.errors import Invalid, Refused
-from trio_wss.handlers import Handler
-from trio_wss.plan import NOTHING, Phase, Plan, plan
+from trio_wss.handling.handler import Handler
 from trio_wss.reads import Client, Member
 from trio_wss.testing.kinds import cells_of, state_of
 from trio_wss.testing.memory import Applied, Fault, Memory, Sent

@@ -8,7 +8,7 @@ from typing import Any, Final
 import orjson
 from attrs import define, frozen
 
-from trio_wss.encoding import MAX_DEPTH, TOO_DEEP, encode, is_deeper
+from trio_wss.data.json import MAX_DEPTH, TOO_DEEP, encode, is_deeper
 from trio_wss.errors import Invalid
 from trio_wss.wire.faulty import BEYOND, LARGEST_ID, find_beyond, look
 

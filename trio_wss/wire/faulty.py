@@ -12,7 +12,7 @@ from typing import Any, Final
 
 from attrs import frozen
 
-from trio_wss.encoding import MAX_DEPTH, TOO_DEEP, joined
+from trio_wss.data.json import MAX_DEPTH, TOO_DEEP, joined
 
 LARGEST_ID: Final = 2**53  # exact in every client
 

@@ -1,0 +1,5 @@
+"""`python -m harness.mutation`."""
+
+from harness.mutation.planting import main
+
+main()

@@ -1,5 +1,0 @@
-"""The app by itself, as an image has it: with no more of the tests than its own modules."""
-
-from tests.faults.app import app
-
-__all__ = ["app"]

@@ -1,0 +1,1 @@
+"""From effects to one commit. Pure."""

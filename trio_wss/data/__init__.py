@@ -1,0 +1,1 @@
+"""From bytes to types and back. Pure."""

@@ -1,0 +1,148 @@
+"""A turn: from a frame to what shall be committed. The app's code is run here; nothing is awaited.
+
+Here is one of the places that catch every exception: whatever an app does wrong becomes an
+answer, and an answer to an event with an id is a commit like any other.
+"""
+
+from __future__ import annotations
+
+import random
+import time
+from collections.abc import Callable, Sequence
+from typing import Any, Final, TypeVar
+
+import structlog
+from attrs import define, field
+
+from trio_wss.app import App
+from trio_wss.commit.plan import NOTHING, Phase, Plan, plan
+from trio_wss.errors import Invalid, Refused
+from trio_wss.handling.handler import Handler
+from trio_wss.ops.statistics import UNKNOWN
+from trio_wss.reads import Client, ReadRequest
+from trio_wss.store.entries import Entry
+from trio_wss.wire import codec
+
+log = structlog.get_logger(__name__)
+
+INTERNAL: Final = "the server failed at this event; nothing was applied"
+
+T = TypeVar("T")
+
+
+@define(eq=False)
+class Decision:
+    """What shall be committed: a plan, and the answer (empty: none)."""
+
+    number: int | None  # the event's id
+    plan: Plan
+    answer: bytes
+    refusal: str = ""  # the code of the error that it answers with; the plan is of nothing
+    event: str = UNKNOWN  # what it is counted as
+
+    @property
+    def refused(self) -> bool:
+        """Nothing is applied, and the answer says why."""
+        return bool(self.refusal)
+
+    @property
+    def silent(self) -> bool:
+        """Nothing to do, nothing to say: no commit is needed."""
+        plan = self.plan
+        return self.number is None and not (plan.ops or self.answer or plan.close)
+
+
+SILENT: Final = Decision(None, NOTHING, b"", event="")
+
+
+@define(eq=False)
+class Turn:
+    """One event of one client in the hands of a handler that reads.
+
+    Time and seed are taken once, so that a handler that runs again on fresh values sees the same.
+    """
+
+    app: App
+    handler: Handler
+    client: Client
+    phase: Phase
+    event: object
+    number: int | None
+    requests: Sequence[ReadRequest]
+    now: float = field(factory=time.time)
+    seed: int = field(factory=lambda: random.getrandbits(64))
+
+    def decide(self, entries: Sequence[Entry]) -> Decision:
+        """Run the handler on what was read, and plan what it returns."""
+        values = [entry.value for entry in entries]
+        return _guarded(
+            self.number, self.handler, _decide, self.app, self.handler, self.client, self.phase,
+            self.event, self.number, values, self.now, self.seed,
+        )  # fmt: skip
+
+
+def take_turn(app: App, client: Client, message: codec.Message) -> Turn | Decision:
+    """What a message comes to: a decision, or a turn if its handler wants to read first."""
+    handler = app.handlers.get(message.event)
+    if handler is None:
+        return refuse(message.id, "unknown_event", f"there is no event {message.event[:64]!r}")
+    return _guarded(message.id, handler, _take, app, handler, client, message)
+
+
+def _take(app: App, handler: Handler, client: Client, message: codec.Message) -> Turn | Decision:
+    event = handler.bind(message.data)
+    return _take_event(app, handler, client, "event", event, message.id)
+
+
+def _take_event(
+    app: App, handler: Handler, client: Client, phase: Phase, event: object, number: int | None
+) -> Turn | Decision:
+    """A turn of a handler that reads first, the decision of one that does not."""
+    if handler.reads:
+        requests = handler.requests(event, client)
+        return Turn(app, handler, client, phase, event, number, requests)
+    now, seed = time.time(), random.getrandbits(64)
+    return _decide(app, handler, client, phase, event, number, (), now, seed)
+
+
+def _decide(
+    app: App, handler: Handler, client: Client, phase: Phase, event: object, number: int | None,
+    values: Sequence[bytes | None], now: float, seed: int,
+) -> Decision:  # fmt: skip
+    made = plan(handler.run(event, client, values, now, seed), client, app.history, phase)
+    if made.reply is not None:
+        answer = codec.reply(made.reply.event, number, made.reply.data)
+    else:
+        answer = b"" if number is None else codec.ok(number)
+    return Decision(number, made, answer, "", handler.name)
+
+
+def own_turn(
+    app: App, client: Client, handler: Handler | None, phase: Phase, event: object = None
+) -> Turn | Decision:
+    """A turn that no message asked for: a session begins or ends, or has a gap."""
+    if handler is None:
+        return SILENT
+    return _guarded(None, handler, _take_event, app, handler, client, phase, event, None)
+
+
+def refuse(
+    number: int | None, code: str, message: str, path: str = "", event: str = UNKNOWN
+) -> Decision:
+    """A decision that applies nothing and answers with an error."""
+    return Decision(number, NOTHING, codec.error(number, code, message, path), code, event)
+
+
+def _guarded(
+    number: int | None, handler: Handler, work: Callable[..., T], *arguments: Any
+) -> T | Decision:
+    """Run the app's code; what it raises becomes an answer."""
+    try:
+        return work(*arguments)
+    except Refused as refusal:
+        return refuse(number, refusal.code, refusal.message, event=handler.name)
+    except Invalid as fault:
+        return refuse(number, "invalid", fault.message, fault.path, handler.name)
+    except Exception:
+        log.exception("handler failed", handler=handler.name)
+        return refuse(number, "internal", INTERNAL, event=handler.name)

@@ -1,0 +1,123 @@
+"""What reads will find once all that this node has sent is applied: so the next event on the same
+keys is decided at once, and a busy key costs one script call per event.
+
+Only speed rests on this, never correctness: every commit is checked against what it was decided on.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Awaitable, Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Final
+
+import trio
+from attrs import define, field
+
+from trio_wss.commit.plan import Key, Op
+from trio_wss.errors import Unavailable, WssError
+from trio_wss.reads import ReadRequest
+from trio_wss.store.entries import Entry, afterwards, key_of
+
+Read = Callable[[Sequence[ReadRequest]], Awaitable[Sequence[Entry]]]
+
+
+@define(eq=False)
+class Asking:
+    """A read that is under way for all who want its entries."""
+
+    over: trio.Event = field(factory=trio.Event)
+    error: Exception | None = None
+
+
+@define(eq=False)
+class Expected:
+    """What some requests will find. Each commit that is decided on it extends one chain; when one
+    of them was not applied, all behind it were not either, and another chain begins.
+    """
+
+    requests: Sequence[ReadRequest]
+    entries: Sequence[Entry] = ()  # empty: not known
+    chain: int = 0
+    users: int = 0
+    asking: Asking | None = None
+
+    async def ask(self, read: Read, expires: float = math.inf) -> None:
+        """Wait until it is known, by one read for all who wait. Raises what that raises.
+
+        Where they `expire`, they do so one by one: each learns by a read of its own that its time
+        is over, and so behind what its connection has sent before.
+        """
+        while not self.entries:
+            if (asking := self.asking) is None:
+                await self._ask(read)
+                continue
+            with trio.move_on_at(expires) as waited:
+                await asking.over.wait()
+            if waited.cancelled_caught:
+                self.entries = await read(self.requests)
+            elif (error := asking.error) is not None and (
+                expires == math.inf or not isinstance(error, Unavailable)
+            ):
+                raise error
+
+    async def _ask(self, read: Read) -> None:
+        asking = self.asking = Asking()
+        try:
+            found = await read(self.requests)
+            self.entries = self.entries or found
+        except WssError as error:
+            asking.error = error
+            raise
+        finally:
+            self.asking = None
+            asking.over.set()
+
+    def broken(self, chain: int, found: Sequence[Entry]) -> None:
+        """A commit of this chain was not applied; `found` is what was there, if it is known."""
+        if chain == self.chain:
+            self.chain += 1
+            self.entries = found
+
+
+class Expectations:
+    """By requests, kept only while an event that makes them is under way."""
+
+    def __init__(self) -> None:
+        self._all: Final[dict[Sequence[ReadRequest], Expected]] = {}
+        self._by_key: Final[dict[Key, set[Expected]]] = {}
+
+    def __repr__(self) -> str:
+        return f"<Expectations {sorted(self._by_key)}>"
+
+    @contextmanager
+    def of(self, requests: Sequence[ReadRequest]) -> Iterator[Expected]:
+        """What these requests will find, shared by all events that make the same."""
+        expected = self._all.get(requests)
+        if expected is None:
+            expected = self._all[requests] = Expected(requests)
+            for request in requests:
+                self._by_key.setdefault(key_of(request), set()).add(expected)
+        expected.users += 1
+        try:
+            yield expected
+        finally:
+            expected.users -= 1
+            if not expected.users:
+                self._forget(expected)
+
+    def sent(self, expected: Expected, ops: Sequence[Op]) -> None:
+        """A commit that was decided on this goes out, before anything else does."""
+        for _, keys, _ in ops:
+            for key in keys:
+                for other in self._by_key.get(key, ()):
+                    if other is not expected:
+                        other.entries = ()
+        expected.entries = afterwards(expected.requests, expected.entries, ops)
+
+    def _forget(self, expected: Expected) -> None:
+        del self._all[expected.requests]
+        for key in {key_of(request) for request in expected.requests}:
+            self._by_key[key].discard(expected)
+            if not self._by_key[key]:
+                del self._by_key[key]

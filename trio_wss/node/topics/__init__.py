@@ -1,0 +1,1 @@
+"""The topics of one node: who is in them, and what they were given."""

@@ -1,0 +1,194 @@
+"""Catching up: the one loop that brings a cursor forward through a topic's stream, page by page,
+until it equals the topic's. It serves a new member, a resumed one, and the topic's own gap. After
+a lost link a survey tells first which topics have one.
+
+A page is applied in the moment its answer comes, in one order with the pushes: a page that reaches
+the end of the stream therefore ends exactly where the pushes go on.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Final
+
+import trio
+from attrs import frozen
+
+from trio_wss.node.topics.hub import Hub
+from trio_wss.node.topics.topic import Member, Topic
+from trio_wss.store.executor import Executor, Page
+from trio_wss.store.outcome import NOWHERE, Cursor, parse_text
+from trio_wss.wire import text_frame
+
+RETRY: Final = 0.5  # seconds until what Redis did not give is asked for again
+MANY: Final = 500  # topics of one question: less than a millisecond of Redis' time
+MOST: Final = 1024  # broadcasts of one page
+PORTION: Final = 64 * 1024  # bytes after which a gap's members get time to take them
+
+
+@frozen
+class Applied:
+    """What became of a page: how many of its texts were taken, and whether it was the last one."""
+
+    taken: int
+    done: bool
+
+
+class CatchUp:
+    """Reads pages for one node, few at a time."""
+
+    def __init__(self, executor: Executor, hub: Hub, *, page: int, in_flight: int) -> None:
+        self._executor = executor
+        self._hub = hub
+        self._page = page
+        self._pages = trio.CapacityLimiter(in_flight)
+
+    async def survey(self, topics: Sequence[Topic]) -> None:
+        """Compare the cursors of topics with Redis', many at a time: after a lost link most are
+        equal, such as those of each session, and a page for each would keep commits waiting.
+        """
+        done = 0
+        while done < len(topics):
+            done += await self._compare(topics[done : done + MANY])
+
+    async def _compare(self, topics: Sequence[Topic]) -> int:
+        """Compare these as the answer comes. Returns how many were compared."""
+        compared = 0
+        there = trio.Event()
+
+        def answered(cursors: list[Cursor | None] | None) -> None:
+            nonlocal compared
+            if cursors is not None:
+                for topic, cursor in zip(topics, cursors, strict=True):
+                    self._hub.compare(topic, cursor)
+                compared = len(topics)
+            there.set()
+
+        self._executor.cursors([topic.name for topic in topics], answered)
+        await there.wait()
+        if not compared:  # Redis did not say
+            await trio.sleep(RETRY)
+        return compared
+
+    async def fill_gap(self, topic: Topic) -> None:
+        """Bring a topic's own cursor to the end of its stream, and its members with it.
+
+        It goes by portions, and a member that has not taken the last ones goes on alone.
+        """
+
+        def apply(page: Page) -> Applied:
+            if not page.whole:
+                topic.go_on_at(page.cursor, recovered=False)
+            self._hub.part_from_slow(topic)
+            taken = size = 0
+            while taken < len(page.texts) and size < PORTION:
+                cursor, _, frame = parse_text(page.texts[taken])
+                assert cursor is not None  # what is kept is not volatile
+                topic.cursor = cursor
+                topic.give(frame)
+                taken += 1
+                size += len(frame)
+            if topic.cursor == page.cursor:
+                topic.settle()
+            return Applied(taken, topic.live)
+
+        await self._read_pages(topic, lambda: topic.cursor, apply)
+
+    async def bring_in(
+        self,
+        topic: Topic,
+        member: Member,
+        cursor: Cursor,
+        wanted: Callable[[], bool],
+        *,
+        announce: bool,
+    ) -> None:
+        """Bring a member's cursor to the topic's, and let it in; the caller holds the topic.
+
+        It ends early when the member is no longer `wanted` there. `announce`: a resumed member is
+        told first where it goes on.
+        """
+        at = cursor
+        outbox = member.outbox
+
+        def apply(page: Page) -> Applied:
+            nonlocal at, announce
+            if not wanted() or outbox.sealed:
+                return Applied(0, True)
+            if not page.whole:
+                at = page.cursor
+            if announce or not page.whole:
+                member.tell_joined(topic.name, at, recovered=page.whole)
+                announce = False
+            taken = 0
+            while taken < len(page.texts) and outbox.size * 2 < outbox.limit:
+                after, _, frame = parse_text(page.texts[taken])
+                outbox.push(text_frame(frame))
+                at = after or at
+                taken += 1
+            return Applied(taken, self._let_in(topic, member, at, page))
+
+        async def ready() -> None:
+            await outbox.room()
+            if not topic.live:
+                await topic.settled.wait()
+
+        await self._read_pages(topic, lambda: at, apply, ready)
+
+    def _let_in(self, topic: Topic, member: Member, at: Cursor, page: Page) -> bool:
+        """Make a member of one who has come to the end of the stream."""
+        if not topic.live or at != page.cursor:
+            return False
+        if at == NOWHERE and topic.cursor != at:  # it was quiet for so long that it expired
+            topic.go_on_at(at, recovered=True)
+        if self._hub.enter(topic, member, at):
+            return True
+        self._hub.open_gap(topic)  # no push is missing, and yet it is elsewhere: a lost history
+        return False
+
+    async def _read_pages(
+        self,
+        topic: Topic,
+        after: Callable[[], Cursor | None],
+        apply: Callable[[Page], Applied],
+        ready: Callable[[], Awaitable[None]] = trio.lowlevel.checkpoint,
+    ) -> None:
+        """Read page after page until `apply` says that it is done.
+
+        Pages grow while they come full, so that a busy topic cannot run away from its reader, and
+        shrink where they are not taken whole.
+        """
+        most = self._page
+        while True:
+            await ready()
+            cursor = after()
+            assert cursor is not None  # a topic without one has no gap
+            async with self._pages:
+                came, applied = await self._ask(topic, cursor, most, apply)
+            if applied.done:
+                return
+            if applied.taken < came:
+                most = max(applied.taken * 2, 1)
+            else:
+                most = min(most * 2, MOST) if came >= most else self._page
+
+    async def _ask(
+        self, topic: Topic, after: Cursor, most: int, apply: Callable[[Page], Applied]
+    ) -> tuple[int, Applied]:
+        """Ask for one page and apply it as it comes. Returns how many texts came, and what became
+        of them.
+        """
+        found: list[tuple[int, Applied]] = []
+        there = trio.Event()
+
+        def answered(page: Page | None) -> None:
+            if page is not None:
+                found.append((len(page.texts), apply(page)))
+            there.set()
+
+        self._executor.page(topic.name, after, most, answered)
+        await there.wait()
+        if not found:  # Redis did not say
+            await trio.sleep(RETRY)
+            return 0, Applied(0, False)
+        return found[0]

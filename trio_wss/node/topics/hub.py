@@ -1,0 +1,251 @@
+"""The hub: which sockets of this node are in which topic, and one frame for all of them.
+
+A topic's cursor here is the last broadcast its members were given. Pushes and the answers of our
+commands come in one order, and what they cause here is done as they come, so both keep it.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Awaitable, Callable, Iterator, Sequence
+from time import perf_counter
+from typing import TYPE_CHECKING, Final
+
+import trio
+
+from trio_wss.node.topics.topic import Member, Topic
+from trio_wss.store.outcome import NOWHERE, Cursor, parse_text
+
+if TYPE_CHECKING:
+    from trio_wss.store.keys import Keys
+    from trio_wss.store.link.link import Link
+    from trio_wss.wire import Outbox
+
+PATIENCE: Final = 2.0  # seconds that commits wait for gaps to be filled
+RECENT: Final = 4 << 20  # bytes of broadcasts that are remembered, of all topics
+SLICE: Final = 200  # sockets written before other tasks get their turn: about a millisecond
+
+
+def _ignore(_: float) -> None:
+    pass
+
+
+def _has_room(outbox: Outbox, frames: Sequence[bytes]) -> bool:
+    """Whether it takes all these at once: else it reads the stream, at its own pace."""
+    return not frames or outbox.size + sum(map(len, frames)) <= outbox.limit // 2
+
+
+class Hub:
+    """The topics of one node, and the writing of what they have for its sockets."""
+
+    def __init__(self, link: Link, keys: Keys) -> None:
+        self._link = link
+        self._prefix = keys.channel
+        self._topics: dict[bytes, Topic] = {}
+        self._dirty: deque[Outbox] = deque()
+        self._gaps: deque[Topic] = deque()
+        self._doubtful: list[Topic] = []  # of a new link: something may have been missed
+        self._missed: set[Topic] = set()  # of a new link too: it holds commits back for them
+        self._recent: dict[Topic, None] = {}  # topics that remember what came of late
+        self._recent_size = 0
+        self._recent_since = 0  # how many answers had come then
+        self._read_at = 0.0  # when what is being written came
+        self.gaps = 0
+        self.heard: dict[Topic, int] = {}  # broadcasts since somebody last took the counts away
+        self.wrote: Callable[[float], None] = _ignore  # seconds from a read to its last write
+        self._wake = trio.Event()
+        self._in_batch = False
+
+    # --- membership
+
+    def hold(self, name: str) -> Topic:
+        """Follow a topic until `release`. Call it before the Join is sent."""
+        channel = (self._prefix + name).encode()
+        topic = self._topics.get(channel)
+        if topic is None:
+            topic = self._topics[channel] = Topic(name, channel)
+            self._link.subscribe(channel)
+        topic.holds += 1
+        return topic
+
+    def release(self, topic: Topic) -> None:
+        """Undo one `hold`."""
+        topic.holds -= 1
+        if not topic.holds:
+            topic.forget()
+        self._forget_unused(topic)
+
+    def enter(self, topic: Topic, member: Member, cursor: Cursor, *, now: bool = True) -> bool:
+        """Make it a member if its cursor is the topic's or was a moment ago: Redis 7 pushes what a
+        commit broadcasts before it answers. False: it has to catch up first.
+
+        `now`: Redis has just said that the topic is there, and it was followed before. Else, as of
+        a join that was recorded before the link was lost, it may have gone on since.
+        """
+        if topic.cursor is None:
+            if not now:
+                return False
+            topic.cursor = cursor
+        missed = topic.since(cursor)
+        if missed is None or not _has_room(member.outbox, missed):
+            return False
+        for frame in missed:
+            member.outbox.push(frame)
+        topic.members[member.outbox] = member
+        return True
+
+    def leave(self, topic: Topic, member: Member) -> None:
+        """Give it nothing more of this topic."""
+        topic.members.pop(member.outbox, None)
+        self._forget_unused(topic)
+
+    def part_from_slow(self, topic: Topic) -> None:
+        """While a gap is filled: let those go on alone who have no room for more of it."""
+        cursor = topic.cursor
+        assert cursor is not None
+        slow = [m for box, m in topic.members.items() if box.size * 2 >= box.limit]
+        for member in slow:
+            topic.members.pop(member.outbox)
+            member.catch_up_alone(topic, cursor)
+
+    def _forget_unused(self, topic: Topic) -> None:
+        if not topic.holds and not topic.members and self._topics.get(topic.channel) is topic:
+            del self._topics[topic.channel]
+            self._link.unsubscribe(topic.channel)
+
+    @property
+    def size(self) -> int:
+        """How many topics are followed."""
+        return len(self._topics)
+
+    def topics(self) -> Iterator[Topic]:
+        """All that are followed."""
+        return iter(self._topics.values())
+
+    # --- what Redis pushes
+
+    def push(self, channel: bytes, payload: bytes) -> None:
+        """Take one push. One that does not follow its topic's cursor opens a gap."""
+        topic = self._topics.get(channel)
+        if topic is None:
+            return  # unsubscribed, and this was on its way
+        self.heard[topic] = self.heard.get(topic, 0) + 1
+        if topic.holds:
+            self._remember(topic, len(payload))
+        if topic.follow(payload):
+            return
+        cursor, before, text = parse_text(payload)
+        if cursor is None:  # volatile
+            topic.give(text)
+        elif topic.live:
+            last = topic.cursor
+            place = Cursor(before, cursor.offset - 1)
+            if last is None or last == place:
+                topic.take(cursor, place, text)
+            elif place == NOWHERE:
+                topic.go_on_at(place, recovered=True)
+                topic.take(cursor, place, text)
+            elif cursor.offset > last.offset or cursor.epoch != last.epoch:
+                self.open_gap(topic)
+
+    def _remember(self, topic: Topic, size: int) -> None:
+        """Somebody joins this topic, and its next broadcast may be of the very commit that joins.
+        Of that commit are only those that come after the answer before its own.
+        """
+        self._recent_size += size
+        if self._recent_since != self._link.answered or self._recent_size > RECENT:
+            for one in self._recent:
+                one.forget()
+            self._recent.clear()
+            self._recent_size, self._recent_since = size, self._link.answered
+        self._recent[topic] = None
+
+    def reset(self) -> None:
+        """The link is new: anything may have been missed in every topic.
+
+        What was missed comes before the answers of the commits that wait to be sent again, since
+        it was broadcast before them.
+        """
+        for topic in self._topics.values():
+            if topic.cursor is not None:
+                self._missed.add(topic)
+                if topic.live:
+                    topic.interrupt()
+                    self._doubtful.append(topic)
+        if self._missed:
+            self._link.hold_back(PATIENCE)
+            self._wake.set()
+
+    def compare(self, topic: Topic, cursor: Cursor | None) -> None:
+        """Let a doubtful topic be live again if this, which is its own cursor in Redis, is ours."""
+        if topic.cursor == cursor:
+            topic.settle()
+            self._found(topic)
+        else:
+            self.open_gap(topic)
+
+    async def _fill(self, fill_gap: Callable[[Topic], Awaitable[None]], topic: Topic) -> None:
+        await fill_gap(topic)
+        self._found(topic)
+
+    def _found(self, topic: Topic) -> None:
+        """Nothing is missed in a topic any more."""
+        self._missed.discard(topic)
+        if not self._missed:
+            self._link.go_on()
+
+    def open_gap(self, topic: Topic) -> None:
+        """What follows the topic's cursor is to be found in the stream."""
+        topic.interrupt()
+        self.gaps += 1
+        self._gaps.append(topic)
+        self._wake.set()
+
+    # --- writing
+
+    def mark_dirty(self, outbox: Outbox) -> None:
+        """An outbox has something to write, at the end of this batch or soon."""
+        self._dirty.append(outbox)
+        if not self._in_batch:
+            if len(self._dirty) == 1:
+                self._read_at = perf_counter()
+            self._wake.set()
+
+    def begin_batch(self) -> None:
+        """One read of the link is about to be handed on: write when it is all in."""
+        self._in_batch = True
+        if not self._dirty:
+            self._read_at = perf_counter()
+
+    def end_batch(self) -> None:
+        """All that one read of the link brought is in the outboxes: write."""
+        self._in_batch = False
+        if self._dirty:
+            self._flush_slice()
+        if self._dirty:
+            self._wake.set()
+
+    def _flush_slice(self) -> None:
+        for _ in range(min(SLICE, len(self._dirty))):
+            self._dirty.popleft().flush()
+        if not self._dirty:
+            self.wrote(perf_counter() - self._read_at)
+
+    async def run(
+        self,
+        survey: Callable[[list[Topic]], Awaitable[None]],
+        fill_gap: Callable[[Topic], Awaitable[None]],
+    ) -> None:
+        """The subscriber task: write what is left of large batches, and see to what was missed."""
+        async with trio.open_nursery() as nursery:
+            while True:
+                await self._wake.wait()
+                self._wake = trio.Event()
+                if self._doubtful:
+                    nursery.start_soon(survey, self._doubtful)
+                    self._doubtful = []
+                while self._gaps:
+                    nursery.start_soon(self._fill, fill_gap, self._gaps.popleft())
+                while self._dirty:
+                    self._flush_slice()
+                    await trio.lowlevel.checkpoint()

@@ -1,0 +1,156 @@
+"""A node's last second, from two snapshots: what it tells the others, and people look at."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Final
+
+from attrs import frozen
+
+from trio_wss.ops.statistics import Durations, Fault
+
+if TYPE_CHECKING:
+    from trio_wss.ops.snapshot import Snapshot
+
+TOP: Final = 20  # topics, and events, that are named
+
+
+@frozen
+class TopicLoad:
+    """A topic as one node sees it: clients in it there, and broadcasts a second."""
+
+    topic: str
+    members: int
+    rate: float
+
+
+@frozen
+class EventLoad:
+    """An event on one node: how many a second, and how many of them were not applied."""
+
+    event: str
+    rate: float
+    failed: float
+
+
+@frozen
+class Times:
+    """How long most of them took, and nearly all, in milliseconds. None: there were none."""
+
+    p50: float | None
+    p99: float | None
+
+
+@frozen(kw_only=True)
+class Load:
+    """How a node is. Rates are per second, over the last one; counts are since its start."""
+
+    node: str
+    url: str
+    ops: str  # where its operations listener is; empty: it has none
+    time: float  # seconds since 1970
+    uptime: float
+    unready: str
+    cpu: float  # share of one core
+    lag: float  # the longest that the event loop was late, in milliseconds
+    connections: int
+    topics: int
+    link_up: bool
+    unanswered: int
+    silence: float
+    rate: float  # events
+    failed: float  # of them not applied
+    commits: Times
+    delivery: Times
+    broadcasts: float
+    deliveries: float
+    reruns: float
+    conflicts: int
+    slow_consumers: int
+    recovered: int
+    broken: int
+    gaps: int
+    link_losses: int
+    outbox_bytes: int
+    outbox_most: int
+    top_topics: tuple[TopicLoad, ...]
+    top_events: tuple[EventLoad, ...]
+    faults: tuple[Fault, ...]
+
+
+def load_between(
+    before: Snapshot, now: Snapshot, *, ops: str, lag: float, topics: tuple[TopicLoad, ...]
+) -> Load:
+    """What happened between two snapshots of a node."""
+    seconds = max(now.uptime - before.uptime, 0.001)
+
+    def rate(this: float, then: float) -> float:
+        return round((this - then) / seconds, 2)
+
+    events = events_between(before, now, seconds)
+    return Load(
+        node=now.node,
+        url=now.url,
+        ops=ops,
+        time=round(now.started + now.uptime, 3),
+        uptime=round(now.uptime, 1),
+        unready=now.unready,
+        cpu=rate(now.cpu, before.cpu),
+        lag=round(lag * 1000, 2),
+        connections=now.connections,
+        topics=now.topics,
+        link_up=now.link_up,
+        unanswered=now.unanswered,
+        silence=round(now.silence, 1),
+        rate=rate(now.events_that(), before.events_that()),
+        failed=round(sum(one.failed for one in events), 2),
+        commits=_times(now.commits.since(before.commits)),
+        delivery=_times(now.delivery.since(before.delivery)),
+        broadcasts=rate(now.broadcasts, before.broadcasts),
+        deliveries=rate(now.deliveries, before.deliveries),
+        reruns=rate(now.reruns, before.reruns),
+        conflicts=now.events_that("conflict"),
+        slow_consumers=now.slow_consumers,
+        recovered=now.recovered,
+        broken=now.broken,
+        gaps=now.gaps,
+        link_losses=now.link_losses,
+        outbox_bytes=now.outbox_bytes,
+        outbox_most=now.outbox_most,
+        top_topics=topics,
+        top_events=tuple(events[:TOP]),
+        faults=now.faults,
+    )
+
+
+def events_between(before: Snapshot, now: Snapshot, seconds: float) -> list[EventLoad]:
+    """The events that happened, the most frequent first."""
+    then = {(event, outcome): number for event, outcome, number in before.events}
+    all_, failed = dict[str, float](), dict[str, float]()
+    for event, outcome, number in now.events:
+        rate = (number - then.get((event, outcome), 0)) / seconds
+        all_[event] = all_.get(event, 0.0) + rate
+        failed[event] = failed.get(event, 0.0) + (0.0 if outcome == "ok" else rate)
+    busy = sorted(all_, key=lambda event: -all_[event])
+    return [
+        EventLoad(event, round(all_[event], 2), round(failed[event], 2))
+        for event in busy
+        if all_[event]
+    ]
+
+
+def top_topics(topics: Iterable[tuple[str, int, float]]) -> tuple[TopicLoad, ...]:
+    """The largest and the busiest of topics that are given by name, members and rate."""
+    found = [TopicLoad(name, members, round(rate, 2)) for name, members, rate in topics]
+    largest = sorted(found, key=lambda one: (-one.members, -one.rate))[: TOP // 2]
+    busiest = sorted(found, key=lambda one: (-one.rate, -one.members))
+    chosen = list(dict.fromkeys([*largest, *busiest[:TOP]]))[:TOP]
+    return tuple(sorted(chosen, key=lambda one: (-one.rate, -one.members)))
+
+
+def _times(durations: Durations) -> Times:
+    return Times(*(_milliseconds(durations.quantile(share)) for share in (0.5, 0.99)))
+
+
+def _milliseconds(seconds: float | None) -> float | None:
+    return None if seconds is None else round(seconds * 1000, 2)

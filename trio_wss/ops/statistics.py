@@ -1,0 +1,151 @@
+"""What a node counts: plain numbers that only grow, cheap enough for every event and every push.
+Who wants rates or percentiles takes two snapshots and compares them.
+"""
+
+from __future__ import annotations
+
+import time
+from bisect import bisect_left
+from collections import defaultdict, deque
+from typing import TYPE_CHECKING, Final
+
+import trio
+from attrs import frozen
+
+from trio_wss.store.outcome import Changed, Done, Failed, Fenced, Gone, Outcome, Stale, Unknown
+
+if TYPE_CHECKING:
+    from trio_wss.node.decide import Decision
+
+BOUNDS: Final = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0)
+"""Upper bounds of the buckets of every histogram, in seconds; one more bucket has no bound."""
+
+UNKNOWN: Final = "unknown"  # the name of events that the app does not have
+FAULTS: Final = 20  # remembered
+LAG_EVERY: Final = 0.05  # seconds between two looks at how late the event loop is
+
+_REFUSALS: Final = {
+    code: code for code in ("invalid", "unknown_event", "conflict", "rate_limited", "internal")
+}
+_OUTCOMES: Final[dict[type[Outcome], str]] = {
+    Failed: "internal",
+    Stale: "stale",
+    Unknown: "unavailable",
+    Fenced: "moved",
+    Gone: "moved",
+}
+
+
+class Histogram:
+    """How often something took how long."""
+
+    __slots__ = ("counts", "seconds")
+
+    def __init__(self) -> None:
+        self.counts = [0] * (len(BOUNDS) + 1)
+        self.seconds = 0.0
+
+    def observe(self, seconds: float) -> None:
+        """Count one."""
+        self.counts[bisect_left(BOUNDS, seconds)] += 1
+        self.seconds += seconds
+
+    def snapshot(self) -> Durations:
+        """As it is now."""
+        return Durations(tuple(self.counts), self.seconds)
+
+
+@frozen
+class Durations:
+    """A histogram at one moment: how many in each bucket, and the sum of all in seconds."""
+
+    counts: tuple[int, ...] = (0,) * (len(BOUNDS) + 1)
+    seconds: float = 0.0
+
+    def since(self, before: Durations) -> Durations:
+        """What came after an earlier moment."""
+        pairs = zip(self.counts, before.counts, strict=True)
+        return Durations(tuple(now - then for now, then in pairs), self.seconds - before.seconds)
+
+    def quantile(self, share: float) -> float | None:
+        """The time, in seconds, within which this share of them was done, from where it lies in
+        its bucket; what is over the largest bound counts as the bound. None: there were none.
+        """
+        wanted = share * sum(self.counts)
+        if not wanted:
+            return None
+        seen, low = 0, 0.0
+        for count, high in zip(self.counts, (*BOUNDS, BOUNDS[-1]), strict=True):
+            if count and seen + count >= wanted:
+                return low + (high - low) * (wanted - seen) / count
+            seen, low = seen + count, high
+        return BOUNDS[-1]
+
+
+@frozen
+class Fault:
+    """Something that an operator wants to see, or a change of the node's state."""
+
+    time: float  # seconds since 1970
+    kind: str
+    text: str
+
+
+class Statistics:
+    """The counters of one node."""
+
+    def __init__(self) -> None:
+        self.events: defaultdict[tuple[str, str], int] = defaultdict(int)  # by name and outcome
+        self.commits = Histogram()  # from the sending of an event's commit to its answer
+        self.delivery = Histogram()  # from a read of the link to the last write that it caused
+        self.lag = Histogram()  # of the event loop
+        self.worst_lag = 0.0  # since it was last taken
+        self.reruns = 0  # handlers run again, because what they had read had changed
+        self.slow_consumers = 0  # clients closed with 1013, since they read too slowly
+        self.recovered = 0  # memberships that went on with no gap
+        self.broken = 0  # and those whose history was lost
+        self.link_losses = 0
+        self.broadcasts = 0  # that this node heard
+        self.deliveries = 0  # of them to a client
+        self.faults: deque[Fault] = deque(maxlen=FAULTS)
+
+    def settled(self, decision: Decision, outcome: Outcome, seconds: float) -> None:
+        """Count an event by what came of its commit, which took so long."""
+        commits = self.commits
+        commits.counts[bisect_left(BOUNDS, seconds)] += 1  # observe(), without the call
+        commits.seconds += seconds
+        kind = type(outcome)
+        if kind is Done:
+            self.decided(decision)
+        elif kind is Changed:
+            self.reruns += 1
+        else:
+            self.events[decision.event, _OUTCOMES[kind]] += 1
+
+    def decided(self, decision: Decision) -> None:
+        """Count an event by its decision: it was applied, or needed no commit."""
+        refusal = decision.refusal
+        outcome = _REFUSALS.get(refusal, "refused") if refusal else "ok"
+        self.events[decision.event, outcome] += 1
+
+    def count(self, event: str, outcome: str) -> None:
+        """Count an event that had no commit."""
+        self.events[event, outcome] += 1
+
+    def fault(self, kind: str, text: str) -> None:
+        """Remember something for people to see."""
+        self.faults.append(Fault(time.time(), kind, text))
+
+    def take_worst_lag(self) -> float:
+        """The longest that the event loop was late since this was last asked, in seconds."""
+        worst, self.worst_lag = self.worst_lag, 0.0
+        return worst
+
+    async def measure_lag(self) -> None:
+        """Measure how late the event loop is, for ever: by how much a sleep is too long."""
+        while True:
+            due = trio.current_time() + LAG_EVERY
+            await trio.sleep_until(due)
+            late = trio.current_time() - due
+            self.lag.observe(late)
+            self.worst_lag = max(self.worst_lag, late)

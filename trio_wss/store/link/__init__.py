@@ -1,0 +1,1 @@
+"""One connection to Redis, kept over many reconnects."""
