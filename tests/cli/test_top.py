@@ -157,7 +157,7 @@ async def test_topics_without_redis_are_said_to_be_incomplete(
         [node] = running.nodes
         own_redis.kill()
         await eventually(lambda: not node.link.up)
-        await eventually(lambda: node.pulse.last and not node.pulse.last.link_up)
+        await eventually(lambda: node.heartbeat.last and not node.heartbeat.last.link_up)
         code, out, err = await call("topics", node.ops_url, cwd=tmp_path)
         assert (code, out) == (1, "")
         assert "Redis is away" in err

@@ -34,11 +34,9 @@ from tests.support.processes import trio_wss
 from tests.support.servers import RedisServer
 from trio_wss import App, Broadcast, Effects, Identity, Join, Reply, Request, Store
 from trio_wss.node import Node
-from trio_wss.node.decide import Decision
 from trio_wss.settings import Settings
 from trio_wss.store.embedded import find_server
 from trio_wss.testing import cluster
-from trio_wss.wire import codec
 
 BINARY, CONTINUATION, PING = 0x82, 0x80, 0x89
 MIB = 1 << 20
@@ -410,13 +408,13 @@ async def test_a_flood_that_is_refused_does_not_hold_the_loop(
             trio.open_nursery() as nursery,
         ):
             node = nodes.nodes[0]
-            count = node.count
+            count = node.statistics.count
 
-            def noted(message: codec.Message | Decision, outcome: str) -> None:
+            def noted(event: str, outcome: str) -> None:
                 refused[turn] += outcome == "rate_limited"
-                count(message, outcome)
+                count(event, outcome)
 
-            monkeypatch.setattr(node, "count", noted)
+            monkeypatch.setattr(node.statistics, "count", noted)
             nursery.start_soon(others)
             await flooder.raw(*(text("nonsense") for _ in range(1000)))
             await flooder.heard("wss.error", 1000)

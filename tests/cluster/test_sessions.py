@@ -24,7 +24,7 @@ from tests.support.resuming import (
     welcome,
 )
 from trio_wss import App, Effects, Read, Store
-from trio_wss.node import Node, janitor, serve
+from trio_wss.node import Node, serve
 from trio_wss.settings import Settings
 from trio_wss.testing import Cluster, cluster
 
@@ -151,13 +151,15 @@ async def test_a_roll_call_leaves_sessions_alone_that_are_about_to_be_resumed(
             store.hdel(f"{{wss}}:s:{session}", "away")  # as if nobody had seen it vanish
             store.sadd(f"{{wss}}:o:{here.id}", session)
             doubtful = frozenset([session])
-            here.arriving.add(session)
-            await janitor._call_the_roll(here, doubtful)
+            here.custody.arriving.add(session)
+            here.janitor._doubtful = doubtful
+            await here.janitor._call_the_roll()
             assert store.zscore(due, session) is None
-            here.arriving.clear()
+            here.custody.arriving.clear()
             assert await elsewhere.sessions.orphaned([session], 0) == []
             assert store.zscore(due, session) is None
-            await janitor._call_the_roll(here, doubtful)
+            here.janitor._doubtful = doubtful
+            await here.janitor._call_the_roll()
             assert store.zscore(due, session) is not None
             assert await here.sessions.orphaned([session], 0) == []  # it is due already
 

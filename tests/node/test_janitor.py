@@ -177,7 +177,7 @@ async def test_all_sessions_of_a_dead_node_end_in_one_round(redis_url: str) -> N
             pipe.sadd(f"{PREFIX}o:dead", *sessions)
             pipe.zadd(f"{PREFIX}nodes", {"dead": 1})
             pipe.execute()
-            while await janitor._end_due(nodes.nodes[0]):
+            while await nodes.nodes[0].janitor._end_due():
                 pass
             assert not list(client.scan_iter(f"{PREFIX}s:*"))
             assert client.zscore(f"{PREFIX}nodes", "dead") is None

@@ -16,9 +16,9 @@ from tests.support.proxies import proxy
 from tests.support.servers import RedisServer
 from trio_wss import App, Broadcast, Client, Effects, Increment, Join, Read, Refused, Reply, Store
 from trio_wss.node import Node
-from trio_wss.ops.heartbeat import BEAT
+from trio_wss.ops.heartbeat import BEAT, NODES
 from trio_wss.ops.rates import events_between, load_between, top_topics
-from trio_wss.ops.snapshot import Snapshot, take_snapshot
+from trio_wss.ops.snapshot import Snapshot
 from trio_wss.ops.statistics import BOUNDS, FAULTS, Durations, Histogram, Statistics
 from trio_wss.settings import Settings
 from trio_wss.testing import Cluster, cluster
@@ -73,7 +73,7 @@ async def one(running: Cluster) -> AsyncIterator[tuple[Node, Member]]:
 
 
 def events(node: Node) -> dict[tuple[str, str], int]:
-    return {(name, outcome): number for name, outcome, number in take_snapshot(node).events}
+    return {(name, outcome): number for name, outcome, number in node.snapshot().events}
 
 
 # --- histograms
@@ -197,7 +197,7 @@ async def test_every_event_is_counted_by_what_came_of_it(
             ("unknown", "unknown_event"): 1,
             ("unknown", "invalid"): 1,
         }
-        assert sum(take_snapshot(node).commits.counts) >= 9
+        assert sum(node.snapshot().commits.counts) >= 9
 
 
 async def test_names_that_clients_make_up_are_not_kept(redis_url: str) -> None:
@@ -234,8 +234,8 @@ async def test_runs_again_and_conflicts_are_counted(
         answer = await client.ask("add")
         assert answer["data"]["code"] == "conflict"
         assert events(node)["add", "conflict"] == 1
-        assert take_snapshot(node).reruns > 1
-        assert take_snapshot(node).events_that("conflict") == 1
+        assert node.snapshot().reruns > 1
+        assert node.snapshot().events_that("conflict") == 1
 
 
 async def test_deliveries_and_the_largest_topics_are_told(redis_url: str) -> None:
@@ -243,11 +243,11 @@ async def test_deliveries_and_the_largest_topics_are_told(redis_url: str) -> Non
         async with member(node.url) as other:
             await client.good("say", "hi")
             await other.received("room", 1)
-            await eventually(lambda: take_snapshot(node).deliveries)
-            found = take_snapshot(node)
+            await eventually(lambda: node.snapshot().deliveries)
+            found = node.snapshot()
             assert (found.broadcasts, found.deliveries) == (1, 2)
             assert sum(found.delivery.counts) > 0
-            load = node.pulse.last
+            load = node.heartbeat.last
             assert load is not None
             assert ("room", 2) in [(one.topic, one.members) for one in load.top_topics]
             assert not [one for one in load.top_topics if one.topic.startswith("session:")]
@@ -265,9 +265,9 @@ async def test_recoveries_are_counted_complete_and_broken(redis_url: str) -> Non
         topics = {"room": [place["epoch"], place["offset"]], "all": ["nonsense", 7]}
         async with member(node.url, {"resume": ""}, reads=False) as again:
             await again.send("wss.resume", {"token": token, "topics": topics})
-            await eventually(lambda: take_snapshot(node).broken)
-            await eventually(lambda: take_snapshot(node).recovered)
-            found = take_snapshot(node)
+            await eventually(lambda: node.snapshot().broken)
+            await eventually(lambda: node.snapshot().recovered)
+            found = node.snapshot()
             # The client named no place in session:…, and one in `all` that never was.
             assert (found.recovered, found.broken) == (1, 2)
 
@@ -295,9 +295,9 @@ async def test_a_link_that_is_lost_is_told_with_the_gaps(redis_url: str) -> None
         await eventually(lambda: not node.link.up)
         await speaker.good("say", "hi")
         door.mend()
-        await eventually(lambda: take_snapshot(node).gaps)
+        await eventually(lambda: node.snapshot().gaps)
         await eventually(lambda: "gap" in [f.kind for f in node.statistics.faults])
-        found = take_snapshot(node)
+        found = node.snapshot()
         assert found.gaps == 1
         assert found.link_losses >= 1
         assert [fault.kind for fault in found.faults][:2] == ["node", "link"]
@@ -309,9 +309,10 @@ async def test_a_node_that_hears_nothing_knows_it(
     monkeypatch.setattr("trio_wss.ops.heartbeat.DEAF", 1.5)
     async with nodes(redis_url) as running:
         [node] = running.nodes
-        await eventually(lambda: node.pulse.last)
-        assert take_snapshot(node).silence < 1.5 * BEAT
-        monkeypatch.setattr(node.link, "on_push", lambda *_: None)
+        await eventually(lambda: node.heartbeat.last)
+        assert node.snapshot().silence < 1.5 * BEAT
+        [channel] = [topic.channel for topic in node.hub.topics() if topic.name == NODES]
+        node.link.unsubscribe(channel)
         await eventually(lambda: "deaf" in [f.kind for f in node.statistics.faults])
-        assert node.pulse.last is not None
-        assert node.pulse.last.link_up
+        assert node.heartbeat.last is not None
+        assert node.heartbeat.last.link_up

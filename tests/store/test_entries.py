@@ -28,9 +28,8 @@ from trio_wss.store.entries import afterwards
 from trio_wss.store.executor import NEW, Commit, Executor
 from trio_wss.store.keys import Keys
 from trio_wss.store.link.address import parse_address
-from trio_wss.store.link.link import Link
 from trio_wss.store.outcome import Done
-from trio_wss.store.scripts import SCRIPTS
+from trio_wss.store.scripts import link_to
 from trio_wss.store.sessions import Sessions, new_token
 
 CLIENT = Client("s1", "mary", None, {})
@@ -87,7 +86,8 @@ def planned(*effects: Effect) -> Plan:
 async def test_what_is_expected_after_a_commit_is_what_is_there(
     redis_url: str, requests: Sequence[ReadRequest], effects: list[Effect], known: bool
 ) -> None:
-    link, keys = Link(parse_address(redis_url), SCRIPTS), Keys("entries")
+    keys = Keys("entries")
+    link = link_to(parse_address(redis_url), keys)
     async with running(link) as watch:
         await watch.is_up()
         executor, sessions = Executor(link, keys, "n1"), Sessions(link, keys, "n1")

@@ -19,7 +19,7 @@ from trio_wss.store.keys import Keys
 from trio_wss.store.link.address import parse_address
 from trio_wss.store.link.link import Link
 from trio_wss.store.outcome import Changed, Done
-from trio_wss.store.scripts import SCRIPTS
+from trio_wss.store.scripts import SCRIPTS, link_to
 from trio_wss.store.sessions import Sessions, new_token
 
 CLIENT = Client("s1", "mary", None, {})
@@ -51,7 +51,8 @@ class Node:
 
 @asynccontextmanager
 async def node(url: str) -> AsyncIterator[Node]:
-    link, keys = Link(parse_address(url), SCRIPTS), Keys("executor")
+    keys = Keys("executor")
+    link = link_to(parse_address(url), keys)
     async with running(link) as watch:
         await watch.is_up()
         executor, sessions = Executor(link, keys, "n1"), Sessions(link, keys, "n1")

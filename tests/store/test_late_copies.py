@@ -17,7 +17,7 @@ from trio_wss.store.keys import Keys
 from trio_wss.store.link.address import parse_address
 from trio_wss.store.link.link import Link
 from trio_wss.store.outcome import Changed, Cursor, Done, Outcome, Stale
-from trio_wss.store.scripts import SCRIPTS
+from trio_wss.store.scripts import link_to
 from trio_wss.store.sessions import Sessions
 
 CLIENT = Client("s1", None, None, {})
@@ -67,7 +67,7 @@ class Parts:
 
 @asynccontextmanager
 async def parts(url: str) -> AsyncIterator[tuple[Parts, redis.Redis]]:
-    link = Link(parse_address(url), SCRIPTS)
+    link = link_to(parse_address(url), Keys("wss"))
     async with running(link) as watch:
         await watch.is_up()
         one = Parts(link)

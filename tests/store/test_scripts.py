@@ -24,9 +24,8 @@ from trio_wss.reads import Client
 from trio_wss.store.executor import NEW, Commit, Executor
 from trio_wss.store.keys import Keys
 from trio_wss.store.link.address import parse_address
-from trio_wss.store.link.link import Link
 from trio_wss.store.outcome import Done, Outcome, Unknown
-from trio_wss.store.scripts import SCRIPTS
+from trio_wss.store.scripts import SCRIPTS, link_to
 from trio_wss.store.sessions import Sessions, new_token
 
 CLIENT = Client("s1", None, None, {})
@@ -43,7 +42,8 @@ class Node:
 
 @asynccontextmanager
 async def node(server: RedisServer) -> AsyncIterator[Node]:
-    link, keys = Link(parse_address(server.url), SCRIPTS), Keys("scripts")
+    keys = Keys("scripts")
+    link = link_to(parse_address(server.url), keys)
     async with running(link) as watch:
         await watch.is_up()
         executor, sessions = Executor(link, keys, "n1"), Sessions(link, keys, "n1")

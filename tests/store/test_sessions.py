@@ -21,7 +21,7 @@ from trio_wss.store.link.address import parse_address
 from trio_wss.store.link.backlog import LIGHT, Answered
 from trio_wss.store.link.link import Link
 from trio_wss.store.outcome import Done, Fenced, Gone, Outcome
-from trio_wss.store.scripts import SCRIPTS
+from trio_wss.store.scripts import link_to
 from trio_wss.store.sessions import (
     Overtaken,
     Sessions,
@@ -67,7 +67,7 @@ def size(reply: Any) -> int:
 
 @asynccontextmanager
 async def node(url: str) -> AsyncIterator[Node]:
-    link = Link(parse_address(url), SCRIPTS)
+    link = link_to(parse_address(url), Keys("generations"))
     async with running(link) as watch:
         await watch.is_up()
         one = Node(link)

@@ -5,7 +5,7 @@ from contextlib import asynccontextmanager
 
 import trio
 
-from trio_wss.store.link.link import Link, LinkLost
+from trio_wss.store.link.link import SILENT, Link, LinkLost, Listener
 
 
 class Watch:
@@ -32,10 +32,10 @@ class Watch:
             await self._changed.park()
         return self.losses[-1]
 
-    async def supervise(self, link: Link) -> None:
+    async def supervise(self, link: Link, listener: Listener) -> None:
         while True:
             try:
-                await link.run(self)
+                await link.run(listener, task_status=self)
             except LinkLost as lost:
                 self.losses.append(str(lost))
                 self._changed.unpark_all()
@@ -43,12 +43,14 @@ class Watch:
 
 
 @asynccontextmanager
-async def running(link: Link, *, within: float = 30) -> AsyncIterator[Watch]:
+async def running(
+    link: Link, listener: Listener = SILENT, *, within: float = 30
+) -> AsyncIterator[Watch]:
     """The link runs, and runs again whenever it is lost. The whole block has a deadline."""
     watch = Watch()
     with trio.fail_after(within):
         async with trio.open_nursery() as nursery:
-            nursery.start_soon(watch.supervise, link)
+            nursery.start_soon(watch.supervise, link, listener)
             yield watch
             nursery.cancel_scope.cancel()
     assert not link.up

@@ -39,10 +39,10 @@ from trio_wss.store.entries import WrongType
 from trio_wss.store.executor import NEW, Commit, Executor
 from trio_wss.store.keys import Keys
 from trio_wss.store.link.address import parse_address
-from trio_wss.store.link.link import Link
+from trio_wss.store.link.link import Link, Listener
 from trio_wss.store.link.resp import pack
 from trio_wss.store.outcome import Done, Failed, Joined, Outcome, parse_text
-from trio_wss.store.scripts import SCRIPTS
+from trio_wss.store.scripts import link_to
 from trio_wss.store.sessions import Sessions
 from trio_wss.testing import List, Map, Set, World
 from trio_wss.wire import codec
@@ -230,22 +230,21 @@ def modelled_held(world: World, key: str) -> tuple[str, Any, int]:
 
 
 async def compare(url: str, events: list[tuple[Client, Any]]) -> None:
-    link = Link(parse_address(url), SCRIPTS)
     keys = Keys(f"n{next(namespaces)}")
+    link = link_to(parse_address(url), keys)
     executor = Executor(link, keys, "node", max_topics=MOST_TOPICS)
     real = Real(link, keys, executor, Sessions(link, keys, "node"))
     world = World(app, max_topics=MOST_TOPICS)
     heard: list[tuple[str, Any]] = []
     sent: list[tuple[str, Any]] = []
 
-    def on_push(channel: bytes, payload: bytes) -> None:
+    def push(channel: bytes, payload: bytes) -> None:
         frame = orjson.loads(parse_text(payload)[2])
         heard.append((frame["topic"], (frame["event"], frame["data"], frame.get("offset"))))
 
-    link.on_push = on_push
     for topic in TOPICS:
         link.subscribe(f"{keys.channel}{topic}".encode())
-    async with running(link) as watch:
+    async with running(link, Listener(push=push)) as watch:
         await watch.is_up()
         await real.sessions.beat(60, new=True)
         for client in CLIENTS:

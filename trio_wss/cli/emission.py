@@ -14,9 +14,9 @@ from trio_wss.settings import Settings
 from trio_wss.store.executor import Commit, Executor
 from trio_wss.store.keys import Keys
 from trio_wss.store.link.address import parse_address
-from trio_wss.store.link.link import Link, LinkLost
+from trio_wss.store.link.link import LinkLost
 from trio_wss.store.outcome import Done
-from trio_wss.store.scripts import SCRIPTS
+from trio_wss.store.scripts import link_to
 from trio_wss.store.sessions import Sessions
 
 LEASE: Final = 30.0  # seconds after which the janitors forget a record that was left behind
@@ -36,7 +36,7 @@ async def broadcast(settings: Settings, effect: Broadcast, history: tuple[int, f
         raise SettingsError(f"{error}.") from None
     address = parse_address(settings.redis)
     keys = Keys(settings.namespace, address.database)
-    link = Link(address, SCRIPTS, name="trio-wss-emit")
+    link = link_to(address, keys, name="trio-wss-emit")
     name = f"emit-{secrets.token_hex(8)}"
     executor, sessions = Executor(link, keys, name), Sessions(link, keys, name)
     sent = done = False

@@ -1,32 +1,26 @@
-"""The entrance: from an accepted socket to a connection, and what a node answers over plain HTTP.
+"""Admission: whom a node lets in, and what it answers over plain HTTP.
 
-Here are the other places that catch every exception: a failure inside a connection ends that
-connection alone, and an `authenticate` that fails is answered.
+Here is one of the places that catch every exception: an `authenticate` that fails is answered.
 """
 
 from __future__ import annotations
 
 import inspect
 import secrets
-from typing import TYPE_CHECKING, Any, Final, TypeVar, final
+from collections.abc import Callable
+from typing import Any, Final, final
 
 import structlog
-import trio
 from attrs import frozen
 
-from trio_wss.app import Identity, Request
+from trio_wss.app import App, Identity, Request
 from trio_wss.data.json import decode, encode
 from trio_wss.errors import Refused
-from trio_wss.node.connection import Connection
+from trio_wss.node.connection import Connection, ConnectionParts
 from trio_wss.ops.health import health
 from trio_wss.reads import Client
-from trio_wss.wire import Head, Host, Response, serve
-
-if TYPE_CHECKING:
-    from trio_wss.node.node import Node
-    from trio_wss.wire import WebSocket, WireLimits
-
-T = TypeVar("T")
+from trio_wss.web.static_files import StaticFiles
+from trio_wss.wire import Head, KeepAlive, Outbox, Reception, Response, WebSocket, WireLimits
 
 log = structlog.get_logger(__name__)
 
@@ -41,72 +35,75 @@ class Admitted:
     resumes: bool
 
 
-class Reception(Host[T]):
-    """What a node's listeners have in common, as the wire sees it. Counts its sockets."""
-
-    def __init__(self, node: Node, limits: WireLimits, origins: tuple[str, ...], most: int) -> None:
-        """`most` sockets at once: what comes then is just closed."""
-        self.node = node
-        self.most = most
-        self.sockets = 0
-        self.limits = limits
-        self.origins = origins
-        self.keep_alive = node.keep_alive
-        self.mark_dirty = node.hub.mark_dirty
-
-    async def handle(self, stream: trio.abc.Stream) -> None:
-        """One socket's life on this node, from its first byte."""
-        if self.sockets >= self.most:
-            await trio.aclose_forcefully(stream)
-            return
-        self.sockets += 1
-        try:
-            await serve(stream, self)
-        except Exception:
-            log.exception("connection failed", node=self.node.id)
-        finally:
-            self.sockets -= 1
-
-
 @final
-class Entrance(Reception[Admitted]):
+class Admission(Reception[Admitted]):
     """For the sockets of the public listener."""
 
-    def __init__(self, node: Node) -> None:
-        settings = node.settings
-        super().__init__(node, node.wire_limits, settings.origins, settings.max_connections + SPARE)
+    def __init__(
+        self,
+        parts: ConnectionParts,
+        limits: WireLimits,
+        keep_alive: KeepAlive,
+        mark_dirty: Callable[[Outbox], None],
+        *,
+        origins: tuple[str, ...],
+        max_connections: int,
+        unready: Callable[[], str],
+    ) -> None:
+        """`unready` says why no client should come now; empty: it is ready.
+
+        Raises RegistrationError for a folder of static files that cannot be served.
+        """
+        super().__init__(
+            parts.session.node,
+            limits,
+            keep_alive,
+            mark_dirty,
+            most=max_connections + SPARE,
+            origins=origins,
+        )
+        self._parts = parts
+        self._app: Final[App] = parts.session.app
+        self._static: Final = StaticFiles(self._app.static)
+        self._max_connections = max_connections
+        self._unready = unready
 
     def plain(self, head: Head) -> Response | None:
         """Health, readiness and static files, on the node's own port."""
-        return health(self.node, head) or self.node.static.answer(head)
+        return health(head, self._unready) or self._static.answer(head)
 
     async def admit(self, head: Head) -> Response | Admitted:
         """Whether a handshake becomes a connection, and whose."""
-        node = self.node
         if elsewhere := self._elsewhere():
             return elsewhere
         query = {name: value for name, value in head.query.items() if name != "resume"}
         request = Request(head.path, head.headers, query, head.remote)
         try:
-            identity = await _authenticate(node, request)
+            identity = await self._authenticate(request)
             user, info = (
                 (None, None) if identity is None else (identity.user, _as_json(identity.info))
             )
         except Refused as refusal:
             body = encode({"code": refusal.code, "message": refusal.message})
             return Response(401, body, content_type="application/json")
-        except Exception:  # the app's code, as in turn.py
-            log.exception("authenticate failed", node=node.id)
+        except Exception:  # the app's code, as in decide.py
+            log.exception("authenticate failed", node=self._parts.session.node)
             return Response(500, b"The server failed.\n")
         if elsewhere := self._elsewhere():  # it may have taken long; from here on nothing waits
             return elsewhere
         client = Client(secrets.token_urlsafe(12), user, info, request.query)
         return Admitted(client, "resume" in head.query)
 
+    async def _authenticate(self, request: Request) -> Identity | None:
+        if self._app.authenticator is None:
+            return None
+        found = self._app.authenticator(request)
+        return await found if inspect.isawaitable(found) else found
+
     def _elsewhere(self) -> Response | None:
         """What sends a client to another node, if this one takes nobody now."""
-        reason = self.node.unready()
-        if not reason and len(self.node.connections) >= self.node.settings.max_connections:
+        reason = self._unready()
+        if not reason and len(self._parts.all) >= self._max_connections:
             reason = "the node has all the connections that it takes"
         if not reason:
             return None
@@ -114,20 +111,9 @@ class Entrance(Reception[Admitted]):
 
     async def talk(self, socket: WebSocket, admitted: Admitted) -> None:
         """The connection of a client that was let in."""
-        connection = Connection(self.node, socket, admitted.client, resumes=admitted.resumes)
+        connection = Connection(self._parts, socket, admitted.client, resumes=admitted.resumes)
         socket.before_close(connection.leave_hub)
-        self.node.connected(connection)
-        try:
-            await connection.run()
-        finally:
-            self.node.disconnected(connection)
-
-
-async def _authenticate(node: Node, request: Request) -> Identity | None:
-    if node.app.authenticator is None:
-        return None
-    found = node.app.authenticator(request)
-    return await found if inspect.isawaitable(found) else found
+        await connection.run()
 
 
 def _as_json(info: object) -> Any:

@@ -5,46 +5,78 @@ waits there, or for what an event reads, the client's signs of life are answered
 
 from __future__ import annotations
 
-from collections.abc import Awaitable
+import random
+from collections.abc import Awaitable, Iterator
 from functools import partial
-from typing import TYPE_CHECKING, Final, NoReturn
+from typing import Final, NoReturn, Protocol
 
 import trio
+from attrs import frozen
 
 from trio_wss.errors import Unavailable
 from trio_wss.node.decide import Decision, refuse, take_turn
 from trio_wss.node.rate_limit import Bucket
-from trio_wss.node.session import AGAIN_LATER, Session
+from trio_wss.node.session import AGAIN_LATER, RESTART, Session, SessionParts
+from trio_wss.ops.statistics import UNKNOWN
 from trio_wss.reads import Client
 from trio_wss.store.outcome import Cursor, Outcome
 from trio_wss.store.sessions import Overtaken
-from trio_wss.wire import Closed, codec
+from trio_wss.wire import BEHIND, Closed, WebSocket, codec
 from trio_wss.wire.intake import Intake
 
-if TYPE_CHECKING:
-    from trio_wss.node.node import Node
-    from trio_wss.wire import WebSocket
-
 RESUME_SECONDS: Final = 10.0  # for the first frame of a client that wants to resume
+LONG: Final = 0.25  # seconds that a reader waits before its client is heard by another task
+BATCH: Final = 100  # clients told to go at once
+RETURNS: Final = 500.0  # clients a second that may come back to the other nodes
 UNANSWERED: Final = 32  # events of one connection in flight: the door shuts at it
 NOT_RESUMED: Final = (
     "sent for a session that was not resumed, and dropped: wss.begin begins with the new one"
 )
 
 
+class LinkState(Protocol):
+    """What a connection wants to know of the link to Redis."""
+
+    up: bool
+    heard: float
+    """When anything came from Redis last, on Trio's clock."""
+
+    @property
+    def full(self) -> bool:
+        """Too much is unanswered: nothing more should be sent."""
+
+
+@frozen
+class ConnectionParts:
+    """What the connections of one node share."""
+
+    session: SessionParts
+    link: LinkState
+    all: Connections
+    rate: float  # events a second
+    burst: float
+    patience: float  # seconds until an event that Redis does not answer is `unavailable`
+    drain: float  # seconds in which a node stops
+
+
 class Connection:
     """One socket, and the session behind it."""
 
     def __init__(
-        self, node: Node, socket: WebSocket, client: Client, *, resumes: bool = False
+        self,
+        parts: ConnectionParts,
+        socket: WebSocket,
+        client: Client,
+        *,
+        resumes: bool = False,
     ) -> None:
         """`resumes`: the client said that its first frame will be `wss.resume`."""
-        self.node = node
+        self._parts = parts
         self.socket = socket
-        self.session = Session(node, client, socket.outbox, self.close_soon)
+        self.session = Session(parts.session, client, socket.outbox, self.close_soon)
         self._outbox = socket.outbox
         self._intake = Intake(socket, self._answer_ping)
-        self._bucket = Bucket(node.settings.rate, node.settings.burst)
+        self._bucket = Bucket(parts.rate, parts.burst)
         self._last_id = -1  # the highest id seen; what is not above it may be sent again
         self._unanswered = 0
         self._promised = 0  # bytes of the large answers among them
@@ -61,6 +93,15 @@ class Connection:
 
     async def run(self) -> None:
         """Begin or resume the session, take events until the socket closes, leave it in order."""
+        self._parts.all.add(self)
+        try:
+            await self._live()
+        finally:
+            self._parts.all.discard(self)
+            if self._outbox.reason == BEHIND:
+                self._parts.session.statistics.slow_consumers += 1
+
+    async def _live(self) -> None:
         try:
             resumed = self._resumes and await self._resume()
             if resumed or await self.session.begin():
@@ -69,7 +110,7 @@ class Connection:
             pass
         finally:
             self.leave_hub()
-            with trio.move_on_after(self._last_words(), shield=True):
+            with trio.move_on_after(self._time_to_finish(), shield=True):
                 await self.session.finish(clean=self._said_goodbye())
 
     async def _take_all(self) -> None:
@@ -131,12 +172,12 @@ class Connection:
         """Whether it was the client who closed, and not we who sent it away."""
         return self.socket.clean and self._outbox.code is None
 
-    def _last_words(self) -> float:
+    def _time_to_finish(self) -> float:
         """Seconds for the commit that ends the session, so that a node stops in time: half of that
-        may have gone by, and the node has last words of its own.
+        may have gone by, and the node has to sign off after it.
         """
-        drain = self.node.settings.drain
-        return drain / 3 if self.node.link.up else drain / 10
+        drain = self._parts.drain
+        return drain / 3 if self._parts.link.up else drain / 10
 
     async def retire(self, code: int, reason: str, give_up: float) -> None:
         """Take no more events, let those in flight be answered until `give_up`, then close."""
@@ -163,7 +204,7 @@ class Connection:
         """Take one event in and send its commit. Waits only at the door, and for reads."""
         if (
             self._unanswered >= UNANSWERED
-            or self.node.link.full
+            or self._parts.link.full
             or (self._outbox.size + self._promised) * 2 >= self._outbox.limit
         ):
             await self._waiting(self._wait_at_door())
@@ -174,7 +215,7 @@ class Connection:
         if not self._may_send() and not await self._may_be_late(number):
             told = None if self._ignores else number  # which may be one of another session
             self.session.push(codec.error(told, "rate_limited", "too many events"))
-            self.node.count(message, "rate_limited")
+            self._count(message, "rate_limited")
             await trio.lowlevel.checkpoint()  # no commit to wait for at the door
             return
         event = "" if isinstance(message, Decision) else message.event
@@ -186,7 +227,7 @@ class Connection:
         if trio.current_time() >= expires:  # it has waited behind others
             await self._all_answered()  # which is soon, too
             self.session.unavailable(number)
-            self.node.count(message, "unavailable")
+            self._count(message, "unavailable")
             await trio.lowlevel.checkpoint()  # no commit to wait for at the door
             return
         if isinstance(message, Decision):
@@ -194,12 +235,12 @@ class Connection:
             return
         if message.id is not None and message.id > self._last_id:
             self._last_id = message.id
-        turn = take_turn(self.node.app, self.session.client, message)
+        turn = take_turn(self._parts.session.app, self.session.client, message)
         if isinstance(turn, Decision):
             await self._send(turn, expires)
         else:
             self._unanswered += 1
-            await self._waiting(self.session.settle(turn, expires=expires))
+            await self._waiting(self.session.transact(turn, expires=expires))
             self._answered()
 
     def _take_word(self, event: str) -> None:
@@ -214,12 +255,13 @@ class Connection:
     # --- while the reader waits
 
     async def _waiting(self, work: Awaitable[None]) -> None:
-        """Wait for something; the node lets us `listen` if it takes long."""
-        self.node.waiting[self] = trio.current_time()
+        """Wait for something; we are made to `listen` if it takes long."""
+        waiting = self._parts.all.waiting
+        waiting[self] = trio.current_time()
         try:
             await work
         finally:
-            del self.node.waiting[self]
+            del waiting[self]
 
     def listen(self) -> None:
         """Hear the client while the reader waits."""
@@ -240,20 +282,20 @@ class Connection:
         """When the event that is being taken is `unavailable`: so long after it came, or after
         Redis said something last, for what else an event waits behind is not Redis' fault.
         """
-        since = max(self._intake.arrived, self.node.link.heard)
-        return since + self.node.settings.redis_patience
+        since = max(self._intake.arrived, self._parts.link.heard)
+        return since + self._parts.patience
 
     async def _send(self, decision: Decision, expires: float) -> None:
-        before = self._unanswered
+        commit = self.session.commit(decision, expires=expires)
+        if commit is None:  # nothing to wait for at the door: let others go on
+            await trio.lowlevel.checkpoint()
+            return
         self._unanswered += 1
-        size = len(decision.answer)
+        answered, size = self._answered, len(decision.answer)
         if size * UNANSWERED * 2 > self._outbox.limit:  # so many as the door lets in are too much
             self._promised += size
-            self.session.send(decision, partial(self._answered_large, size), expires=expires)
-        else:
-            self.session.send(decision, self._answered, expires=expires)
-        if self._unanswered == before:  # no commit to wait for at the door: let others go on
-            await trio.lowlevel.checkpoint()
+            answered = partial(self._answered_large, size)
+        self._parts.session.executor.commit(commit, answered)
 
     def _answered(self, _: Outcome | None = None) -> None:
         self._unanswered -= 1
@@ -272,7 +314,7 @@ class Connection:
         ):
             await self._until_fewer()
         await outbox.room()
-        await self.node.executor.room()
+        await self._parts.session.executor.room()
 
     async def _all_answered(self) -> None:
         while self._unanswered:
@@ -284,6 +326,14 @@ class Connection:
             self._fewer = trio.Event()
         await self._fewer.wait()
 
+    def _count(self, message: codec.Message | Decision, outcome: str) -> None:
+        """Count an event that had no turn. One that the app does not have has no name of its own:
+        clients can make up any number of them.
+        """
+        parts = self._parts.session
+        event = message.event if message.event in parts.app.handlers else UNKNOWN
+        parts.statistics.count(event, outcome)
+
     async def _may_be_late(self, number: int | None) -> bool:
         """Whether an event over the rate may have been sent before: only Redis knows its answer,
         so it waits for its token instead of being refused.
@@ -292,6 +342,57 @@ class Connection:
             return False
         await trio.sleep(self._bucket.borrow())
         return True
+
+
+class Connections:
+    """Those of one node."""
+
+    def __init__(self) -> None:
+        self._all: Final[set[Connection]] = set()
+        self.waiting: Final[dict[Connection, float]] = {}  # whose reader waits, and since when
+
+    def __len__(self) -> int:
+        return len(self._all)
+
+    def __iter__(self) -> Iterator[Connection]:
+        return iter(self._all)
+
+    def add(self, connection: Connection) -> None:
+        """Count one as this node's, until it is discarded."""
+        self._all.add(connection)
+
+    def discard(self, connection: Connection) -> None:
+        """One is over."""
+        self._all.discard(connection)
+
+    async def listen(self) -> NoReturn:
+        """Let clients be heard whose reader waits for long: for Redis, that is."""
+        while True:
+            await trio.sleep(LONG)
+            long_ago = trio.current_time() - LONG
+            for connection, since in list(self.waiting.items()):
+                if since > long_ago:
+                    break
+                connection.listen()
+
+    async def send_away(self, seconds: float, why: str) -> None:
+        """Tell every client to go to another node, in batches spread over `seconds`.
+
+        Each is told how long to wait, so that all of them together are no stampede where they go.
+        """
+        connections = list(self._all)
+        random.shuffle(connections)
+        give_up = trio.current_time() + seconds
+        batches = [connections[at : at + BATCH] for at in range(0, len(connections), BATCH)]
+        spread = len(connections) / RETURNS
+        async with trio.open_nursery() as nursery:
+            for number, batch in enumerate(batches):
+                if number:
+                    await trio.sleep(random.uniform(0.5, 1.5) * seconds / len(batches))
+                    give_up = max(give_up, trio.current_time() + seconds / 4)
+                for connection in batch:
+                    reason = codec.restart_reason(why, random.uniform(0, spread))
+                    nursery.start_soon(connection.retire, RESTART, reason, give_up)
 
 
 def _parse(raw: str | bytes) -> codec.Message | Decision:

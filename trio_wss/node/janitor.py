@@ -5,17 +5,16 @@ claim: the commit that ends a session is refused if another janitor made it, or 
 from __future__ import annotations
 
 import random
-from typing import TYPE_CHECKING, Final
+from collections.abc import Callable
+from typing import Final, NoReturn, Protocol
 
 import structlog
 import trio
 
 from trio_wss.errors import Unavailable
-from trio_wss.node.transaction import end_session
-
-if TYPE_CHECKING:
-    from trio_wss.node.node import Node
-    from trio_wss.node.session import Session
+from trio_wss.node.session import Custody, Session
+from trio_wss.node.transaction import Endings
+from trio_wss.store.sessions import Sessions
 
 log = structlog.get_logger(__name__)
 
@@ -25,94 +24,126 @@ ROLL_CALL: Final = 15  # rounds from roll call to roll call
 AUDIT: Final = 4  # rounds from one part of the audit to the next
 
 
-async def run(node: Node) -> None:
-    """Make round after round. What Redis does not take now is due again later."""
-    doubtful: frozenset[str] = frozenset()
-    place = "0"  # of the audit
-    master, rounds, calls = node.link.replid, 0, 0
-    while True:
-        await trio.sleep(random.uniform(0.5, 1.5) * node.settings.janitor_round)
-        if not node.link.up:
-            continue
-        rounds += 1
-        try:
-            await _finish(node)
-            if node.link.replid != master:  # a failover: it may have lost sessions, and joins
-                now = node.link.replid
-                if await _compare_memberships(node):
-                    master, calls = now, 2
-            if calls or rounds % ROLL_CALL == 0:
-                calls = max(0, calls - 1)
-                doubtful = await _call_the_roll(node, doubtful)
-            while await _end_due(node):
-                pass
-            if rounds % AUDIT == 0:
-                place = await _audit(node, place)
-        except Unavailable as error:
-            log.warning("the janitor could not finish", reason=str(error))
+class Master(Protocol):
+    """What the janitor wants to know of the link to Redis."""
+
+    up: bool
+    replid: bytes
+    """The history of the server that it is linked to."""
 
 
-async def _finish(node: Node) -> None:
-    """Do again what connections could not: let their sessions be due."""
-    for session, generation in list(node.unfinished.items()):
-        await node.sessions.away(session, generation, node.settings.grace)
-        if node.unfinished.get(session) == generation:  # else it was here once more meanwhile
-            del node.unfinished[session]
+class Janitor:
+    """One node's."""
 
+    def __init__(
+        self,
+        master: Master,
+        sessions: Sessions,
+        endings: Endings,
+        custody: Custody,
+        connected: Callable[[], list[Session]],
+        *,
+        grace: float,
+        lease: float,
+        pause: float,
+    ) -> None:
+        """`connected`: the sessions that have a connection here. Seconds: the sessions' `grace`,
+        the nodes' `lease`, and the `pause` between two rounds.
+        """
+        self._master = master
+        self._sessions = sessions
+        self._endings = endings
+        self._custody = custody
+        self._connected = connected
+        self._grace = grace
+        self._lease = lease
+        self._pause = pause
+        self._doubtful: frozenset[str] = frozenset()  # at the last roll call
+        self._place = "0"  # of the audit
 
-async def _compare_memberships(node: Node) -> bool:
-    """Let every session find out which topics it is in. False: Redis did not always say."""
-    known: list[bool] = []
+    async def run(self) -> NoReturn:
+        """Make round after round. What Redis does not take now is due again later."""
+        master, rounds, calls = self._master.replid, 0, 0
+        while True:
+            await trio.sleep(random.uniform(0.5, 1.5) * self._pause)
+            if not self._master.up:
+                continue
+            rounds += 1
+            try:
+                await self._finish()
+                if self._master.replid != master:  # a failover: it may have lost sessions, joins
+                    now = self._master.replid
+                    if await self._compare_memberships():
+                        master, calls = now, 2
+                if calls or rounds % ROLL_CALL == 0:
+                    calls = max(0, calls - 1)
+                    await self._call_the_roll()
+                while await self._end_due():
+                    pass
+                if rounds % AUDIT == 0:
+                    await self._audit()
+            except Unavailable as error:
+                log.warning("the janitor could not finish", reason=str(error))
 
-    async def compare(session: Session) -> None:
-        known.append(await session.compare())
+    async def _finish(self) -> None:
+        """Do again what connections could not: let their sessions be due."""
+        unfinished = self._custody.unfinished
+        for session, generation in list(unfinished.items()):
+            await self._sessions.away(session, generation, self._grace)
+            if unfinished.get(session) == generation:  # else it was here once more meanwhile
+                del unfinished[session]
 
-    sessions = [connection.session for connection in node.connections]
-    for start in range(0, len(sessions), MOST):
+    async def _compare_memberships(self) -> bool:
+        """Let every session find out which topics it is in. False: Redis did not always say."""
+        known: list[bool] = []
+
+        async def compare(session: Session) -> None:
+            known.append(await session.compare())
+
+        sessions = self._connected()
+        for start in range(0, len(sessions), MOST):
+            async with trio.open_nursery() as nursery:
+                for session in sessions[start : start + MOST]:
+                    nursery.start_soon(compare, session)
+        return all(known)
+
+    async def _call_the_roll(self) -> None:
+        """Let sessions be due that are this node's in Redis alone: a beginning that came late, say.
+        And let connections find out whose session is not this node's there.
+
+        Only those that were so at the last roll call too: others may be on their way in or out.
+        """
+        before, custody = self._doubtful, self._custody
+        there = await self._sessions.owned()
+        sessions = self._connected()
+        here = {one.client.session: one for one in sessions}
+        for session in sessions:
+            if here[session.client.session] is not session:  # two connections of one session
+                await session.check()
+                await here[session.client.session].check()
+        doubtful = (there ^ here.keys()) - custody.unfinished.keys()
+        for name in doubtful & before & here.keys():
+            await here[name].check()
+        lost = list(doubtful & before - here.keys() - custody.arriving)[:MOST]
+        for name in await self._sessions.orphaned(lost, self._grace):
+            log.warning("a session has no connection", session=name)
+        self._doubtful = doubtful - before
+
+    async def _end_due(self) -> bool:
+        """End sessions that are due, some of them. Returns whether there may be more."""
+        lease = self._lease
+        due = await self._sessions.due(self._grace, MOST, lease * AGAIN, lease)
+        for name in due.buried:
+            log.warning(
+                "a node gave no sign of life for its lease; its sessions are due", node=name
+            )
         async with trio.open_nursery() as nursery:
-            for session in sessions[start : start + MOST]:
-                nursery.start_soon(compare, session)
-    return all(known)
+            for stored in due.sessions:
+                nursery.start_soon(self._endings.end, stored)
+        return due.more or len(due.sessions) == MOST
 
-
-async def _call_the_roll(node: Node, before: frozenset[str]) -> frozenset[str]:
-    """Let sessions be due that are this node's in Redis alone: a beginning that came late, say.
-    And let connections find out whose session is not this node's there.
-
-    Only those that were so at the last roll call too: the others may be on their way in or out.
-    """
-    there = await node.sessions.owned()
-    sessions = [one.session for one in node.connections]
-    here = {one.client.session: one for one in sessions}
-    for session in sessions:
-        if here[session.client.session] is not session:  # two connections of one session
-            await session.check()
-            await here[session.client.session].check()
-    doubtful = (there ^ here.keys()) - node.unfinished.keys()
-    for name in doubtful & before & here.keys():
-        await here[name].check()
-    lost = list(doubtful & before - here.keys() - node.arriving)[:MOST]
-    for name in await node.sessions.orphaned(lost, node.settings.grace):
-        log.warning("a session has no connection", session=name)
-    return doubtful - before
-
-
-async def _end_due(node: Node) -> bool:
-    """End sessions that are due, some of them. Returns whether there may be more."""
-    settings = node.settings
-    lease = settings.lease
-    due = await node.sessions.due(settings.grace, MOST, lease * AGAIN, lease)
-    for name in due.buried:
-        log.warning("a node gave no sign of life for its lease; its sessions are due", node=name)
-    async with trio.open_nursery() as nursery:
-        for stored in due.sessions:
-            nursery.start_soon(end_session, node, stored)
-    return due.more or len(due.sessions) == MOST
-
-
-async def _audit(node: Node, place: str) -> str:
-    """Look for sessions that nobody would ever end. Returns where to go on."""
-    place, lost = await node.sessions.audit(place, node.settings.grace)
-    for name in lost:
-        log.warning("a session was no living node's and not due", session=name)
-    return place
+    async def _audit(self) -> None:
+        """Look for sessions that nobody would ever end."""
+        self._place, lost = await self._sessions.audit(self._place, self._grace)
+        for name in lost:
+            log.warning("a session was no living node's and not due", session=name)

@@ -1,4 +1,6 @@
-"""A node: what its tasks share. It holds nothing that matters but sockets."""
+"""A node: the parts of one, and how they are put together. Only here are all of them seen; each has
+what it uses and no more. It holds nothing that matters but sockets.
+"""
 
 from __future__ import annotations
 
@@ -7,24 +9,27 @@ import time
 from typing import Final
 
 from trio_wss.app import App
-from trio_wss.node.admission import Entrance
-from trio_wss.node.connection import Connection
-from trio_wss.node.decide import Decision
-from trio_wss.node.speculation import Expectations
+from trio_wss.node.admission import Admission
+from trio_wss.node.connection import ConnectionParts, Connections
+from trio_wss.node.janitor import Janitor
+from trio_wss.node.session import Custody, Session, SessionParts
 from trio_wss.node.topics.catchup import CatchUp
 from trio_wss.node.topics.hub import Hub
-from trio_wss.ops.heartbeat import Pulse
-from trio_wss.ops.statistics import UNKNOWN, Statistics
+from trio_wss.node.topics.nodes_topic import NodesTopic
+from trio_wss.node.transaction import Endings, Transactions
+from trio_wss.node.writes import Writes
+from trio_wss.ops.heartbeat import Heartbeat
+from trio_wss.ops.server import Operations
+from trio_wss.ops.snapshot import Snapshot
+from trio_wss.ops.statistics import Statistics
 from trio_wss.settings import Settings
 from trio_wss.store.executor import Executor
 from trio_wss.store.keys import Keys
 from trio_wss.store.link.address import parse_address
-from trio_wss.store.link.link import Link
-from trio_wss.store.scripts import SCRIPTS
+from trio_wss.store.link.link import Link, Listener
+from trio_wss.store.scripts import link_to
 from trio_wss.store.sessions import Sessions
-from trio_wss.web.static_files import StaticFiles
-from trio_wss.wire import BEHIND, KeepAlive, WireLimits
-from trio_wss.wire.codec import Message
+from trio_wss.wire import KeepAlive, WireLimits
 
 
 def address(host: str, port: int) -> str:
@@ -33,14 +38,12 @@ def address(host: str, port: int) -> str:
 
 
 class Node:
-    """The parts of one node. `serve` in supervisor.py gives them their tasks."""
+    """One node. `serve` in supervisor.py gives its parts their tasks."""
 
     def __init__(self, app: App, settings: Settings) -> None:
         """Raises RegistrationError for a folder of static files that cannot be served."""
         assert settings.redis is not None
-        self.app: Final = app
         self.settings: Final = settings
-        self.static: Final = StaticFiles(app.static)
         self.id: Final = secrets.token_hex(8)
         self.host = settings.host
         self.port = settings.port
@@ -48,42 +51,99 @@ class Node:
         self.started: Final = time.time()
         self.draining = False
         self.registered = False  # its record is in Redis
-        self.connections: Final[set[Connection]] = set()
-        self.waiting: Final[dict[Connection, float]] = {}  # whose reader waits, and since when
-        self.expectations: Final = Expectations()
-        self.statistics: Final = Statistics()
-        self.pulse: Final = Pulse(self)
         self._born = time.monotonic()
-        address = parse_address(settings.redis)
-        keys = Keys(settings.namespace, address.database)
-        self.link: Final = Link(
-            address, SCRIPTS, patience=settings.redis_patience, deadline=settings.link_deadline
+        self.statistics: Final = Statistics()
+        self.heartbeat: Final = Heartbeat(self.statistics)
+
+        # To Redis and back.
+        server = parse_address(settings.redis)
+        keys = Keys(settings.namespace, server.database)
+        self.link: Final[Link] = link_to(
+            server, keys, patience=settings.redis_patience, deadline=settings.link_deadline
         )
         self.executor: Final = Executor(self.link, keys, self.id, max_topics=settings.max_topics)
         self.sessions: Final = Sessions(self.link, keys, self.id)
-        self.unfinished: Final[dict[str, str]] = {}  # sessions to end, by generation: see janitor
-        self.arriving: Final[set[str]] = set()  # sessions that are about to be resumed here
         self.hub: Final = Hub(self.link, keys)
+        self.nodes_topic: Final = NodesTopic(self.hub, self.executor.publish)
         self.catch_up: Final = CatchUp(
             self.executor,
             self.hub,
             page=settings.catchup_page,
             in_flight=settings.catchup_in_flight,
         )
-        self.wire_limits: Final = WireLimits(
+        self.writes: Final = Writes(self.statistics.delivery.observe)
+        self.listener: Final = Listener(
+            push=self.hub.push,
+            begin_batch=self.writes.begin_batch,
+            end_batch=self.writes.end_batch,
+            up=self.hub.reset,
+        )
+
+        # From events to commits.
+        self.transactions: Final = Transactions(self.executor, deadline=settings.event_deadline)
+        endings = Endings(app, self.sessions, self.transactions)
+        self.custody: Final = Custody()
+        self.connections: Final = Connections()
+        parts = SessionParts(
+            node=self.id,
+            app=app,
+            hub=self.hub,
+            catch_up=self.catch_up,
+            executor=self.executor,
+            transactions=self.transactions,
+            sessions=self.sessions,
+            endings=endings,
+            custody=self.custody,
+            statistics=self.statistics,
+            grace=settings.grace,
+            max_topics=settings.max_topics,
+        )
+        self.janitor: Final = Janitor(
+            self.link,
+            self.sessions,
+            endings,
+            self.custody,
+            self._connected,
+            grace=settings.grace,
+            lease=settings.lease,
+            pause=settings.janitor_round,
+        )
+
+        # From sockets to events.
+        limits = WireLimits(
             handshake_seconds=settings.handshake_timeout,
             message_bytes=settings.max_message,
             outbox_bytes=settings.outbox,
             ping_seconds=settings.ping_interval,
             pong_seconds=settings.ping_timeout,
         )
-        self.keep_alive: Final = KeepAlive(self.wire_limits)
-        self.entrance: Final = Entrance(self)
-        self.hub.wrote = self.statistics.delivery.observe
-        self.link.on_push = self.hub.push
-        self.link.on_batch_begin = self.hub.begin_batch
-        self.link.on_batch_end = self.hub.end_batch
-        self.link.on_up = self.hub.reset
+        self.keep_alive: Final = KeepAlive(limits)
+        self.admission: Final = Admission(
+            ConnectionParts(
+                session=parts,
+                link=self.link,
+                all=self.connections,
+                rate=settings.rate,
+                burst=settings.burst,
+                patience=settings.redis_patience,
+                drain=settings.drain,
+            ),
+            limits,
+            self.keep_alive,
+            self.writes.mark_dirty,
+            origins=settings.origins,
+            max_connections=settings.max_connections,
+            unready=self.unready,
+        )
+        self.operations: Final = Operations(
+            self.id,
+            limits,
+            self.keep_alive,
+            self.writes.mark_dirty,
+            take_snapshot=self.snapshot,
+            unready=self.unready,
+            watch=self.nodes_topic.watch,
+        )
 
     def __repr__(self) -> str:
         return f"<Node {self.id} {self.host}:{self.port} connections={len(self.connections)}>"
@@ -92,28 +152,6 @@ class Node:
     def url(self) -> str:
         """Where clients connect."""
         return f"ws://{address(self.host, self.port)}"
-
-    @property
-    def uptime(self) -> float:
-        """Seconds since its start."""
-        return time.monotonic() - self._born
-
-    def connected(self, connection: Connection) -> None:
-        """Count a connection as one of this node's, until `disconnected`."""
-        self.connections.add(connection)
-
-    def disconnected(self, connection: Connection) -> None:
-        """A connection is over."""
-        self.connections.discard(connection)
-        if connection.socket.outbox.reason == BEHIND:
-            self.statistics.slow_consumers += 1
-
-    def count(self, message: Message | Decision, outcome: str) -> None:
-        """Count an event that had no turn. One that the app does not have has no name of its own:
-        clients can make up any number of them.
-        """
-        event = message.event if message.event in self.app.handlers else UNKNOWN
-        self.statistics.count(event, outcome)
 
     def unready(self) -> str:
         """Why no client should be sent here now; empty: it is ready."""
@@ -124,3 +162,40 @@ class Node:
         if not self.registered:
             return "the node is not registered"
         return ""
+
+    def snapshot(self) -> Snapshot:
+        """The node as it is now."""
+        statistics, link = self.statistics, self.link
+        sizes = [connection.socket.outbox.size for connection in self.connections]
+        return Snapshot(
+            node=self.id,
+            url=self.url,
+            started=self.started,
+            uptime=time.monotonic() - self._born,
+            cpu=time.process_time(),
+            unready=self.unready(),
+            connections=len(self.connections),
+            sockets=self.admission.sockets,
+            topics=self.hub.size,
+            link_up=link.up,
+            unanswered=link.unanswered,
+            silence=self.heartbeat.silence,
+            events=tuple((event, out, n) for (event, out), n in statistics.events.items() if event),
+            commits=statistics.commits.snapshot(),
+            delivery=statistics.delivery.snapshot(),
+            lag=statistics.lag.snapshot(),
+            broadcasts=statistics.broadcasts,
+            deliveries=statistics.deliveries,
+            reruns=statistics.reruns,
+            slow_consumers=statistics.slow_consumers,
+            recovered=statistics.recovered,
+            broken=statistics.broken,
+            gaps=self.hub.gaps,
+            link_losses=statistics.link_losses,
+            outbox_bytes=sum(sizes),
+            outbox_most=max(sizes, default=0),
+            faults=tuple(statistics.faults),
+        )
+
+    def _connected(self) -> list[Session]:
+        return [connection.session for connection in self.connections]

@@ -5,20 +5,26 @@ moment their answers come, so that replies and broadcasts keep one order.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from time import perf_counter
-from typing import TYPE_CHECKING, Final, assert_never
+from typing import Final, assert_never
 
 import structlog
 import trio
+from attrs import define, field, frozen
 
+from trio_wss.app import App
 from trio_wss.commit.plan import NOTHING, Op
 from trio_wss.errors import Unavailable
 from trio_wss.node.decide import INTERNAL, SILENT, Decision, Turn, own_turn
+from trio_wss.node.topics.catchup import CatchUp
+from trio_wss.node.topics.hub import Hub
 from trio_wss.node.topics.memberships import Memberships
-from trio_wss.node.transaction import end_session, settle
+from trio_wss.node.transaction import Endings, Transactions
+from trio_wss.ops.statistics import Statistics
 from trio_wss.reads import Client, Gap, ReadRequest
 from trio_wss.store.entries import Entry
-from trio_wss.store.executor import NEW, Commit
+from trio_wss.store.executor import NEW, Commit, Executor
 from trio_wss.store.outcome import (
     Changed,
     Cursor,
@@ -30,12 +36,15 @@ from trio_wss.store.outcome import (
     Stale,
     Unknown,
 )
-from trio_wss.store.sessions import StoredSession, Taken, implied_topics, new_token, next_generation
-from trio_wss.wire import codec, text_frame
-
-if TYPE_CHECKING:
-    from trio_wss.node.node import Node
-    from trio_wss.wire import Outbox
+from trio_wss.store.sessions import (
+    Sessions,
+    StoredSession,
+    Taken,
+    implied_topics,
+    new_token,
+    next_generation,
+)
+from trio_wss.wire import Outbox, codec, text_frame
 
 log = structlog.get_logger(__name__)
 
@@ -49,18 +58,50 @@ AWAY: Final = "the outcome is not known: send the event again with the same id"
 RACES: Final = 5  # tries to take over a session that keeps changing
 
 
+@define(eq=False)
+class Custody:
+    """Sessions that are a node's by Redis' account, or may be, while no connection here is
+    theirs.
+    """
+
+    unfinished: dict[str, str] = field(factory=dict)  # to end, by generation: see the janitor
+    arriving: set[str] = field(factory=set)  # about to be resumed here
+
+
+@frozen
+class SessionParts:
+    """What the sessions of one node share."""
+
+    node: str
+    app: App
+    hub: Hub
+    catch_up: CatchUp
+    executor: Executor
+    transactions: Transactions
+    sessions: Sessions
+    endings: Endings
+    custody: Custody
+    statistics: Statistics
+    grace: float  # seconds
+    max_topics: int
+
+
 class Session:
     """A client's session on this node."""
 
     def __init__(
-        self, node: Node, client: Client, outbox: Outbox, close: Callable[[int, str], None]
+        self,
+        parts: SessionParts,
+        client: Client,
+        outbox: Outbox,
+        close: Callable[[int, str], None],
     ) -> None:
-        self.node = node
+        self._parts = parts
         self.client = client
         self.outbox = outbox
         self.generation = NEW
         self.token = new_token(client.session)
-        self.memberships = Memberships(node.hub, node.catch_up, outbox, self._told)
+        self.memberships = Memberships(parts.hub, parts.catch_up, outbox, self._told)
         self.last = 0  # the highest id that was used
         self._begun = False  # a commit that begins it was sent
         self._moved = False  # it lives on another connection, or nowhere
@@ -87,28 +128,27 @@ class Session:
 
     def _told(self, topic: str, recovered: bool) -> None:
         """The client was told where it goes on in a topic. A gap is the app's too."""
-        statistics = self.node.statistics
+        app, statistics = self._parts.app, self._parts.statistics
         if recovered:
             statistics.recovered += 1
             return
         statistics.broken += 1
-        gap = self.node.app.gap
-        if gap is not None and self._nursery is not None:
-            turn = own_turn(self.node.app, self.client, gap, "event", Gap(topic))
-            self._nursery.start_soon(self.settle, turn)
+        if app.gap is not None and self._nursery is not None:
+            turn = own_turn(app, self.client, app.gap, "event", Gap(topic))
+            self._nursery.start_soon(self.transact, turn)
 
     # --- begin, resume, finish
 
     async def begin(self) -> bool:
         """The commit that makes the session, with what on_connect wants. False: it said no."""
-        node, client = self.node, self.client
-        held = [node.hub.hold(topic) for topic in implied_topics(client)]
-        turn = own_turn(node.app, client, node.app.connect, "connect")
+        app, hub, client = self._parts.app, self._parts.hub, self.client
+        held = [hub.hold(topic) for topic in implied_topics(client)]
+        turn = own_turn(app, client, app.connect, "connect")
         try:
-            await self.settle(turn, node.sessions.begin(client, self.token))
+            await self.transact(turn, self._parts.sessions.begin(client, self.token))
         finally:
             for topic in held:
-                node.hub.release(topic)
+                hub.release(topic)
         if self.generation == NEW:  # and where on_connect said no, that was said before
             self._close(AGAIN_LATER, "the session could not begin")
         return self.generation != NEW
@@ -120,7 +160,7 @@ class Session:
         them. False: this user has no such session. Raises Unavailable, and Overtaken where a later
         `attempt` came first.
         """
-        hub, sessions = self.node.hub, self.node.sessions
+        hub, sessions = self._parts.hub, self._parts.sessions
         for _ in range(RACES):
             found = await sessions.find(token)
             if found is None or found.client.user != self.client.user:
@@ -147,17 +187,17 @@ class Session:
         return False
 
     async def _take(self, found: StoredSession, attempt: int | None) -> Taken | None:
-        node, session = self.node, found.client.session
+        custody, session = self._parts.custody, found.client.session
         generation = next_generation(found.generation)
-        node.arriving.add(session)
+        custody.arriving.add(session)
         try:
-            return await node.sessions.take(found, generation, attempt)
+            return await self._parts.sessions.take(found, generation, attempt)
         except (Unavailable, trio.Cancelled):
             # It may have been taken, and nobody would be there: if so, it is due.
-            node.unfinished[session] = generation
+            custody.unfinished[session] = generation
             raise
         finally:
-            node.arriving.discard(session)
+            custody.arriving.discard(session)
 
     async def finish(self, *, clean: bool) -> None:
         """The connection is over. A client that said goodbye ends its session; one that was lost
@@ -167,81 +207,90 @@ class Session:
             return
         doubtful = self.generation == NEW  # its beginning may have been applied
         generation = FIRST if doubtful else self.generation
-        node, session = self.node, self.client.session
-        node.unfinished[session] = generation  # until it is done, the janitor does it again
+        parts, session = self._parts, self.client.session
+        unfinished = parts.custody.unfinished
+        unfinished[session] = generation  # until it is done, the janitor does it again
         if clean or doubtful or self._over:
-            outcome = await end_session(node, StoredSession(self.client, generation))
+            outcome = await parts.endings.end(StoredSession(self.client, generation))
             if isinstance(outcome, Unknown):
                 return
         else:
             try:
-                await node.sessions.away(session, generation, node.settings.grace)
+                await parts.sessions.away(session, generation, parts.grace)
             except Unavailable:
                 return
-        node.unfinished.pop(session, None)
+        unfinished.pop(session, None)
 
     # --- commits
 
-    def send(
+    def commit(
         self,
         decision: Decision,
-        answered: Callable[[Outcome], None],
-        *,
         requests: Sequence[ReadRequest] = (),
         entries: Sequence[Entry] = (),
+        *,
         lead: tuple[Op, ...] = (),
         expires: float | None = None,
-    ) -> None:
-        """Send a decision as one commit. What comes of it is done as its answer comes.
+    ) -> Commit | None:
+        """The commit of a decision, to be sent at once; None where there is nothing to commit.
+        What comes of it is done as its answer comes.
 
-        `answered` is called after that; given Changed, nothing was done and the handler must
-        decide again.
+        Given Changed, nothing was done and the handler must decide again.
         """
+        parts = self._parts
         if self.generation == NEW and decision.refused:
             self._refuse(decision)
-            self.node.statistics.decided(decision)
-            answered(Done(b""))
-            return
+            parts.statistics.decided(decision)
+            return None
         if decision.silent and not lead and not requests:  # what it was decided on must have held
-            self.node.statistics.decided(decision)
-            answered(Done(b""))
-            return
-        hub = self.node.hub
+            parts.statistics.decided(decision)
+            return None
+        hub = parts.hub
         joins = decision.plan.joins
         held = [hub.hold(topic) for topic in joins] if joins else ()
         began = perf_counter()
 
-        def arrived(outcome: Outcome) -> None:
-            self.node.statistics.settled(decision, outcome, perf_counter() - began)
+        def apply(outcome: Outcome) -> None:
+            parts.statistics.settled(decision, outcome, perf_counter() - began)
             self._apply(decision, outcome)
             for topic in held:
                 hub.release(topic)
-            answered(outcome)
 
         self._begun = True
         number = decision.number
         again = number is not None and number <= self.last
         if number is not None:
             self.last = max(self.last, number)
-        commit = Commit(
+        return Commit(
             decision.plan, self.client.session, self.generation, number, decision.answer,
-            requests, entries, lead, again, expires,
+            requests, entries, lead, again, expires, apply,
         )  # fmt: skip
-        self.node.executor.commit(commit, arrived)
+
+    async def transact(
+        self, turn: Turn | Decision, lead: tuple[Op, ...] = (), expires: float | None = None
+    ) -> None:
+        """Run a turn that reads, or that begins the session: wait for what comes of it. It is
+        `unavailable` when it `expires` (on Trio's clock).
+        """
+        make = partial(self.commit, lead=lead, expires=expires)
+        try:
+            await self._parts.transactions.run(turn, make, expires=expires)
+        except Unavailable:
+            self.unavailable(turn.number)
 
     async def check(self) -> None:
         """Find out, soon, whether the session is still ours: one that only listens makes no
         commits.
         """
 
-        def answered(outcome: Outcome) -> None:
+        def apply(outcome: Outcome) -> None:
             if isinstance(outcome, Fenced | Gone):
                 self._apply(SILENT, outcome)
 
-        await self.node.executor.room()
+        executor = self._parts.executor
+        await executor.room()
         if self.generation != NEW and not self._moved:
-            commit = Commit(NOTHING, self.client.session, self.generation)
-            self.node.executor.commit(commit, answered)
+            executor.commit(Commit(NOTHING, self.client.session, self.generation, apply=apply))
 
     async def compare(self) -> bool:
         """Find out which topics the session is in, and tell the client where that is not what it
@@ -260,39 +309,10 @@ class Session:
             there.set()
 
         if self.generation != NEW and not self._moved:
-            await self.node.executor.room()
-            self.node.executor.topics(self.client.session, answered)
+            await self._parts.executor.room()
+            self._parts.executor.topics(self.client.session, answered)
             await there.wait()
         return known
-
-    async def settle(
-        self, turn: Turn | Decision, lead: tuple[Op, ...] = (), expires: float | None = None
-    ) -> None:
-        """Settle a turn that reads, or that begins the session: wait for what comes of it. It is
-        `unavailable` when it `expires` (on Trio's clock).
-        """
-
-        async def sent(
-            decision: Decision, requests: Sequence[ReadRequest], entries: Sequence[Entry]
-        ) -> Outcome:
-            outcomes: list[Outcome] = []
-            there = trio.Event()
-
-            def answered(outcome: Outcome) -> None:
-                outcomes.append(outcome)
-                there.set()
-
-            await self.node.executor.room()
-            self.send(
-                decision, answered, requests=requests, entries=entries, lead=lead, expires=expires
-            )
-            await there.wait()
-            return outcomes[0]
-
-        try:
-            await settle(self.node, turn, sent, expires)
-        except Unavailable:
-            self.unavailable(turn.number)
 
     # --- outcomes
 
@@ -332,7 +352,7 @@ class Session:
         self._error(number, "unavailable", AWAY)
 
     def _welcome(self, *, resumed: bool) -> None:
-        session, node = self.client.session, self.node.id
+        session, node = self.client.session, self._parts.node
         self.push(codec.welcome(session, self.token, node, resumed=resumed, last=self.last))
 
     def _refuse(self, decision: Decision) -> None:
@@ -350,7 +370,7 @@ class Session:
 
     def _fail(self, number: int | None, fault: str) -> None:
         if fault == "topics":
-            most = self.node.settings.max_topics
+            most = self._parts.max_topics
             self._error(number, "refused", f"a session can be in {most} topics at most")
         else:
             log.error("commit refused", fault=fault, session=self.client.session)

@@ -12,22 +12,16 @@ import trio
 
 from trio_wss.app import App
 from trio_wss.errors import SettingsError, Unavailable, WrongSetting
-from trio_wss.node import janitor
 from trio_wss.node.node import Node, address
-from trio_wss.node.session import RESTART
-from trio_wss.ops.server import serve_ops
 from trio_wss.settings import Settings
 from trio_wss.store.link.resp import LinkLost, WrongRedis
-from trio_wss.wire import codec, listen, listen_everywhere
+from trio_wss.wire import listen, listen_everywhere
 
 log = structlog.get_logger(__name__)
 
 FIRST_LINK: Final = 5.0  # seconds to wait for Redis before listening without it
 BACK_OFF: Final = (0.05, 2.0)  # seconds between two tries of the link: the first, and the most
 BEATS: Final = 3  # signs of life in the time of a lease
-LONG: Final = 0.25  # seconds that a reader waits before its client is heard by another task
-BATCH: Final = 100  # clients told to go at once
-RETURNS: Final = 500.0  # clients a second that may come back to the other nodes
 
 
 async def serve(
@@ -55,22 +49,21 @@ async def serve(
         if ops_listeners:
             host, port = ops_listeners[0].socket.getsockname()[:2]
             node.ops_url = f"http://{address(host, port)}"
-            services.start_soon(serve_ops, node, ops_listeners)
+            services.start_soon(node.operations.run, ops_listeners)
         registered = trio.Event()
         services.start_soon(_keep_link, node)
         services.start_soon(node.hub.run, node.catch_up.survey, node.catch_up.fill_gap)
+        services.start_soon(node.writes.run)
         services.start_soon(_leave_a_dead_redis, node)
-        services.start_soon(_listen_for_readers, node)
+        services.start_soon(node.connections.listen)
         services.start_soon(node.statistics.measure_lag)
-        services.start_soon(node.pulse.run)
+        services.start_soon(node.heartbeat.run, node.nodes_topic, node.snapshot, node.ops_url)
         services.start_soon(node.keep_alive.run)
         async with trio.open_nursery() as lease:
             lease.start_soon(_keep_registered, node, registered)
             with trio.move_on_after(FIRST_LINK):
                 await registered.wait()  # so that who reads "listening" is not turned away
-            lease.start_soon(
-                janitor.run, node
-            )  # now that it can tell the first master from another
+            lease.start_soon(node.janitor.run)  # now that it can tell one master from another
             await _take_clients(node, listeners, shutdown, task_status)
             lease.cancel_scope.cancel()
         await _sign_off(node)
@@ -88,44 +81,24 @@ async def _take_clients(
     listeners = listeners or await _listen(settings.host, settings.port)
     node.host, node.port = listeners[0].socket.getsockname()[:2]
     async with trio.open_nursery() as connections:
-        async with trio.open_nursery() as entrance:
-            entrance.start_soon(listen, listeners, node.entrance.handle, connections)
+        async with trio.open_nursery() as accepting:
+            accepting.start_soon(listen, listeners, node.admission.handle, connections)
             task_status.started(node)
             await shutdown.wait()
             node.draining = True
-            entrance.cancel_scope.cancel()
+            accepting.cancel_scope.cancel()
         connections.cancel_scope.deadline = trio.current_time() + settings.drain / 2
-        await send_away(node, settings.drain / 4, "the node is stopping")
+        await node.connections.send_away(settings.drain / 4, "the node is stopping")
 
 
 async def _sign_off(node: Node) -> None:
-    """A node's last words to Redis. Where they do not come, a janitor finds its lease lapsed."""
+    """Take the node's record away. Where that does not come, a janitor finds its lease lapsed."""
     if node.link.up:
         with trio.move_on_after(node.settings.drain / 10):
             try:
                 await node.sessions.sign_off(node.settings.grace)
             except Unavailable as error:
                 log.warning("the node's record stays in Redis for now", reason=str(error))
-
-
-async def send_away(node: Node, seconds: float, why: str) -> None:
-    """Tell every client to go to another node, in batches spread over `seconds`.
-
-    Each is told how long to wait, so that all of them together are no stampede where they go.
-    """
-    connections = list(node.connections)
-    random.shuffle(connections)
-    give_up = trio.current_time() + seconds
-    batches = [connections[at : at + BATCH] for at in range(0, len(connections), BATCH)]
-    spread = len(connections) / RETURNS
-    async with trio.open_nursery() as nursery:
-        for number, batch in enumerate(batches):
-            if number:
-                await trio.sleep(random.uniform(0.5, 1.5) * seconds / len(batches))
-                give_up = max(give_up, trio.current_time() + seconds / 4)
-            for connection in batch:
-                reason = codec.restart_reason(why, random.uniform(0, spread))
-                nursery.start_soon(connection.retire, RESTART, reason, give_up)
 
 
 async def _listen(host: str, port: int) -> list[trio.SocketListener]:
@@ -157,7 +130,7 @@ async def _keep_link(node: Node) -> None:
         started, up = trio.current_time(), False
         try:
             async with trio.open_nursery() as nursery:
-                await nursery.start(node.link.run)
+                await nursery.start(node.link.run, node.listener)
                 up = linked = True
                 log.info("linked to Redis", node=node.id)
                 if node.link.maxmemory_policy not in (None, "noeviction"):
@@ -193,23 +166,12 @@ async def _keep_registered(node: Node, registered: trio.Event) -> None:
         if node.registered and not there:
             log.warning("the node's record is gone from Redis")
             node.registered = False
-            await send_away(node, beat, "the node lost its sessions")
+            await node.connections.send_away(beat, "the node lost its sessions")
             continue
         node.registered = there
         if there:
             registered.set()
         await trio.sleep(beat if there else beat / 10)
-
-
-async def _listen_for_readers(node: Node) -> None:
-    """Let clients be heard whose reader waits for long: for Redis, that is."""
-    while True:
-        await trio.sleep(LONG)
-        long_ago = trio.current_time() - LONG
-        for connection, since in list(node.waiting.items()):
-            if since > long_ago:
-                break
-            connection.listen()
 
 
 async def _leave_a_dead_redis(node: Node) -> None:
@@ -222,4 +184,4 @@ async def _leave_a_dead_redis(node: Node) -> None:
         elif away_since is None:
             away_since = trio.current_time()
         elif trio.current_time() - away_since >= node.settings.redis_away:
-            await send_away(node, node.settings.lease / BEATS, "Redis is away")
+            await node.connections.send_away(node.settings.lease / BEATS, "Redis is away")

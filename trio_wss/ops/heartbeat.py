@@ -1,32 +1,59 @@
-"""The pulse: once a second a node tells all nodes how it is, through Redis as any broadcast goes,
-and hears the others and itself. A node that does not hear itself is deaf, whatever else works.
+"""The heartbeat: once a second a node tells all nodes how it is, through Redis as any broadcast
+goes, and hears the others and itself. A node that does not hear itself is deaf, whatever else
+works.
 """
 
 from __future__ import annotations
 
 import time
+from collections.abc import Callable, Iterator, Sequence
 from heapq import nlargest
-from typing import TYPE_CHECKING, Final
+from typing import Final, NoReturn, Protocol
 
 import trio
+from attrs import frozen
 
 from trio_wss.data.json import encode
 from trio_wss.ops.rates import TOP, Load, TopicLoad, load_between, top_topics
-from trio_wss.ops.snapshot import DEAF, NODES, Snapshot, take_snapshot
+from trio_wss.ops.snapshot import Snapshot
+from trio_wss.ops.statistics import Statistics
 
-if TYPE_CHECKING:
-    from trio_wss.node.node import Node
-    from trio_wss.node.topics.topic import Topic
+NODES: Final = "wss.nodes"
+"""The topic on which every node tells how it is. No app can use a name that begins like that."""
 
 BEAT: Final = 1.0  # seconds
+DEAF: Final = 5.0  # seconds without a word from a node, this one included, with the link up
 
 
-class Pulse:
+@frozen
+class Heard:
+    """What a node has heard for a while: how many words of nodes, and each topic with its members
+    here and its broadcasts.
+    """
+
+    nodes: int
+    topics: Sequence[tuple[str, int, int]]
+
+
+class Cluster(Protocol):
+    """All nodes, as one of them speaks to them and hears them."""
+
+    def tell(self, text: bytes) -> None:
+        """Tell all nodes, and at least those who look at this one."""
+
+    def take_heard(self) -> Heard:
+        """What was heard since this was last asked."""
+
+    def sizes(self) -> Iterator[tuple[str, int]]:
+        """All topics that are followed, and how many are in each here."""
+
+
+class Heartbeat:
     """One node's. `last` is how it was a moment ago."""
 
-    def __init__(self, node: Node) -> None:
+    def __init__(self, statistics: Statistics) -> None:
         self.last: Load | None = None
-        self._node = node
+        self._statistics = statistics
         self._heard = time.monotonic()
 
     @property
@@ -34,56 +61,52 @@ class Pulse:
         """Seconds since a word from the cluster came."""
         return time.monotonic() - self._heard
 
-    async def run(self) -> None:
-        """Tell and hear, for ever."""
-        node = self._node
-        topic = node.hub.hold(NODES)
-        try:
-            node.statistics.fault("node", "started")
-            before = take_snapshot(node)
-            while True:
-                await trio.sleep(BEAT)
-                now = self._beat(topic, before)
-                _notice(node, before, now)
-                before = now
-        finally:
-            node.hub.release(topic)
+    async def run(
+        self, cluster: Cluster, take_snapshot: Callable[[], Snapshot], ops_url: str
+    ) -> NoReturn:
+        """Tell and hear, for ever. `ops_url`: of this node's operations listener, if it has one."""
+        self._statistics.fault("node", "started")
+        before = take_snapshot()
+        while True:
+            await trio.sleep(BEAT)
+            heard = cluster.take_heard()
+            self._count(heard)
+            now = take_snapshot()
+            topics = _top(cluster, heard, now.uptime - before.uptime)
+            lag = self._statistics.take_worst_lag()
+            self.last = load_between(before, now, ops=ops_url, lag=lag, topics=topics)
+            cluster.tell(_word(self.last))
+            _notice(self._statistics.fault, before, now)
+            before = now
 
-    def _beat(self, topic: Topic, before: Snapshot) -> Snapshot:
-        node = self._node
-        heard, node.hub.heard = node.hub.heard, {}
-        if heard.pop(topic, 0):
+    def _count(self, heard: Heard) -> None:
+        if heard.nodes:
             self._heard = time.monotonic()
-        for one, number in heard.items():
-            node.statistics.broadcasts += number
-            node.statistics.deliveries += number * len(one.members)
-        now = take_snapshot(node)
-        topics = _top(node, heard, now.uptime - before.uptime)
-        lag = node.statistics.take_worst_lag()
-        self.last = load_between(before, now, ops=node.ops_url, lag=lag, topics=topics)
-        text = b'{"event":"wss.node","topic":"%b","data":%b}' % (NODES.encode(), encode(self.last))
-        if node.link.up:
-            node.executor.publish(NODES, text)
-        else:  # those who look at this node are told all the same
-            topic.give(text)
-        return now
+        for _, members, number in heard.topics:
+            self._statistics.broadcasts += number
+            self._statistics.deliveries += number * members
 
 
-def _top(node: Node, heard: dict[Topic, int], seconds: float) -> tuple[TopicLoad, ...]:
+def _word(load: Load) -> bytes:
+    return b'{"event":"wss.node","topic":"%b","data":%b}' % (NODES.encode(), encode(load))
+
+
+def _top(cluster: Cluster, heard: Heard, seconds: float) -> tuple[TopicLoad, ...]:
     """The largest and the busiest topics; not the one that each client has of its own."""
-    shared = (topic for topic in node.hub.topics() if not topic.name.startswith("session:"))
-    largest = nlargest(TOP, shared, key=lambda topic: len(topic.members))
-    busiest = nlargest(TOP, heard, key=heard.__getitem__)
+    rates = {name: number / seconds for name, _, number in heard.topics}
+    shared = (one for one in cluster.sizes() if not one[0].startswith("session:"))
+    largest = nlargest(TOP, shared, key=lambda one: one[1])
+    busiest = nlargest(TOP, heard.topics, key=lambda one: one[2])
+    found = dict([*((name, members) for name, members, _ in busiest), *largest])
     return top_topics(
-        (topic.name, len(topic.members), heard.get(topic, 0) / seconds)
-        for topic in dict.fromkeys([*largest, *busiest])
-        if not topic.name.startswith(("session:", "wss."))
+        (name, members, rates.get(name, 0))
+        for name, members in found.items()
+        if not name.startswith(("session:", "wss."))
     )
 
 
-def _notice(node: Node, before: Snapshot, now: Snapshot) -> None:
+def _notice(fault: Callable[[str, str], None], before: Snapshot, now: Snapshot) -> None:
     """Remember what went wrong in the last second; the next beat tells it."""
-    fault = node.statistics.fault
     if number := now.slow_consumers - before.slow_consumers:
         fault("slow", f"{number} closed with 1013: they read too slowly")
     if number := now.gaps - before.gaps:

@@ -4,10 +4,10 @@ the way of an event.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from importlib.metadata import version
 from itertools import accumulate
-from typing import TYPE_CHECKING, final
+from typing import final
 
 from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.gc_collector import GCCollector
@@ -21,11 +21,8 @@ from prometheus_client.metrics_core import (
 from prometheus_client.process_collector import ProcessCollector
 from prometheus_client.registry import Collector
 
-from trio_wss.ops.snapshot import Snapshot, take_snapshot
+from trio_wss.ops.snapshot import Snapshot
 from trio_wss.ops.statistics import BOUNDS, Durations
-
-if TYPE_CHECKING:
-    from trio_wss.node.node import Node
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 
@@ -33,9 +30,9 @@ CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 class Metrics:
     """One node's page of metrics."""
 
-    def __init__(self, node: Node) -> None:
+    def __init__(self, take_snapshot: Callable[[], Snapshot]) -> None:
         self._registry = CollectorRegistry()
-        self._registry.register(_NodeCollector(node))
+        self._registry.register(_NodeCollector(take_snapshot))
         ProcessCollector(registry=self._registry)
         GCCollector(registry=self._registry)
 
@@ -46,15 +43,15 @@ class Metrics:
 
 @final
 class _NodeCollector(Collector):
-    def __init__(self, node: Node) -> None:
-        self._node = node
+    def __init__(self, take_snapshot: Callable[[], Snapshot]) -> None:
+        self._take_snapshot = take_snapshot
 
     def describe(self) -> Iterator[Metric]:
         """Nothing, so that to register it does not collect."""
         return iter(())
 
     def collect(self) -> Iterator[Metric]:
-        found = take_snapshot(self._node)
+        found = self._take_snapshot()
         yield InfoMetricFamily(
             "trio_wss_node",
             "The node, and the version that it runs.",

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from attrs import frozen
 
+from trio_wss.ops.snapshot import Snapshot
 from trio_wss.ops.statistics import Durations, Fault
-
-if TYPE_CHECKING:
-    from trio_wss.ops.snapshot import Snapshot
 
 TOP: Final = 20  # topics, and events, that are named
 

@@ -7,15 +7,12 @@ from __future__ import annotations
 import time
 from bisect import bisect_left
 from collections import defaultdict, deque
-from typing import TYPE_CHECKING, Final
+from typing import Final, Protocol
 
 import trio
 from attrs import frozen
 
 from trio_wss.store.outcome import Changed, Done, Failed, Fenced, Gone, Outcome, Stale, Unknown
-
-if TYPE_CHECKING:
-    from trio_wss.node.decide import Decision
 
 BOUNDS: Final = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0)
 """Upper bounds of the buckets of every histogram, in seconds; one more bucket has no bound."""
@@ -34,6 +31,13 @@ _OUTCOMES: Final[dict[type[Outcome], str]] = {
     Fenced: "moved",
     Gone: "moved",
 }
+
+
+class Counted(Protocol):
+    """What is counted of a decision: the event's name, and the code of its refusal, if any."""
+
+    event: str
+    refusal: str
 
 
 class Histogram:
@@ -109,7 +113,7 @@ class Statistics:
         self.deliveries = 0  # of them to a client
         self.faults: deque[Fault] = deque(maxlen=FAULTS)
 
-    def settled(self, decision: Decision, outcome: Outcome, seconds: float) -> None:
+    def settled(self, decision: Counted, outcome: Outcome, seconds: float) -> None:
         """Count an event by what came of its commit, which took so long."""
         commits = self.commits
         commits.counts[bisect_left(BOUNDS, seconds)] += 1  # observe(), without the call
@@ -122,7 +126,7 @@ class Statistics:
         else:
             self.events[decision.event, _OUTCOMES[kind]] += 1
 
-    def decided(self, decision: Decision) -> None:
+    def decided(self, decision: Counted) -> None:
         """Count an event by its decision: it was applied, or needed no commit."""
         refusal = decision.refusal
         outcome = _REFUSALS.get(refusal, "refused") if refusal else "ok"

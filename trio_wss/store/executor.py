@@ -39,7 +39,7 @@ from trio_wss.store.outcome import (
     Unknown,
     parse_meta,
 )
-from trio_wss.store.scripts import ask, command, words
+from trio_wss.store.scripts import ask, command
 
 log = structlog.get_logger(__name__)
 
@@ -53,6 +53,10 @@ _CHANGE: Final = 512  # of what an operation may tell: a topic and its cursor
 _META: Final = 128  # of a topic's cursor
 _NAME: Final = 272  # of a topic's name
 _PAGE: Final = 2 << 20  # page.lua stops at the first broadcast that makes it 1 MiB
+
+
+def _ignore(*_: object) -> None:
+    pass
 
 
 @define(eq=False)
@@ -69,6 +73,7 @@ class Commit:
     lead: tuple[Op, ...] = ()  # operations before the plan's: a session's begin or end
     again: bool = False  # an earlier copy may have been applied, which had another answer
     expires: float | None = None  # on Trio's clock: then its outcome is Unknown
+    apply: Callable[[Outcome], None] = _ignore  # does what comes of it, in the link's reader
 
     @property
     def weight(self) -> int:
@@ -100,29 +105,31 @@ class Executor:
         self._names = max_topics * _NAME
         self._numbers = count(1)
         self._waiting: dict[int, None] = {}  # those of them that have no answer yet, in order
-        # A commit that is sent again after a failover must meet the new master's name, so it is
-        # not an argument: every hello writes it, ahead of what was queued.
-        names = (f"{keys.channel}all", *keys.one_of_each())
-        link.last_words = lambda replid: words("hello", [keys.master], [replid, *names])
 
-    def commit(self, commit: Commit, answered: Callable[[Outcome], None]) -> None:
-        """Send one commit; there must be `room`. `answered` is called once, in their order."""
+    def commit(self, commit: Commit, answered: Callable[[Outcome], None] = _ignore) -> None:
+        """Send one commit; there must be `room`. What comes of it is applied once, in the order of
+        the commits; then `answered` is told.
+        """
         number = commit.number
+        own = 0
         if number is not None:
             keys = [self._keys.ring(commit.session), self._keys.session(commit.session)]
             head: list[str | bytes] = [f"r{number % RING}", str(number), ""]
-            self._submit(commit, keys, head, lambda reply: answered(parse_outcome(reply)))
-            return
-        number = next(self._numbers)
-        over = next(iter(self._waiting), number) - 1
-        self._waiting[number] = None
+        else:
+            own = next(self._numbers)
+            over = next(iter(self._waiting), own) - 1
+            self._waiting[own] = None
+            keys = [self._ring, self._owner]
+            head = [str(own), str(own), str(over)]
 
         def arrived(reply: Any) -> None:
-            del self._waiting[number]
-            answered(parse_outcome(reply))
+            if own:
+                del self._waiting[own]
+            outcome = parse_outcome(reply)
+            commit.apply(outcome)
+            answered(outcome)
 
-        head = [str(number), str(number), str(over)]
-        self._submit(commit, [self._ring, self._owner], head, arrived)
+        self._submit(commit, keys, head, arrived)
 
     def _submit(
         self, commit: Commit, owner: list[str], head: list[str | bytes], answered: Answered
@@ -139,7 +146,7 @@ class Executor:
             await self._link.room()
 
     async def committed(self, commit: Commit) -> Outcome:
-        """Send one commit and wait for what came of it."""
+        """Send one commit and wait until what came of it was applied."""
         outcomes: list[Outcome] = []
         there = trio.Event()
 
@@ -211,9 +218,13 @@ class Executor:
             weight=_META * len(topics),
         )
 
-    def publish(self, topic: str, text: bytes) -> None:
-        """Give a text to a topic's members on all nodes, if Redis takes it now: nothing is kept."""
-        self._link.submit(pack("PUBLISH", self._keys.channel + topic, b"\n" + text), _ignore)
+    def publish(self, topic: str, text: bytes) -> bool:
+        """Give a text to a topic's members on all nodes, if Redis takes it now: nothing is kept.
+        False: Redis is away.
+        """
+        if self._link.up:
+            self._link.submit(pack("PUBLISH", self._keys.channel + topic, b"\n" + text), _ignore)
+        return self._link.up
 
     def _requests(
         self, requests: Sequence[ReadRequest], entries: Sequence[Entry], keys: list[str]
@@ -269,10 +280,6 @@ def parse_outcome(reply: Any) -> Outcome:
         except WrongType as error:
             return Failed(f"wrong_type {error}")
     return _PLAIN[status]
-
-
-def _ignore(_: Any) -> None:
-    pass
 
 
 _PLAIN: Final[dict[bytes, Outcome]] = {b"stale": Stale(), b"fenced": Fenced(), b"gone": Gone()}

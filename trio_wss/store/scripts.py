@@ -11,6 +11,8 @@ import structlog
 from redis.exceptions import RedisError
 
 from trio_wss.errors import Unavailable
+from trio_wss.store.keys import Keys
+from trio_wss.store.link.address import Address
 from trio_wss.store.link.backlog import LIGHT
 from trio_wss.store.link.link import Link
 from trio_wss.store.link.resp import pack
@@ -63,11 +65,27 @@ async def ask(
         raise Unavailable(str(error)) from error
 
 
-def words(
-    script: str, keys: Sequence[str], arguments: Sequence[str | bytes]
-) -> tuple[str | bytes | int, ...]:
-    """A call of a script, as the words of a command."""
-    return ("EVALSHA", _SHA[script], len(keys), *keys, *arguments)
+def link_to(
+    address: Address,
+    keys: Keys,
+    *,
+    name: str = "trio-wss",
+    patience: float = 10.0,
+    deadline: float = 5.0,
+) -> Link:
+    """A link with all scripts, for one namespace; the options are the link's.
+
+    A commit that is sent again after a failover must meet the new master's name, so that is no
+    argument of it: every hello writes it, ahead of what was queued.
+    """
+    names = (f"{keys.channel}all", *keys.one_of_each())
+
+    def greeting(replid: bytes) -> tuple[str | bytes | int, ...]:
+        return ("EVALSHA", _SHA["hello"], 1, keys.master, replid, *names)
+
+    return Link(
+        address, SCRIPTS, name=name, patience=patience, deadline=deadline, greeting=greeting
+    )
 
 
 def command(script: str, keys: Sequence[str], arguments: Sequence[str | bytes]) -> bytes:

@@ -6,6 +6,7 @@ from trio_wss.wire.keep_alive import KeepAlive
 from trio_wss.wire.limits import WireLimits
 from trio_wss.wire.listen import listen, listen_everywhere
 from trio_wss.wire.outbox import BEHIND, Outbox
+from trio_wss.wire.reception import Reception
 from trio_wss.wire.socket import Closed, Host, WebSocket, serve
 
 __all__ = [
@@ -15,6 +16,7 @@ __all__ = [
     "Host",
     "KeepAlive",
     "Outbox",
+    "Reception",
     "Response",
     "WebSocket",
     "WireLimits",

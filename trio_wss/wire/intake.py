@@ -6,15 +6,13 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 import trio
 from attrs import define, field
 
-from trio_wss.wire import Closed, codec
-
-if TYPE_CHECKING:
-    from trio_wss.wire import WebSocket
+from trio_wss.wire import codec
+from trio_wss.wire.socket import Closed, WebSocket
 
 AHEAD: Final = 64  # frames that are kept while the reader waits; a client has so many unanswered
 PING_LENGTH: Final = 100  # characters: a longer frame is not looked at before its turn

@@ -241,9 +241,8 @@ async def test_a_hello_whose_last_error_is_followed_by_hanging_up_still_says_why
             assert "NOPERM no info for you" in await watch.is_lost()
 
 
-async def test_the_last_words_of_a_hello_go_before_all_that_waits(redis_url: str) -> None:
-    link = Link(parse_address(redis_url), {})
-    link.last_words = lambda replid: ("SET", "master", replid)
+async def test_the_greeting_of_a_hello_goes_before_all_that_waits(redis_url: str) -> None:
+    link = Link(parse_address(redis_url), {}, greeting=lambda replid: ("SET", "master", replid))
     replies: list[Any] = []
     link.submit(pack("GET", "master"), replies.append)
     async with running(link):
@@ -251,9 +250,8 @@ async def test_the_last_words_of_a_hello_go_before_all_that_waits(redis_url: str
     assert replies == [link.replid]
 
 
-async def test_last_words_that_are_refused(redis_url: str) -> None:
-    link = Link(parse_address(redis_url), {})
-    link.last_words = lambda _: ("NONSENSE",)
+async def test_a_greeting_that_is_refused(redis_url: str) -> None:
+    link = Link(parse_address(redis_url), {}, greeting=lambda _: ("NONSENSE",))
     async with running(link) as watch:
         assert "refused the hello (ERR unknown command" in await watch.is_lost()
         assert watch.ups == 0

@@ -16,7 +16,7 @@ from tests.support.servers import RedisServer
 from trio_wss.store.executor import Executor
 from trio_wss.store.keys import Keys
 from trio_wss.store.link.address import Address, parse_address
-from trio_wss.store.link.link import Link
+from trio_wss.store.link.link import Link, Listener
 from trio_wss.store.link.resp import pack
 from trio_wss.store.scripts import SCRIPTS
 
@@ -29,11 +29,14 @@ def echo(link: Link, text: str) -> bytes:
     return pack("EVALSHA", link.scripts["echo"], 0, text)
 
 
-def recorder(link: Link) -> list[str]:
-    """All that the link hands on, as text, in order."""
+def recorder() -> tuple[list[str], Listener]:
+    """All that a link hands on, as text, in order; and who listens for that."""
     seen: list[str] = []
-    link.on_push = lambda channel, payload: seen.append(f"{channel.decode()}:{payload.decode()}")
-    return seen
+
+    def push(channel: bytes, payload: bytes) -> None:
+        seen.append(f"{channel.decode()}:{payload.decode()}")
+
+    return seen, Listener(push=push)
 
 
 async def test_two_hundred_tasks_get_their_own_answers(redis_url: str) -> None:
@@ -56,8 +59,8 @@ async def test_two_hundred_tasks_get_their_own_answers(redis_url: str) -> None:
 async def test_pushes_and_answers_come_in_one_order(redis_url: str) -> None:
     """Redis 7 sends one's own push before the answer, Valkey 9 after it, each beside its own."""
     link = Link(parse_address(redis_url), {})
-    seen = recorder(link)
-    async with running(link):
+    seen, listener = recorder()
+    async with running(link, listener):
         link.subscribe(b"news")
         for number in range(500):
             link.submit(
@@ -72,8 +75,8 @@ async def test_pushes_and_answers_come_in_one_order(redis_url: str) -> None:
 
 async def test_a_subscription_counts_from_the_next_command_on(redis_url: str) -> None:
     link = Link(parse_address(redis_url), {})
-    seen = recorder(link)
-    async with running(link):
+    seen, listener = recorder()
+    async with running(link, listener):
         assert await link.call(pack("PUBLISH", "a", "early")) == 0
         link.subscribe(b"a")
         assert await link.call(pack("PUBLISH", "a", "heard")) == 1
@@ -86,14 +89,14 @@ async def test_a_subscription_counts_from_the_next_command_on(redis_url: str) ->
 async def test_channels_named_while_down_are_in_the_hello(redis_url: str) -> None:
     """More of them than one SUBSCRIBE takes; and they are there before the first command."""
     link = Link(parse_address(redis_url), {})
-    seen = recorder(link)
+    seen, listener = recorder()
     for number in range(2500):
         link.subscribe(b"c%d" % number)
     link.unsubscribe(b"c0")
     heard: list[int] = []
     for channel in ("c0", "c1", "c2499"):
         link.submit(pack("PUBLISH", channel, "x"), heard.append)
-    async with running(link):
+    async with running(link, listener):
         await link.call(PING)
     assert heard == [0, 1, 1]
     assert seen == ["c1:x", "c2499:x"]
@@ -107,8 +110,7 @@ async def test_channels_changed_during_the_hello_end_as_wanted(redis_url: str) -
         link.unsubscribe(b"gone")
         link.subscribe(b"new")
 
-    link.on_up = change
-    async with running(link) as watch:
+    async with running(link, Listener(up=change)) as watch:
         await watch.is_up()
         assert await link.call(pack("PUBLISH", "gone", "x")) == 0
         assert await link.call(pack("PUBLISH", "new", "x")) == 1
@@ -198,8 +200,7 @@ async def urgent_ping(link: Link) -> None:
 async def test_what_is_urgent_goes_first_after_a_reconnect_too(shared_redis: RedisServer) -> None:
     link = Link(parse_address(shared_redis.url), {})
     seen: list[bytes] = []
-    link.on_up = lambda: link.hold_back(60)
-    async with running(link) as watch:
+    async with running(link, Listener(up=lambda: link.hold_back(60))) as watch:
         await watch.is_up()
         link.submit(pack("ECHO", "a"), seen.append)
         link.submit(pack("ECHO", "b"), seen.append)

@@ -20,7 +20,7 @@ from tests.support.scripted_redis import Peer, ScriptedRedis
 from tests.support.servers import RedisServer
 from trio_wss.errors import Unavailable
 from trio_wss.store.link.address import parse_address
-from trio_wss.store.link.link import Link
+from trio_wss.store.link.link import SILENT, Link, Listener
 from trio_wss.store.link.resp import pack
 
 PING = pack("PING")
@@ -136,13 +136,20 @@ async def test_what_two_connections_were_lost_with_is_not_sent_on_a_third(
     """It may be the reason. What was not sent on either is served."""
     link = quick(own_redis)
     ledger = Ledger(link)
-    async with running(link) as watch:
+    ups = 0
+
+    def up() -> None:
+        nonlocal ups
+        ups += 1
+        if ups == 3:
+            ledger.submit(3000)
+
+    async with running(link, Listener(up=up)) as watch:
         await watch.is_up()
         for number in range(3000):
             ledger.submit(number)
             if number in (1000, 2000):
                 link.submit(KILL, lambda _: None)
-        link.on_up = lambda: ledger.submit(3000) if watch.ups == 2 else None
         await ledger.wait()
         assert len(watch.losses) == 2
         assert await link.call(PING) == b"PONG"
@@ -211,8 +218,8 @@ async def test_a_redis_killed_and_restarted_serves_what_waited(own_redis: RedisS
     link = quick(own_redis)
     ledger = Ledger(link)
     seen: list[bytes] = []
-    link.on_push = lambda _, payload: seen.append(payload)
-    async with running(link) as watch:
+    listener = Listener(push=lambda _, payload: seen.append(payload))
+    async with running(link, listener) as watch:
         link.subscribe(b"news")
         await watch.is_up()
         before = link.replid
@@ -274,8 +281,10 @@ async def test_a_write_that_is_stuck_does_not_hide_a_dead_peer(own_redis: RedisS
 
 
 @asynccontextmanager
-async def connected(link: Link, redis: ScriptedRedis) -> AsyncIterator[tuple[Peer, Watch]]:
-    async with running(link, within=100) as watch:
+async def connected(
+    link: Link, redis: ScriptedRedis, listener: Listener = SILENT
+) -> AsyncIterator[tuple[Peer, Watch]]:
+    async with running(link, listener, within=100) as watch:
         peer = await redis.accept()
         await peer.hello()
         await watch.is_up()
@@ -382,8 +391,10 @@ async def test_items_cut_anywhere_are_handed_on_in_order() -> None:
     redis = ScriptedRedis()
     link = Link(redis, {})
     seen: list[str] = []
-    link.on_push = lambda channel, payload: seen.append(f"{channel.decode()}={payload.decode()}")
-    link.on_batch_end = lambda: seen.append("end")
+    listener = Listener(
+        push=lambda channel, payload: seen.append(f"{channel.decode()}={payload.decode()}"),
+        end_batch=lambda: seen.append("end"),
+    )
     items = (
         b">3\r\n$7\r\nmessage\r\n$1\r\na\r\n$1\r\n1\r\n"
         b"+one\r\n"
@@ -391,7 +402,7 @@ async def test_items_cut_anywhere_are_handed_on_in_order() -> None:
         b">3\r\n$7\r\nmessage\r\n$1\r\nb\r\n$1\r\n2\r\n"
         b"+two\r\n"
     )
-    async with connected(link, redis) as (peer, _):
+    async with connected(link, redis, listener) as (peer, _):
         for cut in range(len(items) + 1):
             del seen[:]
             for _ in "12":
@@ -529,13 +540,13 @@ async def test_a_refused_subscription_is_no_answer_to_another_command() -> None:
 
 
 async def test_the_callbacks_of_a_start_come_in_order() -> None:
-    """Channels first, then on_up, then the commands that waited."""
+    """Channels first, then `up`, then the commands that waited."""
     redis = ScriptedRedis()
     link = Link(redis, {})
     link.subscribe(b"a")
     link.submit(pack("GET", "waiting"), lambda _: None)
-    link.on_up = lambda: link.submit(pack("GET", "from on_up"), lambda _: None)
-    async with running(link) as watch:
+    listener = Listener(up=lambda: link.submit(pack("GET", "from up"), lambda _: None))
+    async with running(link, listener) as watch:
         peer = await redis.accept()
         await peer.hello()
         assert await peer.take() == [b"SUBSCRIBE", b"a"]
@@ -544,7 +555,7 @@ async def test_the_callbacks_of_a_start_come_in_order() -> None:
         await peer.put(b">3\r\n$9\r\nsubscribe\r\n$1\r\na\r\n:1\r\n")
         await watch.is_up()
         assert await peer.take() == [b"GET", b"waiting"]
-        assert await peer.take() == [b"GET", b"from on_up"]
+        assert await peer.take() == [b"GET", b"from up"]
 
 
 async def test_a_connection_lost_in_the_hello_says_so() -> None:

@@ -8,26 +8,18 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Awaitable, Callable, Iterator, Sequence
-from time import perf_counter
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 import trio
 
 from trio_wss.node.topics.topic import Member, Topic
+from trio_wss.store.keys import Keys
+from trio_wss.store.link.link import Link
 from trio_wss.store.outcome import NOWHERE, Cursor, parse_text
-
-if TYPE_CHECKING:
-    from trio_wss.store.keys import Keys
-    from trio_wss.store.link.link import Link
-    from trio_wss.wire import Outbox
+from trio_wss.wire import Outbox
 
 PATIENCE: Final = 2.0  # seconds that commits wait for gaps to be filled
 RECENT: Final = 4 << 20  # bytes of broadcasts that are remembered, of all topics
-SLICE: Final = 200  # sockets written before other tasks get their turn: about a millisecond
-
-
-def _ignore(_: float) -> None:
-    pass
 
 
 def _has_room(outbox: Outbox, frames: Sequence[bytes]) -> bool:
@@ -36,25 +28,21 @@ def _has_room(outbox: Outbox, frames: Sequence[bytes]) -> bool:
 
 
 class Hub:
-    """The topics of one node, and the writing of what they have for its sockets."""
+    """The topics of one node."""
 
     def __init__(self, link: Link, keys: Keys) -> None:
         self._link = link
         self._prefix = keys.channel
         self._topics: dict[bytes, Topic] = {}
-        self._dirty: deque[Outbox] = deque()
         self._gaps: deque[Topic] = deque()
         self._doubtful: list[Topic] = []  # of a new link: something may have been missed
         self._missed: set[Topic] = set()  # of a new link too: it holds commits back for them
         self._recent: dict[Topic, None] = {}  # topics that remember what came of late
         self._recent_size = 0
         self._recent_since = 0  # how many answers had come then
-        self._read_at = 0.0  # when what is being written came
         self.gaps = 0
         self.heard: dict[Topic, int] = {}  # broadcasts since somebody last took the counts away
-        self.wrote: Callable[[float], None] = _ignore  # seconds from a read to its last write
         self._wake = trio.Event()
-        self._in_batch = False
 
     # --- membership
 
@@ -201,42 +189,12 @@ class Hub:
         self._gaps.append(topic)
         self._wake.set()
 
-    # --- writing
-
-    def mark_dirty(self, outbox: Outbox) -> None:
-        """An outbox has something to write, at the end of this batch or soon."""
-        self._dirty.append(outbox)
-        if not self._in_batch:
-            if len(self._dirty) == 1:
-                self._read_at = perf_counter()
-            self._wake.set()
-
-    def begin_batch(self) -> None:
-        """One read of the link is about to be handed on: write when it is all in."""
-        self._in_batch = True
-        if not self._dirty:
-            self._read_at = perf_counter()
-
-    def end_batch(self) -> None:
-        """All that one read of the link brought is in the outboxes: write."""
-        self._in_batch = False
-        if self._dirty:
-            self._flush_slice()
-        if self._dirty:
-            self._wake.set()
-
-    def _flush_slice(self) -> None:
-        for _ in range(min(SLICE, len(self._dirty))):
-            self._dirty.popleft().flush()
-        if not self._dirty:
-            self.wrote(perf_counter() - self._read_at)
-
     async def run(
         self,
         survey: Callable[[list[Topic]], Awaitable[None]],
         fill_gap: Callable[[Topic], Awaitable[None]],
     ) -> None:
-        """The subscriber task: write what is left of large batches, and see to what was missed."""
+        """The subscriber task: see to what was missed."""
         async with trio.open_nursery() as nursery:
             while True:
                 await self._wake.wait()
@@ -246,6 +204,3 @@ class Hub:
                     self._doubtful = []
                 while self._gaps:
                     nursery.start_soon(self._fill, fill_gap, self._gaps.popleft())
-                while self._dirty:
-                    self._flush_slice()
-                    await trio.lowlevel.checkpoint()

@@ -6,21 +6,17 @@ A member is let in at once where its cursor is the topic's; else it catches up b
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence, Set
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 import trio
 from attrs import define
 
+from trio_wss.node.topics.catchup import CatchUp
+from trio_wss.node.topics.hub import Hub
+from trio_wss.node.topics.topic import Topic
 from trio_wss.reads import is_implied
 from trio_wss.store.outcome import Cursor, Joined, Left
-from trio_wss.wire import codec, text_frame
-
-if TYPE_CHECKING:
-    from trio_wss.node.topics.catchup import CatchUp
-    from trio_wss.node.topics.hub import Hub
-    from trio_wss.node.topics.topic import Topic
-    from trio_wss.wire import Outbox
-
+from trio_wss.wire import Outbox, codec, text_frame
 
 ELSEWHERE: Final = Cursor("-", 0)  # no entry is there: who comes from it is told where to go on
 

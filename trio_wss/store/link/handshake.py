@@ -1,5 +1,5 @@
 """The first words on a new connection to Redis, in two round trips: who we are, and which server
-this is; then our scripts, our last words and our channels, to none but a primary that can serve us.
+this is; then our scripts, our greeting and our channels, to none but a primary that can serve us.
 Nothing of a node's own work is sent before they have been answered."""
 
 from collections import deque
@@ -124,24 +124,24 @@ async def prepare(
     talk: Talk,
     address: Address,
     scripts: Sequence[str],
-    last_words: Words | None,
+    greeting: Words | None,
     channels: Sequence[bytes],
 ) -> None:
-    """The second round trip. `last_words` are answered with what this user may not do, if with a
-    list. Raises as `meet` does.
+    """The second round trip. `greeting` is answered with what this user may not do, if with a list.
+    Raises as `meet` does.
     """
     chunks = [channels[at : at + _CHUNK] for at in range(0, len(channels), _CHUNK)]
     with _refusals(address):
         await talk.say(
             [
                 *(("SCRIPT", "LOAD", source) for source in scripts),
-                *([] if last_words is None else [last_words]),
+                *([] if greeting is None else [greeting]),
                 *((b"SUBSCRIBE", *chunk) for chunk in chunks),
             ]
         )
         for _ in scripts:
             await talk.hear()
-        missing = None if last_words is None else await talk.hear()
+        missing = None if greeting is None else await talk.hear()
         if isinstance(missing, list) and missing:
             raise WrongRedis(
                 f"{address} does not let this user run {_named(missing)}: {_CURES['NOPERM']}"
@@ -179,10 +179,10 @@ def _why_no_primary(address: Address) -> str:
     return "its Sentinels do not know yet who is the primary"
 
 
-def _check_version(greeting: Any, address: Address) -> None:
-    if not isinstance(greeting, dict):
+def _check_version(answer: Any, address: Address) -> None:
+    if not isinstance(answer, dict):
         raise WrongRedis(f"{address} does not say what it is: {_NEEDED}")
-    version: bytes = greeting.get(b"version", b"0")
+    version: bytes = answer.get(b"version", b"0")
     if int(version.partition(b".")[0]) < _OLDEST:
         raise WrongRedis(f"{address} is version {version.decode()}: {_NEEDED}")
 

@@ -13,6 +13,7 @@ from typing import Any, Final, NoReturn, final
 
 import structlog
 import trio
+from attrs import frozen
 from outcome import Value
 from redis.exceptions import NoScriptError, ReadOnlyError, RedisError
 
@@ -45,6 +46,21 @@ def _ignore(*_: object) -> None:
     pass
 
 
+@frozen
+class Listener:
+    """Who is told of what a link brings, in the link's reader: each returns at once, and raises
+    nothing; but `push` may raise Foreign for what is none of ours.
+    """
+
+    push: Callable[[bytes, bytes], None] = _ignore  # channel and payload
+    begin_batch: Callable[[], None] = _ignore  # one read is about to be handed on
+    end_batch: Callable[[], None] = _ignore  # and all of it was
+    up: Callable[[], None] = _ignore  # the link is new: pushes may have been missed
+
+
+SILENT: Final = Listener()
+
+
 @final
 class Link:
     """One per node. `run` is one connection's life; everything else outlives it.
@@ -55,6 +71,7 @@ class Link:
     `idle`: seconds without a command after which a PING goes out, so that a dead peer is found.
     `hello_deadline`: seconds for connecting and the whole hello.
     `bound`: unanswered commands at which the link is full.
+    `greeting`: of a server's replication id, the command that the hello ends with, see `prepare`.
     """
 
     def __init__(
@@ -68,6 +85,7 @@ class Link:
         idle: float = 0.5,
         hello_deadline: float = 5.0,
         bound: int = 4096,
+        greeting: Callable[[bytes], Words] | None = None,
     ) -> None:
         self.address = address
         self.scripts: Mapping[str, str] = {
@@ -79,11 +97,8 @@ class Link:
         self.heard = -math.inf  # when anything came from Redis last, on Trio's clock
         self.replid = b""
         self.maxmemory_policy: str | None = None  # None: not known, CONFIG is forbidden
-        self.on_push: Callable[[bytes, bytes], None] = _ignore
-        self.on_batch_begin: Callable[[], None] = _ignore
-        self.on_batch_end: Callable[[], None] = _ignore
-        self.on_up: Callable[[], None] = _ignore
-        self.last_words: Callable[[bytes], Words] | None = None  # of the hello, see `prepare`
+        self._listener = SILENT
+        self._greeting = greeting
         self._sources = tuple(scripts.values())
         self._name = name
         self._patience = patience
@@ -214,12 +229,18 @@ class Link:
 
     # ---- one connection
 
-    async def run(self, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> NoReturn:
+    async def run(
+        self,
+        listener: Listener = SILENT,
+        *,
+        task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED,
+    ) -> NoReturn:
         """Connect, say hello, send again what is unanswered, then serve until the link is lost.
 
         Raises LinkLost; nothing of the connection is left then. Call it again after a `rest`.
         """
         losses: list[LinkLost] = []
+        self._listener = listener
         try:
             # The stream is closed when no task uses it any more: else that would be the reason.
             async with AsyncExitStack() as stack, trio.open_nursery() as nursery:
@@ -270,7 +291,7 @@ class Link:
         if stream is None or not self.up:
             seconds = f"{self._hello_deadline:g} s"
             raise LinkLost(f"{self.address} did not answer the hello within {seconds}")
-        self.on_up()
+        self._listener.up()
         task_status.started()
         await self._write(stream)
 
@@ -280,8 +301,8 @@ class Link:
         self.replid, self.maxmemory_policy = server.replid, server.maxmemory_policy
         channels = tuple(self._channels)
         self._tells = True
-        words = None if self.last_words is None else self.last_words(server.replid)
-        await prepare(asker, self.address, self._sources, words, channels)
+        greeting = None if self._greeting is None else self._greeting(server.replid)
+        await prepare(asker, self.address, self._sources, greeting, channels)
 
     def _disconnected(self) -> None:
         self.up = self._tells = False
@@ -301,14 +322,14 @@ class Link:
     # ---- the reader
 
     async def _read(self, stream: trio.abc.Stream) -> NoReturn:
-        reader = new_reader()
+        reader, listener = new_reader(), self._listener
         while True:
             data = await stream.receive_some(_READ)
             if not data:
                 raise trio.BrokenResourceError("Redis closed the connection")
             self.heard = trio.current_time()
             reader.feed(bytes(data))  # no copy: our streams give bytes
-            self.on_batch_begin()
+            listener.begin_batch()
             try:
                 while (item := reader.gets()) is not NOTHING:
                     if is_push(item):
@@ -316,7 +337,7 @@ class Link:
                     else:
                         self._take_answer(item)
             finally:
-                self.on_batch_end()
+                listener.end_batch()
                 self._let_in()
             if self._backlog.drained:
                 raise LinkLost(f"{self.address} has lost the scripts")
@@ -346,7 +367,7 @@ class Link:
         kind = item[0]
         if kind == b"message":
             try:
-                self.on_push(item[1], item[2])
+                self._listener.push(item[1], item[2])
             except Foreign:
                 self._tell_foreign(item[1], item[2])
         elif kind in (b"subscribe", b"unsubscribe"):

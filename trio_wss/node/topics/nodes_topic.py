@@ -1,0 +1,69 @@
+"""The topic on which all nodes tell how they are, as the hub has it: what this node says there and
+hears, and the sockets that watch.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import final
+
+from trio_wss.node.topics.hub import Hub
+from trio_wss.node.topics.topic import Topic
+from trio_wss.ops.heartbeat import NODES, Heard
+from trio_wss.store.outcome import NOWHERE, Cursor
+from trio_wss.wire import Outbox
+
+
+class NodesTopic:
+    """One node's place in it, which it never leaves."""
+
+    def __init__(self, hub: Hub, publish: Callable[[str, bytes], bool]) -> None:
+        """`publish` gives a text to a topic's members on all nodes. False: it cannot now."""
+        self._hub = hub
+        self._publish = publish
+        self._topic = hub.hold(NODES)
+
+    def tell(self, text: bytes) -> None:
+        """Tell all nodes, and at least those who look at this one."""
+        if not self._publish(NODES, text):
+            self._topic.give(text)
+
+    def take_heard(self) -> Heard:
+        """What was heard since this was last asked."""
+        heard, self._hub.heard = self._hub.heard, {}
+        cluster = heard.pop(self._topic, 0)
+        return Heard(
+            cluster, [(one.name, len(one.members), number) for one, number in heard.items()]
+        )
+
+    def sizes(self) -> Iterator[tuple[str, int]]:
+        """All topics that are followed, and how many are in each here."""
+        return ((topic.name, len(topic.members)) for topic in self._hub.topics())
+
+    def watch(self, outbox: Outbox) -> Callable[[], None]:
+        """Give an outbox all that is told. Returns what ends that, synchronously."""
+        return _Watcher(self._hub, outbox).leave
+
+
+@final
+class _Watcher:
+    """An outbox that watches the cluster, as the hub sees it."""
+
+    def __init__(self, hub: Hub, outbox: Outbox) -> None:
+        self.outbox = outbox
+        self._hub = hub
+        self._topic = hub.hold(NODES)
+        hub.enter(self._topic, self, NOWHERE)
+
+    def tell_joined(self, topic: str, cursor: Cursor, *, recovered: bool) -> None:
+        """It need not know: the next second brings everything anew."""
+
+    def catch_up_alone(self, topic: Topic, cursor: Cursor) -> None:
+        """There is nothing to catch up with."""
+        self._hub.enter(topic, self, cursor)
+
+    def leave(self) -> None:
+        """Synchronous, before the socket closes."""
+        if self._topic.members.get(self.outbox) is self:
+            self._hub.leave(self._topic, self)
+            self._hub.release(self._topic)

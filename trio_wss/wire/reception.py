@@ -1,0 +1,60 @@
+"""The sockets of one listener: how many there may be at once, and that a failure ends one alone.
+
+Here is one of the places that catch every exception: what goes wrong inside a connection ends that
+connection and no other.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TypeVar
+
+import structlog
+import trio
+
+from trio_wss.wire.keep_alive import KeepAlive
+from trio_wss.wire.limits import WireLimits
+from trio_wss.wire.outbox import Outbox
+from trio_wss.wire.socket import Host, serve
+
+T = TypeVar("T")
+
+log = structlog.get_logger(__name__)
+
+
+class Reception(Host[T]):
+    """A host that counts its sockets. Subclasses say what is answered, and who is let in."""
+
+    def __init__(
+        self,
+        node: str,
+        limits: WireLimits,
+        keep_alive: KeepAlive,
+        mark_dirty: Callable[[Outbox], None],
+        *,
+        most: int,
+        origins: tuple[str, ...] = (),
+    ) -> None:
+        """`node`: whose it is, for the log. `most` sockets at once: what comes then is just
+        closed.
+        """
+        self.limits = limits
+        self.keep_alive = keep_alive
+        self.mark_dirty = mark_dirty
+        self.origins = origins
+        self.sockets = 0
+        self._node = node
+        self._most = most
+
+    async def handle(self, stream: trio.abc.Stream) -> None:
+        """One socket's life, from its first byte."""
+        if self.sockets >= self._most:
+            await trio.aclose_forcefully(stream)
+            return
+        self.sockets += 1
+        try:
+            await serve(stream, self)
+        except Exception:
+            log.exception("connection failed", node=self._node)
+        finally:
+            self.sockets -= 1
