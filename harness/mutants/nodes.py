@@ -8,7 +8,7 @@ from harness.mutants.mutant import Mutant
 
 NODES: Final[dict[str, Mutant]] = {
     "deaf-after-a-cut": Mutant(
-        "node/node.py", "self.link.on_up = self.hub.reset", "pass",
+        "node/node.py", "            up=self.hub.reset,\n", "",
         "does not ask what was said while its link was down",
     ),
     "nothing-held-back": Mutant(
@@ -98,15 +98,15 @@ NODES: Final[dict[str, Mutant]] = {
         "lets a session live on that its handler closed",
     ),
     "answered-before": Mutant(
-        "node/session.py", "        self.node.executor.commit(commit, arrived)\n",
+        "node/session.py", "        return Commit(\n            decision.plan, self.client",
         "        if number and not requests and b'\\xff' not in decision.answer:\n"
         "            self.push(decision.answer)\n"
-        "            commit.answer = b''\n"
-        "        self.node.executor.commit(commit, arrived)\n",
+        "            decision.answer = b''\n"
+        "        return Commit(\n            decision.plan, self.client",
         "answers before the commit is made",
     ),
     "no-state-at-a-gap": Mutant(
-        "node/session.py", "if gap is not None and self._nursery is not None:", "if False:",
+        "node/session.py", "if app.gap is not None and self._nursery is not None:", "if False:",
         "does not run on_gap",
     ),
     "sent-away-is-a-goodbye": Mutant(
@@ -122,11 +122,11 @@ NODES: Final[dict[str, Mutant]] = {
         "gives up an event whose reads have changed",
     ),
     "failover-unnoticed": Mutant(
-        "node/janitor.py", "if node.link.replid != master:", "if False:",
+        "node/janitor.py", "if self._master.replid != master:", "if False:",
         "does not look after memberships that a failover has lost",
     ),
     "no-janitor": Mutant(
-        "node/janitor.py", "while await _end_due(node):", "while False:",
+        "node/janitor.py", "while await self._end_due():", "while False:",
         "ends no session that nobody came back to",
     ),
     "ring-of-eight": Mutant(
