@@ -19,7 +19,8 @@ from tests.support.members import Frame, Rejected, eventually, http, member
 from tests.support.servers import RedisServer
 from trio_wss import App, Broadcast, Client, Effects, Join
 from trio_wss.errors import SettingsError
-from trio_wss.node import Node, ops, serve
+from trio_wss.node import Node, serve
+from trio_wss.ops import server as ops
 from trio_wss.settings import Settings
 from trio_wss.testing import Cluster, cluster
 

@@ -16,7 +16,8 @@ from tests.support.members import Member, eventually, member
 from tests.support.proxies import Proxy, proxy
 from tests.support.servers import RedisServer
 from trio_wss import App, Broadcast, Client, Effects, Join, Reply
-from trio_wss.node import Node, catchup, hub
+from trio_wss.node import Node
+from trio_wss.node.topics import catchup, hub
 from trio_wss.node.topics.topic import Topic
 from trio_wss.settings import Settings
 from trio_wss.store.executor import Executor
@@ -219,7 +220,7 @@ def swallow_after(
         left -= 1
         swallow()
 
-    monkeypatch.setattr(node.link, "on_up", reset_and_count)
+    monkeypatch.setattr(node, "listener", attrs.evolve(node.listener, up=reset_and_count))
     monkeypatch.setattr(node.hub, "compare", compare_and_count)
     return lost
 
@@ -248,7 +249,8 @@ async def test_what_redis_did_not_say_is_asked_again(
                     own_redis.pause()
 
                 monkeypatch.setattr(node.executor, "cursors", spy)
-                monkeypatch.setattr(node.link, "on_up", reset_and_pause)
+                listener = attrs.evolve(node.listener, up=reset_and_pause)
+                monkeypatch.setattr(node, "listener", listener)
                 own_redis.kill_connections()
                 await eventually(lambda: said)
                 own_redis.resume()

@@ -13,14 +13,14 @@ from tests.conftest import MakeRedis
 from tests.support.links import running
 from tests.support.scripted_redis import HELLO, ScriptedRedis
 from tests.support.servers import RedisServer
+from trio_wss import store
 from trio_wss.store.executor import Executor
 from trio_wss.store.keys import Keys
-from trio_wss.store.link import handshake as hello
 from trio_wss.store.link.address import Address, parse_address
 from trio_wss.store.link.handshake import Server, Words, meet, prepare
 from trio_wss.store.link.link import Link, LinkLost
 from trio_wss.store.link.resp import WrongRedis, pack, redis_error
-from trio_wss.store.scripts import SCRIPTS, command
+from trio_wss.store.scripts import SCRIPTS, command, link_to
 
 REPLIES: dict[str, Any] = {
     "HELLO": {b"version": b"7.2.4"},
@@ -266,8 +266,9 @@ class Acting:
     def __init__(self, server: RedisServer, *rights: str) -> None:
         with server.client() as client:
             client.execute_command("ACL", "SETUSER", "ada", "reset", "on", ">pw", *rights)
-        self.link = Link(parse_address(f"unix://ada:pw@{server.socket}"), SCRIPTS)
-        self.executor = Executor(self.link, Keys("wss"), "n1")
+        keys = Keys("wss")
+        self.link = link_to(parse_address(f"unix://ada:pw@{server.socket}"), keys)
+        self.executor = Executor(self.link, keys, "n1")
 
 
 ALL = ("+@all", "~*", "&*")
@@ -360,7 +361,7 @@ def test_hello_lua_asks_for_all_that_the_scripts_and_the_link_call(redis_url: st
     called = set(re.findall(r"\b(?:call|try)\('([A-Z]+)'", sources))
     assert len(called) > 25
     assert not re.search(r"\b(?:call|try)\([^'.]", sources), "which command is not to be seen"
-    texts = "".join(file.read_text() for file in Path(hello.__file__).parent.glob("*.py"))
+    texts = "".join(file.read_text() for file in Path(store.__file__).parent.rglob("*.py"))
     words = set(re.findall(r'"([A-Z]+)"', texts))
     with redis.Redis.from_url(redis_url) as client:
         packed = {name for name in words if name.lower().encode() in client.command_list()}
