@@ -22,6 +22,7 @@ from harness.faults.worker import ROOMS, Actor, Places, Worker
 
 SLOW: Final = 3000.0  # bytes a second
 BULK: Final = 6000  # bytes of a broadcast in the slow client's room
+NOOKS: Final = 10  # of each client, whose members are counted at a rest
 FAT: Final = 550_000  # bytes of an answer: a whole ring of them is over the output limit of Redis
 
 
@@ -109,6 +110,14 @@ class Crew:
         return all(worker.idle for worker in self.workers) and all(
             actor.connected for actor in self.there.values()
         )
+
+    def nooks(self) -> list[str]:
+        """The latest topics in which somebody is alone, some of each client."""
+        return [
+            topic
+            for actor in self.there.values()
+            for topic in [one for one in actor.topics if one.startswith("nook:")][-NOOKS:]
+        ]
 
     def _enter(self, kind: Callable[..., Actor], name: str, rooms: Sequence[str]) -> Actor:
         actor = kind(name, self.urls, self.recorder, self.chance(f"{name} way"), ",".join(rooms))

@@ -20,6 +20,7 @@ from tests.support.histories import Violation
 
 UNAWARE: Final = LEASE + GRACE + 2.0  # seconds from a lease's loss to what may come of it, at most
 CROWD: Final = "room:crowd"  # of clients that say nothing, and never come back
+AT_ONCE: Final = 1.2  # seconds: less than a grace
 SOON: Final = 1.0  # seconds until a node has learnt that it was taken for dead
 SENT_AWAY: Final = 1012  # close code: the node stops, or lost Redis, or its lease
 
@@ -36,10 +37,10 @@ def check_sessions(history: History, timelines: Sequence[Timeline]) -> str:
                     f" another: {dict(welcome)}"
                 )
     spared = _check_spared(history, timelines)
-    orphans = _check_orphans(history, timelines)
+    orphans, closed = _check_orphans(history, timelines), _check_closed(history, timelines)
     return (
         f"{number} times a client asked for its session, {spared} ends of sessions, {orphans} of"
-        " clients that died with their node"
+        f" clients that died with their node, {closed} that the app closed"
     )
 
 
@@ -116,6 +117,25 @@ def _check_orphans(history: History, timelines: Sequence[Timeline]) -> int:
                         f"session {session} lost its node at {orphans['at']}, whose lease had"
                         f" {orphans['lease']} s left, and was over by {over}"
                     )
+    return number
+
+
+def _check_closed(history: History, timelines: Sequence[Timeline]) -> int:
+    """What the app closes is over at once, and not after its grace. Returns how many were closed
+    while nothing was wrong."""
+    trouble, number = _Trouble(history), 0
+    byes = {op.session: op for op in history.ops.values() if op.event == "bye" and op.how == "ok"}
+    for timeline, windows in timed(history, timelines):
+        for session in timeline.closed & byes.keys():
+            done = byes[session].done
+            assert done is not None
+            last = done + AT_ONCE
+            if timeline.ends < last or trouble.any_between(done - AT_ONCE, last):
+                continue
+            number += 1
+            lines = len(timeline.lines)
+            if timeline.ended.get(session, lines) >= windows.most(last, lines):
+                raise Violation(f"the app closed session {session} by {done}; not over at {last}")
     return number
 
 
@@ -208,6 +228,10 @@ class _Trouble:
             and first <= end
             for kind, where, begun, end in self._all
         )
+
+    def any_between(self, first: float, last: float) -> bool:
+        """Whether there was any in this time, that of clients included."""
+        return any(begun <= last and first <= end for _, _, begun, end in self._all)
 
     def buried(self, first: float, last: float, node: str) -> bool:
         """Whether a node was taken for dead in this time, or any, if it is not known; by the logs,

@@ -55,6 +55,7 @@ LEAST: Final = 5.0  # seconds of faults for which another round is worth its res
 DEAF: Final = 0.3  # seconds that a node is cut off from Redis at last
 HEARD: Final = 10.0  # seconds until everybody has heard the last word
 ORPHANED: Final = LEASE + GRACE + 5.0  # seconds until those of a dead node are gone, all of them
+NOW: Final = 1.0  # seconds until all know what was long ago
 BURIED: Final = LEASE + GRACE + 15.0  # seconds until no ghost is left: a janitor may have died
 
 
@@ -157,7 +158,7 @@ async def _do_one_alone(
 ) -> None:
     """One fault, and a calm in which nothing makes good for what it did."""
     await trio.sleep(1)
-    name = ALONE[rounds % len(ALONE)]
+    name = ALONE[(rounds + plan.seed) % len(ALONE)]
     if name in plan.faults:
         await FAULTS[name].harm(stage, random.Random(chance.getrandbits(64)))
     with trio.move_on_after(CALM):
@@ -208,6 +209,8 @@ async def come_to_rest(stage: Stage, crew: Crew) -> None:
     for topic in all_topics()[:-1]:
         await count_members(stage.recorder, crew, topic, BURIED)
     await count_members(stage.recorder, crew, "room:crowd", ORPHANED)
+    for topic in crew.nooks():
+        await count_members(stage.recorder, crew, topic, NOW)
     stage.say("at rest")
 
 

@@ -137,6 +137,19 @@ def die_with_its_node(records: Lines, ledger: Lines, at: float) -> None:
     records.append(orphans)
 
 
+def outlive_its_close(records: Lines, ledger: Lines) -> None:
+    """The app closes s1, and it is over when its grace is."""
+    end = ledger.pop()
+    ledger.append({"do": "bye", "by": "s1", "op": "a.7"})
+    ledger.append({"do": "add", "by": "s2", "op": "b.6", "key": "x"})
+    ledger.append(end)
+    at = records.index(find(records, k="over"))
+    records[at:at] = [
+        {**call(8.15, "a.7", "bye"), "session": "s1"}, done(8.2, "a.7"),
+        call(9.45, "b.6", "add", key="x"), done(9.48, "b.6", 3),
+    ]  # fmt: skip
+
+
 def judged(folder: Path, records: Lines, *ledgers: Lines, kept: int = 0) -> dict[str, str]:
     """What the checks find, by the check's name."""
     with (folder / "history.jsonl").open("wb") as file:

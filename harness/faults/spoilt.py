@@ -15,6 +15,7 @@ from harness.faults.sample import (
     end_at_once,
     find,
     hear_early,
+    outlive_its_close,
     said,
     seen,
     send_old_state,
@@ -185,6 +186,9 @@ SPOILT: Final[dict[str, tuple[str, str, Spoil]]] = {
     "a hook of a session that was just resumed": (
         "sessions survive connections", "s2 had a connection at 6.2",
         lambda h, w: w.__setitem__(7, {"do": "out", "by": "s2"}),
+    ),
+    "a session that outlives what closes it": (
+        "sessions survive connections", "the app closed session s1 by 8.2", outlive_its_close,
     ),
     "a session that is over with its node's lease": (
         "sessions survive connections", "lost its node at 6, whose lease had 1 s left",

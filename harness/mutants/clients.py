@@ -28,6 +28,8 @@ CLIENTS: Final[dict[str, Mutant]] = {
         "client/pending.py", "            elif pending.place == \"out\":\n",
         "            elif pending.place == \"none\":\n",
         "does not let rest what was out when its connection ended",
+        same="it is sent again all the same; but for what nobody waits for since, of which nobody"
+        " may expect anything",
     ),
     "client-goes-back": Mutant(
         "client/cursors.py",

@@ -110,6 +110,7 @@ SCRIPTS: Final[dict[str, Mutant]] = {
     "away-and-still-owned": Mutant(
         "store/away.lua", "redis.call('SREM', ARGV[5] .. found[3], ARGV[1])\n", "",
         "leaves a session that is due in the set of its node, too",
+        same="whatever takes or ends it takes it out there, and what finds it there sees it is due",
     ),
     "away-of-old": Mutant(
         "store/away.lua", "elseif ARGV[2] ~= found[1] then", "elseif false then",
