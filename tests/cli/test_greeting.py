@@ -87,7 +87,7 @@ def test_how_we_are_called(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> N
     assert greeting.command() == "venv/bin/trio-wss"
     monkeypatch.chdir("/")
     assert greeting.command() == str(script).removeprefix("/")
-    monkeypatch.chdir(Path(__file__).parent.parent)
+    monkeypatch.chdir(Path(__file__).parent)
     assert greeting.command() == str(script)
     script.chmod(0o755)
     assert greeting.command() == "trio-wss"

@@ -207,7 +207,7 @@ def contents(folder: Path) -> list[bytes]:
 
 
 def test_a_relative_folder_lies_beside_the_module_that_makes_the_app() -> None:
-    assert App(static="pages").static == Path(__file__).parent.parent / "pages"
+    assert App(static="pages").static == Path(__file__).parent / "pages"
     assert App(static="/srv/pages").static == Path("/srv/pages")
     assert App().static is None
     made: dict[str, App] = {}
