@@ -168,10 +168,10 @@ class Crew:
             self.workers.remove(worker)
             del self.there[actor.name]
             how = 1.0 if visit.cancelled_caught else chance.random()
-            if how < 0.15:
+            if how < 0.4:
                 with trio.move_on_after(1):
                     await actor.do("bye")
-            await (actor.leave() if how < 0.5 else actor.vanish())
+            await (actor.leave() if how < 0.6 else actor.vanish())
             await trio.sleep(chance.uniform(0, 1))
             await self.gate.passed()
 

@@ -124,11 +124,13 @@ def _check_closed(history: History, timelines: Sequence[Timeline]) -> int:
     """What the app closes is over at once, and not after its grace. Returns how many were closed
     while nothing was wrong."""
     trouble, number = _Trouble(history), 0
-    byes = {op.session: op for op in history.ops.values() if op.event == "bye" and op.how == "ok"}
+    byes = [op for op in history.ops.values() if op.event == "bye" and op.how == "ok"]
     for timeline, windows in timed(history, timelines):
-        for session in timeline.closed & byes.keys():
-            done = byes[session].done
-            assert done is not None
+        for bye in byes:
+            done = bye.done
+            if done is None or bye.name not in timeline.places:
+                continue
+            session = timeline.lines[timeline.places[bye.name]]["by"]
             last = done + AT_ONCE
             if timeline.ends < last or trouble.any_between(done - AT_ONCE, last):
                 continue
