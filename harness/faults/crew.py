@@ -22,7 +22,7 @@ from harness.faults.worker import ROOMS, Actor, Places, Worker
 
 SLOW: Final = 3000.0  # bytes a second
 BULK: Final = 6000  # bytes of a broadcast in the slow client's room
-NOOKS: Final = 10  # of each client, whose members are counted at a rest
+NOOKS: Final = 20  # of each client, whose members are counted
 FAT: Final = 550_000  # bytes of an answer: a whole ring of them is over the output limit of Redis
 
 

@@ -44,7 +44,8 @@ SETTINGS: Final[Mapping[str, Any]] = {
 }
 STILL: Final = 2 * LEASE  # seconds for a node to find that its record was lost with Redis
 ALONE: Final = (
-    "link-swallow", "links-apart", "link-late", "slow-flush", "link-swallow", "late-delivery"
+    "link-swallow", "links-apart", "link-late", "lagging-failover", "slow-flush", "link-swallow",
+    "late-delivery",
 )  # fmt: skip
 LOOK: Final = 4.0  # seconds between two looks into the ledger
 CALM: Final = 5.0  # seconds of work in which nothing is wrong
@@ -55,7 +56,6 @@ LEAST: Final = 5.0  # seconds of faults for which another round is worth its res
 DEAF: Final = 0.3  # seconds that a node is cut off from Redis at last
 HEARD: Final = 10.0  # seconds until everybody has heard the last word
 ORPHANED: Final = LEASE + GRACE + 5.0  # seconds until those of a dead node are gone, all of them
-NOW: Final = 1.0  # seconds until all know what was long ago
 BURIED: Final = LEASE + GRACE + 15.0  # seconds until no ghost is left: a janitor may have died
 
 
@@ -141,7 +141,7 @@ async def _play(
             seconds = min(plan.round, left)
             last = left - seconds < LEAST + REST
             hush = crew.gate.shut
-            await _do_one_alone(plan, stage, chance, rounds, stop)
+            await _do_one_alone(plan, stage, crew, chance, rounds, stop)
             rounds += 1
             await mischief(stage, chance, deck, faults, seconds, plan.gap, hush, stop, last)
             await come_to_rest(stage, crew)
@@ -154,15 +154,18 @@ async def _play(
 
 
 async def _do_one_alone(
-    plan: Plan, stage: Stage, chance: random.Random, rounds: int, stop: trio.Event
+    plan: Plan, stage: Stage, crew: Crew, chance: random.Random, rounds: int, stop: trio.Event
 ) -> None:
-    """One fault, and a calm in which nothing makes good for what it did."""
+    """One fault, and a calm in which nothing makes good for what it did. Then everybody is in the
+    topics that it was told to be in, also of those where it is alone."""
     await trio.sleep(1)
     name = ALONE[(rounds + plan.seed) % len(ALONE)]
     if name in plan.faults:
         await FAULTS[name].harm(stage, random.Random(chance.getrandbits(64)))
     with trio.move_on_after(CALM):
         await stop.wait()
+    for topic in crew.nooks():
+        await count_members(stage.recorder, crew, topic, CALM)
 
 
 async def _watch(stage: Stage) -> None:
@@ -210,7 +213,7 @@ async def come_to_rest(stage: Stage, crew: Crew) -> None:
         await count_members(stage.recorder, crew, topic, BURIED)
     await count_members(stage.recorder, crew, "room:crowd", ORPHANED)
     for topic in crew.nooks():
-        await count_members(stage.recorder, crew, topic, NOW)
+        await count_members(stage.recorder, crew, topic, CALM)
     stage.say("at rest")
 
 

@@ -11,7 +11,8 @@ import trio.testing
 
 from trio_wss import Increment, Store
 from trio_wss.app import App
-from trio_wss.commit.plan import Op, plan
+from trio_wss.commit.ops import Op
+from trio_wss.commit.plan import plan
 from trio_wss.effects import Effect
 from trio_wss.errors import Unavailable
 from trio_wss.node.speculation import Expectations

@@ -30,9 +30,9 @@ def file_of(module: str) -> str:
 
 
 PURE_MODULES: Final = [
-    "app", "commit/plan", "data/annotations", "data/converter", "data/json", "data/scalars",
-    "effects", "errors", "handling/handler", "handling/signature", "handling/template", "reads",
-    "settings",
+    "app", "commit/ops", "commit/plan", "data/annotations", "data/converter", "data/json",
+    "data/scalars", "effects", "errors", "handling/handler", "handling/signature",
+    "handling/template", "reads", "settings",
 ]  # fmt: skip
 """The language: what import-linter keeps from I/O."""
 

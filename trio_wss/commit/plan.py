@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Final, Literal, assert_never
 
 from attrs import define
 
+from trio_wss.commit import ops
+from trio_wss.commit.ops import Op
 from trio_wss.data.json import canonical, encode
 from trio_wss.effects import (
     Add,
@@ -48,12 +50,6 @@ EXACT: Final = (
 )  # counters stay below it: a number beyond is not exact in a script or a browser
 
 Phase = Literal["connect", "event", "disconnect"]
-
-Key = tuple[str, str]
-"""A key in the terms of the language: what it is (`k` state, `m` members, `t` a topic's meta,
-`h` its stream) and its name."""
-Op = tuple[str, tuple[Key, ...], list[str | bytes]]
-"""An operation of the commit script: its letter, the keys it touches, its further arguments."""
 
 
 @define(eq=False)  # not frozen: one is made per event, and a frozen __init__ costs three times it
@@ -134,52 +130,57 @@ class _Draft:
             case Increment(key, by):
                 if type(by) is not int or not -EXACT < by < EXACT:
                     raise PlanError(f"Increment takes an int below 2^53, not {shown(by)}")
-                self.write(effect, "I", key, "a counter", [str(by), _ttl(effect.ttl), ""])
+                self.write(effect, key, "a counter", ops.increment(key, by, _ttl(effect.ttl)))
             case Store(key, value):
-                self.write(effect, "S", key, "a value", [self.encode(value), _ttl(effect.ttl)])
+                value = self.encode(value)
+                self.write(effect, key, "a value", ops.store(key, value, _ttl(effect.ttl)))
             case Put(key, field, value):
                 field, value = check_name("field", field), self.encode(value)
-                self.write(effect, "P", key, "a map", ["m", field, value, _ttl(effect.ttl), ""])
+                made = ops.put(key, "m", field, value, _ttl(effect.ttl))
+                self.write(effect, key, "a map", made)
             case Add(key, member):
                 member = canonical(self.encode(member))
-                self.write(effect, "P", key, "a set", ["s", member, "", _ttl(effect.ttl), ""])
+                made = ops.put(key, "s", member, "", _ttl(effect.ttl))
+                self.write(effect, key, "a set", made)
             case Append(key, value, limit):
                 if type(limit) is not int or not 0 < limit <= MOST_ITEMS:
                     raise PlanError(
                         f"Append takes a limit of 1 to {MOST_ITEMS}, not {shown(limit)}"
                     )
                 value = self.encode(value)
-                self.write(effect, "A", key, "a list", [value, str(limit), _ttl(effect.ttl), ""])
+                made = ops.append(key, value, limit, _ttl(effect.ttl))
+                self.write(effect, key, "a list", made)
             case Delete(key):
-                self.write(effect, "D", key, "deleted", [])
+                self.write(effect, key, "deleted", ops.delete(key))
             case Drop(key, field):
-                self.write(effect, "R", key, "a map", ["m", check_name("field", field), ""])
+                made = ops.remove(key, "m", check_name("field", field))
+                self.write(effect, key, "a map", made)
             case Remove(key, member):
-                self.write(effect, "R", key, "a set", ["s", canonical(self.encode(member)), ""])
+                made = ops.remove(key, "s", canonical(self.encode(member)))
+                self.write(effect, key, "a set", made)
             case Join(topic):
                 self.member(topic)
                 self.join(effect)
             case Leave(topic):
                 self.member(topic)
-                self.membership.append(
-                    ("L", (("m", topic),), [topic, self.client.session, encode(topic)])
-                )
+                self.membership.append(ops.leave(topic, self.client.session, encode(topic)))
             case Close():
                 self.set_close(effect)
             case _:
                 assert_never(effect)
 
-    def write(self, effect: Effect, op: str, key: str, kind: str, rest: list[str | bytes]) -> None:
+    def write(self, effect: Effect, key: str, kind: str, op: Op) -> None:
         """Take in an effect on state."""
         before = self.keys.setdefault(check_name("key", key), kind)
         if before is not kind:
             raise PlanError(f"key {key!r} cannot be {before} and {kind} in one event")
-        if op == "D":
+        letter, _, _ = op
+        if letter == ops.DELETE:
             self.keys[key] = "deleted already"  # a Delete stands alone on its key
-        elif op != "R":
+        elif letter != ops.REMOVE:
             self.frees = False
         self.written.append(effect)
-        self.ops.append((op, (("k", key),), rest))
+        self.ops.append(op)
 
     def member(self, topic: str) -> None:
         """Refuse a topic that cannot be joined or left, or is so twice."""
@@ -208,19 +209,17 @@ class _Draft:
         data = self.encode(effect.data, self.results)
         length, ttl = (0, 0.0) if effect.volatile else self.history(topic)
         if length == 0:
-            self.broadcasts.append(("V", (), [topic, head, data]))
+            self.broadcasts.append(ops.volatile(topic, head, data))
         else:
-            keys: tuple[Key, ...] = (("t", topic), ("h", topic))
-            self.broadcasts.append(("B", keys, [topic, head, data, str(length), _ttl(ttl)]))
+            self.broadcasts.append(ops.broadcast(topic, head, data, length, _ttl(ttl)))
 
     def join(self, effect: Join) -> None:
         topic, client = effect.topic, self.client
         self.frees = False
         self.joins += (topic,)
         member = {"session": client.session, "user": client.user, "info": effect.info}
-        keys: tuple[Key, ...] = (("m", topic), ("t", topic))
-        rest: list[str | bytes] = [topic, client.session, self.encode(member), encode(topic)]
-        self.membership.append(("J", keys, rest))
+        text = self.encode(member)
+        self.membership.append(ops.join(topic, client.session, text, encode(topic)))
 
     def set_close(self, effect: Close) -> None:
         if self.close is not None:
@@ -250,8 +249,8 @@ class _Draft:
             self.place_results()
         if phase == "disconnect" and (self.reply or self.close or self.membership):
             raise PlanError("on_disconnect cannot Reply, Close, Join or Leave: the session is over")
-        ops = self.ops + self.membership + self.broadcasts
-        return Plan(ops, self.reply, self.close, self.joins, self.frees)
+        made = self.ops + self.membership + self.broadcasts
+        return Plan(made, self.reply, self.close, self.joins, self.frees)
 
 
 def check_name(what: str, name: str) -> str:

@@ -14,7 +14,8 @@ import trio
 from attrs import define, field, frozen
 
 from trio_wss.app import App
-from trio_wss.commit.plan import NOTHING, Op
+from trio_wss.commit.ops import Op
+from trio_wss.commit.plan import NOTHING
 from trio_wss.errors import Unavailable
 from trio_wss.node.decide import INTERNAL, SILENT, Decision, Turn, own_turn
 from trio_wss.node.topics.catchup import CatchUp

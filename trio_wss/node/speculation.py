@@ -14,7 +14,7 @@ from typing import Final
 import trio
 from attrs import define, field
 
-from trio_wss.commit.plan import Key, Op
+from trio_wss.commit.ops import Key, Op
 from trio_wss.errors import Unavailable, WssError
 from trio_wss.reads import ReadRequest
 from trio_wss.store.entries import Entry, afterwards, key_of

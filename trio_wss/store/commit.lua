@@ -257,7 +257,7 @@ for pass = 1, 2 do
         if c ~= '' then call('PEXPIRE', key, c) end
       end
       at, k = at + 5, k + 1
-    elseif op == 'V' then   -- topic head data: a volatile broadcast has neither epoch nor offset
+    elseif op == 'V' then   -- : topic head data; volatile: neither epoch nor offset
       if not checking then
         call('PUBLISH', ARGV[6] .. a, '\n' .. b .. ',"data":' .. splice(c) .. '}')
       end
@@ -274,7 +274,7 @@ for pass = 1, 2 do
         results[c] = format('%.0f', removed)
       end
       at, k = at + 4, k + 1
-    elseif op == 'J' then   -- members, meta: topic session info quoted
+    elseif op == 'J' then   -- members, meta: topic session member quoted
       if checking then
         local there = check_members(key, a)
         if type(there) == 'number' then
@@ -308,7 +308,7 @@ for pass = 1, 2 do
         call('SADD', KEYS[k + 1], a)
       end
       at, k = at + 5, k + 2
-    elseif op == 'K' then   -- change: the connection is closed
+    elseif op == 'K' then   -- : change; the connection is closed
       if not checking then tell(a) end
       at = at + 2
     elseif op == 'E' then   -- due, all sessions, ring: session members-prefix sets-prefix; it ends,

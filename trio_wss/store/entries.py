@@ -9,7 +9,7 @@ from typing import Any
 import orjson
 from attrs import frozen
 
-from trio_wss.commit.plan import Key, Op
+from trio_wss.commit.ops import DELETE, STORE, Key, Op
 from trio_wss.errors import WssError
 from trio_wss.reads import ReadRequest
 
@@ -51,12 +51,12 @@ def afterwards(
         for letter, keys, rest in ops:
             if key not in keys:
                 continue
-            if letter == "S" and request.kind == "value":
+            if letter == STORE and request.kind == "value":
                 value = rest[0]
                 assert isinstance(value, bytes)
                 version = hashlib.sha1(value, usedforsecurity=False).hexdigest().encode()
                 found[index] = Entry(version, value)
-            elif letter == "D":
+            elif letter == DELETE:
                 found[index] = Entry(b"", None)
             else:
                 return ()

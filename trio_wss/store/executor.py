@@ -15,7 +15,9 @@ import trio
 from attrs import define
 from redis.exceptions import OutOfMemoryError
 
-from trio_wss.commit.plan import Op, Plan
+from trio_wss.commit import ops
+from trio_wss.commit.ops import Op
+from trio_wss.commit.plan import Plan
 from trio_wss.data.json import encode
 from trio_wss.effects import Close
 from trio_wss.errors import Unavailable
@@ -44,6 +46,8 @@ from trio_wss.store.scripts import ask, command
 log = structlog.get_logger(__name__)
 
 NEW: Final = "+"  # the generation of a session that is yet to begin
+
+_MOVES: Final = frozenset({ops.JOIN, ops.LEAVE})  # what changes where a session is
 
 # Bytes of answers, for the link to know how many are on their way.
 ALLOWANCE: Final = 64 << 10  # of entries, where it is not known how many there are; as in reads.lua
@@ -136,7 +140,7 @@ class Executor:
     ) -> None:
         packed = self._pack(commit, owner, head)
         weight = commit.weight
-        if any(letter in "JL" for letter, _, _ in commit.plan.ops):
+        if any(letter in _MOVES for letter, _, _ in commit.plan.ops):
             weight += self._names  # an earlier copy's record tells where the session is now
         self._link.submit(packed, answered, expires=commit.expires, weight=weight)
 
@@ -252,13 +256,14 @@ class Executor:
             self._most_topics, self._keys.channel, over,
             str(len(commit.requests)), *requests,
         ]  # fmt: skip
-        for letter, places, rest in (*commit.lead, *plan.ops):
+        operations = [*commit.lead, *plan.ops]
+        if plan.close is not None:
+            operations.append(ops.close(encode((plan.close.code, plan.close.reason))))
+        for letter, places, rest in operations:
             arguments.append(letter)
             for place, name in places:
                 keys.append(f"{prefix}{place}:{name}")
             arguments += rest
-        if plan.close is not None:
-            arguments += ("K", encode((plan.close.code, plan.close.reason)))
         script = "free" if plan.frees and commit.generation != NEW else "commit"
         return command(script, keys, arguments)
 

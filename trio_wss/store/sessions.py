@@ -13,7 +13,8 @@ from typing import Any, Final
 import trio
 from attrs import frozen
 
-from trio_wss.commit.plan import Op
+from trio_wss.commit import ops
+from trio_wss.commit.ops import Op
 from trio_wss.data.json import decode, encode
 from trio_wss.errors import Unavailable, WssError
 from trio_wss.reads import Client
@@ -102,21 +103,15 @@ class Sessions:
 
     def begin(self, client: Client, token: str) -> tuple[Op, ...]:
         """The operations that begin a session, and give the cursors of its implied topics."""
-        begin: Op = (
-            "N",
-            (("o", self._node), ("sessions", "")),
-            [client.session, self._node, _stored(client), hash_token(token)],
+        return (
+            ops.begin(self._node, client.session, _stored(client), hash_token(token)),
+            *(ops.cursor(topic, encode(topic)) for topic in implied_topics(client)),
         )
-        cursors: list[Op] = [
-            ("C", (("t", topic),), [encode(topic)]) for topic in implied_topics(client)
-        ]
-        return begin, *cursors
 
     def end(self, session: str) -> tuple[Op, ...]:
         """The operations that end a session and all its memberships."""
         prefix = self._keys.prefix
-        keys = (("due", ""), ("sessions", ""), ("r", session))
-        return (("E", keys, [session, f"{prefix}m:", f"{prefix}o:"]),)
+        return (ops.end(session, f"{prefix}m:", f"{prefix}o:"),)
 
     async def find(self, token: str) -> StoredSession | None:
         """The session of a token; None for a token of none."""

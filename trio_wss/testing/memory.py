@@ -8,7 +8,9 @@ from typing import Any, Final, Literal
 import orjson
 from attrs import define, field, frozen
 
-from trio_wss.commit.plan import EXACT, Op
+from trio_wss.commit import ops
+from trio_wss.commit.ops import Op
+from trio_wss.commit.plan import EXACT
 from trio_wss.data.json import decode
 from trio_wss.reads import ReadRequest
 
@@ -17,6 +19,7 @@ DAY: Final = 86_400_000
 
 _PLACEHOLDER: Final = re.compile(rb"\xff(\d+)\xff")
 _COUNTER: Final = re.compile(rb"0|-?[1-9]\d*")
+_COLLECTIONS: Final = frozenset({ops.APPEND, ops.PUT, ops.REMOVE})
 _HASHES: Final = {"m": "map", "s": "set"}
 
 
@@ -93,11 +96,11 @@ class Memory:
 
     # --- commits
 
-    def commit(self, session: str, ops: Sequence[Op], most_topics: int) -> Applied:
+    def commit(self, session: str, made: Sequence[Op], most_topics: int) -> Applied:
         """Check every operation, then write every one. Raises `Fault`, with nothing written."""
-        self._check(session, ops, most_topics)
+        self._check(session, made, most_topics)
         applied = Applied()
-        for letter, places, rest in ops:
+        for letter, places, rest in made:
             name = places[0][1] if places else ""
             self._write(letter, name, [_bytes(argument) for argument in rest], session, applied)
         return applied
@@ -120,25 +123,25 @@ class Memory:
             if offset.ttl <= 0:
                 del self.offsets[topic]
 
-    def _check(self, session: str, ops: Iterable[Op], most_topics: int) -> None:
+    def _check(self, session: str, made: Iterable[Op], most_topics: int) -> None:
         counters: dict[str, int] = {}
         topics = self.sessions.get(session, set())
         new = 0
-        for letter, places, rest in ops:
+        for letter, places, rest in made:
             name = places[0][1] if places else ""
             cell = self.cells.get(name)
-            if letter == "I":
+            if letter == ops.INCREMENT:
                 value = counters[name] if name in counters else _counter(name, cell)
                 counters[name] = value + int(rest[0])
                 if abs(value) >= EXACT or abs(counters[name]) >= EXACT:
                     raise Fault(f"overflow {name}")
-            elif letter in "APR":
-                kind = "list" if letter == "A" else _HASHES[str(rest[0])]
+            elif letter in _COLLECTIONS:
+                kind = "list" if letter == ops.APPEND else _HASHES[str(rest[0])]
                 if cell is not None and cell.kind != kind:
                     raise Fault(f"wrong_type {name}")
-            elif letter == "J":
+            elif letter == ops.JOIN:
                 new += name not in topics
-            elif letter == "L":
+            elif letter == ops.LEAVE:
                 new -= name in topics
         if new > 0 and new + len(topics) > most_topics:
             raise Fault("topics")
@@ -147,35 +150,35 @@ class Memory:
         self, letter: str, name: str, rest: list[bytes], session: str, applied: Applied
     ) -> None:
         match letter, rest:
-            case "S", [value, ttl]:
+            case ops.STORE, [value, ttl]:
                 self.cells[name] = Cell("value", value, _milliseconds(ttl))
-            case "D", []:
+            case ops.DELETE, []:
                 self.cells.pop(name, None)
-            case "I", [by, ttl, number]:
+            case ops.INCREMENT, [by, ttl, number]:
                 cell = self.cells.get(name) or Cell("value", b"0", _milliseconds(ttl))
                 cell.content = b"%d" % (int(cell.content) + int(by))
                 self.cells[name] = cell
                 applied.results[number] = cell.content
-            case "A", [value, limit, ttl, number]:
+            case ops.APPEND, [value, limit, ttl, number]:
                 cell = self._cell(name, "list", [], ttl)
                 cell.content = [*cell.content, value][-int(limit) :]
                 applied.results[number] = b"%d" % len(cell.content)
-            case "P", [mark, key, value, ttl, number]:
+            case ops.PUT, [mark, key, value, ttl, number]:
                 cell = self._cell(name, _HASHES[mark.decode()], {}, ttl)
                 applied.results[number] = b"%d" % (key not in cell.content)
                 cell.content[key] = value
-            case "R", [_, key, number]:
+            case ops.REMOVE, [_, key, number]:
                 applied.results[number] = b"%d" % self._remove(name, key)
-            case "J", [_, _, member, _]:
+            case ops.JOIN, [_, _, member, _]:
                 self.sessions.setdefault(session, set()).add(name)
                 self.members.setdefault(name, {})[session] = member
                 applied.joined[name] = self._offset(name)
-            case "L", _:
+            case ops.LEAVE, _:
                 self._leave(name, session)
                 applied.left.append(name)
-            case "V", [topic, head, data]:
+            case ops.VOLATILE, [topic, head, data]:
                 applied.sent.append(_sent(topic, head, applied.splice(data), None))
-            case "B", [topic, head, data, _, ttl]:
+            case ops.BROADCAST, [topic, head, data, _, ttl]:
                 offset = self._offset(name) + 1
                 self.offsets[name] = Offset(offset, int(ttl) + DAY)
                 applied.sent.append(_sent(topic, head, applied.splice(data), offset))
