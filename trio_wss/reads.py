@@ -97,3 +97,11 @@ class ReadRequest:
 def is_implied(topic: str) -> bool:
     """Whether connections are in this topic by themselves; such topics are not read or joined."""
     return topic == "all" or topic.startswith(("session:", "user:"))
+
+
+def implied_topics(client: Client) -> list[str]:
+    """The topics that a connection is in by itself."""
+    topics = ["all", f"session:{client.session}"]
+    if client.user is not None:
+        topics.append(f"user:{client.user}")
+    return topics

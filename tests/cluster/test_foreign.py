@@ -15,7 +15,8 @@ from tests.support.members import Member, member
 from tests.support.servers import RedisServer
 from trio_wss import App, Broadcast, Effects, Increment, Join
 from trio_wss.settings import Settings
-from trio_wss.store.outcome import Foreign, parse_text
+from trio_wss.store.history import parse_text
+from trio_wss.store.link.resp import Foreign
 from trio_wss.testing import cluster
 
 ROOM: Final = "room:a"

@@ -13,10 +13,11 @@ from trio_wss.commit.plan import NOTHING, plan
 from trio_wss.effects import Append, Broadcast, Effect, Store
 from trio_wss.reads import Client, ReadRequest
 from trio_wss.store.executor import NEW, Commit, Executor, Page
+from trio_wss.store.history import Cursor
 from trio_wss.store.keys import Keys
 from trio_wss.store.link.address import parse_address
 from trio_wss.store.link.link import Link
-from trio_wss.store.outcome import Changed, Cursor, Done, Outcome, Stale
+from trio_wss.store.outcome import Changed, Done, Outcome, Stale
 from trio_wss.store.scripts import link_to
 from trio_wss.store.sessions import Sessions
 

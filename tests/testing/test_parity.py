@@ -37,11 +37,12 @@ from trio_wss.data.json import encode
 from trio_wss.reads import ReadRequest
 from trio_wss.store.entries import WrongType
 from trio_wss.store.executor import NEW, Commit, Executor
+from trio_wss.store.history import parse_text
 from trio_wss.store.keys import Keys
 from trio_wss.store.link.address import parse_address
 from trio_wss.store.link.link import Link, Listener
 from trio_wss.store.link.resp import pack
-from trio_wss.store.outcome import Done, Failed, Joined, Outcome, parse_text
+from trio_wss.store.outcome import Done, Failed, Joined, Outcome
 from trio_wss.store.scripts import link_to
 from trio_wss.store.sessions import Sessions
 from trio_wss.testing import List, Map, Set, World

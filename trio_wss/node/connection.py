@@ -19,7 +19,8 @@ from trio_wss.node.rate_limit import Bucket
 from trio_wss.node.session import AGAIN_LATER, RESTART, Session, SessionParts
 from trio_wss.ops.statistics import UNKNOWN
 from trio_wss.reads import Client
-from trio_wss.store.outcome import Cursor, Outcome
+from trio_wss.store.history import Cursor
+from trio_wss.store.outcome import Outcome
 from trio_wss.store.sessions import Overtaken
 from trio_wss.wire import BEHIND, Closed, WebSocket, codec
 from trio_wss.wire.intake import Intake

@@ -23,25 +23,16 @@ from trio_wss.node.topics.hub import Hub
 from trio_wss.node.topics.memberships import Memberships
 from trio_wss.node.transaction import Endings, Transactions
 from trio_wss.ops.statistics import Statistics
-from trio_wss.reads import Client, Gap, ReadRequest
+from trio_wss.reads import Client, Gap, ReadRequest, implied_topics
 from trio_wss.store.entries import Entry
 from trio_wss.store.executor import NEW, Commit, Executor
-from trio_wss.store.outcome import (
-    Changed,
-    Cursor,
-    Done,
-    Failed,
-    Fenced,
-    Gone,
-    Outcome,
-    Stale,
-    Unknown,
-)
+from trio_wss.store.history import Cursor
+from trio_wss.store.link.awaited import Awaited
+from trio_wss.store.outcome import Changed, Done, Failed, Fenced, Gone, Outcome, Stale, Unknown
 from trio_wss.store.sessions import (
     Sessions,
     StoredSession,
     Taken,
-    implied_topics,
     new_token,
     next_generation,
 )
@@ -297,23 +288,20 @@ class Session:
         """Find out which topics the session is in, and tell the client where that is not what it
         was told: a failover may have lost joins and leaves. False: Redis did not say.
         """
-        known = True
-        there = trio.Event()
+        known = Awaited[bool]()
 
         def answered(topics: frozenset[str] | Gone | Unknown) -> None:
-            nonlocal known
-            known = not isinstance(topics, Unknown)
             if isinstance(topics, Gone):
                 self._apply(SILENT, topics)
             elif not (isinstance(topics, Unknown) or self._moved):
                 self.memberships.correct(topics)
-            there.set()
+            known.come(not isinstance(topics, Unknown))
 
-        if self.generation != NEW and not self._moved:
-            await self._parts.executor.room()
-            self._parts.executor.topics(self.client.session, answered)
-            await there.wait()
-        return known
+        if self.generation == NEW or self._moved:
+            return True
+        await self._parts.executor.room()
+        self._parts.executor.topics(self.client.session, answered)
+        return await known.wait()
 
     # --- outcomes
 

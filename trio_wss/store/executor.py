@@ -5,41 +5,30 @@ It does not wait for one commit before it sends the next; answers come in the or
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from itertools import count
 from typing import Any, Final
 
-import orjson
 import structlog
-import trio
 from attrs import define
-from redis.exceptions import OutOfMemoryError
 
 from trio_wss.commit import ops
 from trio_wss.commit.ops import Op
 from trio_wss.commit.plan import Plan
 from trio_wss.data.json import encode
-from trio_wss.effects import Close
-from trio_wss.errors import Unavailable
-from trio_wss.reads import ReadRequest, is_implied
-from trio_wss.store.entries import Entry, TooLarge, WrongType, key_of, parse_entries
+from trio_wss.reads import ReadRequest
+from trio_wss.store.entries import Entry, TooLarge, key_of, parse_entries
+from trio_wss.store.history import Cursor, parse_meta
 from trio_wss.store.keys import RING, Keys, topics_in
+from trio_wss.store.link.awaited import Awaited
 from trio_wss.store.link.backlog import LIGHT, Answered
 from trio_wss.store.link.link import Link
 from trio_wss.store.link.resp import pack
 from trio_wss.store.outcome import (
-    Changed,
-    Cursor,
-    Done,
-    Failed,
-    Fenced,
     Gone,
-    Joined,
-    Left,
     Outcome,
-    Stale,
     Unknown,
-    parse_meta,
+    parse_outcome,
 )
 from trio_wss.store.scripts import ask, command
 
@@ -151,17 +140,10 @@ class Executor:
 
     async def committed(self, commit: Commit) -> Outcome:
         """Send one commit and wait until what came of it was applied."""
-        outcomes: list[Outcome] = []
-        there = trio.Event()
-
-        def answered(outcome: Outcome) -> None:
-            outcomes.append(outcome)
-            there.set()
-
+        outcome = Awaited[Outcome]()
         await self.room()
-        self.commit(commit, answered)
-        await there.wait()
-        return outcomes[0]
+        self.commit(commit, outcome.come)
+        return await outcome.wait()
 
     async def read(
         self, requests: Sequence[ReadRequest], *, expires: float | None = None
@@ -268,28 +250,6 @@ class Executor:
         return command(script, keys, arguments)
 
 
-def parse_outcome(reply: Any) -> Outcome:
-    """What a reply of the commit script means, an error reply or a lost link included."""
-    if isinstance(reply, Exception):
-        if not isinstance(reply, Unavailable):
-            log.error("commit not applied", error=str(reply))
-        return Unknown(str(reply), full=isinstance(reply, OutOfMemoryError))
-    status = reply[0]
-    if status == b"done":
-        return _parse_record(reply[1])
-    if status == b"seen":
-        return _parse_record(reply[1], now=reply[2] if len(reply) > 2 else ())
-    if status == b"changed":
-        try:
-            return Changed(parse_entries(reply[1]))
-        except WrongType as error:
-            return Failed(f"wrong_type {error}")
-    return _PLAIN[status]
-
-
-_PLAIN: Final[dict[bytes, Outcome]] = {b"stale": Stale(), b"fenced": Fenced(), b"gone": Gone()}
-
-
 def _parse_page(reply: Any) -> Page | None:
     if isinstance(reply, Exception):
         return None
@@ -299,38 +259,6 @@ def _parse_page(reply: Any) -> Page | None:
 
 def _parse_metas(reply: Any) -> list[Cursor | None] | None:
     return None if isinstance(reply, Exception) else [parse_meta(text) for text in reply]
-
-
-def _parse_record(record: bytes, now: Iterable[bytes] | None = None) -> Outcome:
-    """`now`: the fields of the session's hash, if it is an earlier copy of the commit that left
-    this record: what later ones did to the same memberships holds.
-    """
-    changes, newline, answer = record.partition(b"\n")
-    if newline:
-        return _parse_done(changes, answer, now) if changes else Done(answer)
-    if record == b"~":
-        return Changed(())
-    return Failed(record[1:].decode(errors="replace"))
-
-
-def _parse_done(changes: bytes, answer: bytes, now: Iterable[bytes] | None) -> Done:
-    membership: list[Joined | Left] = []
-    close = None
-    for what, *place in orjson.loads(b"[%b]" % changes):
-        if type(what) is int:
-            close = Close(what, *place)
-        elif place:
-            membership.append(Joined(what, Cursor(*place)))
-        else:
-            membership.append(Left(what))
-    if now is not None:
-        there = topics_in(now)
-        membership = [
-            change
-            for change in membership
-            if isinstance(change, Joined) == (change.topic in there or is_implied(change.topic))
-        ]
-    return Done(answer, tuple(membership), close, seen=now is not None)
 
 
 def _parse_topics(reply: Any) -> frozenset[str] | Gone | Unknown:

@@ -1,27 +1,23 @@
-"""What came of a commit, as a closed set."""
+"""What came of a commit, as a closed set; and how it is read off a reply of the commit script."""
 
 from __future__ import annotations
 
-import re
-from typing import Final
+from collections.abc import Iterable
+from typing import Any, Final
 
+import orjson
+import structlog
 from attrs import define, frozen
+from redis.exceptions import OutOfMemoryError
 
 from trio_wss.effects import Close
-from trio_wss.errors import WssError
-from trio_wss.store.entries import Entry
+from trio_wss.errors import Unavailable
+from trio_wss.reads import is_implied
+from trio_wss.store.entries import Entry, WrongType, parse_entries
+from trio_wss.store.history import Cursor
+from trio_wss.store.keys import topics_in
 
-
-@frozen
-class Cursor:
-    """A place in a topic's history: `[epoch, offset]`, as term and index are in Raft."""
-
-    epoch: str
-    offset: int
-
-
-NOWHERE: Final = Cursor("", 0)
-"""Where a topic is that has no history."""
+log = structlog.get_logger(__name__)
 
 
 @frozen
@@ -97,55 +93,57 @@ class Unknown:
     full: bool = False
 
 
-def text_head(epoch: str, offset: int) -> bytes:
-    """How the text of a broadcast begins whose epoch is not new."""
-    return b"%b %d\n" % (epoch.encode(), offset)
-
-
-_META: Final = re.compile(rb"([!-~]+) [!-~]+ ([0-9]{1,16})")
-
-
-def parse_meta(text: bytes | None) -> Cursor | None:
-    """The cursor in a topic's meta, `epoch master offset`, which may be missing; None for what is
-    no meta.
-    """
-    if text is None:
-        return NOWHERE
-    found = _META.fullmatch(text)
-    return found and Cursor(found[1].decode(), int(found[2]))
-
-
-class Foreign(WssError):
-    """A text on one of our channels that the commit script cannot have made."""
-
-
-_TEXT: Final = re.compile(  # visible ASCII, as the script makes epochs; an offset is below 2^53
-    rb'(?:([!-~]{1,64}) ([0-9]{1,16})(?: ([!-~]{0,64}))?)?\n(\{"event":.*\})', re.DOTALL
-)
-
-
-def parse_text(text: bytes) -> tuple[Cursor | None, str, bytes]:
-    """Take apart what the commit script publishes and keeps of a broadcast.
-
-    Returns its cursor (None: volatile), the epoch of the entry before it, and the frame's JSON.
-    Raises Foreign for what is none: anybody may publish, by hand, say.
-    """
-    found = _TEXT.fullmatch(text)
-    if found is None:
-        raise Foreign("this is no broadcast")
-    epoch, offset, before, frame = found.groups()
-    if not frame.isascii():
-        try:
-            frame.decode()
-        except UnicodeDecodeError:
-            raise Foreign("this is no UTF-8") from None
-    if epoch is None:
-        return None, "", frame
-    return (
-        Cursor(epoch.decode(), int(offset)),
-        (epoch if before is None else before).decode(),
-        frame,
-    )
-
-
 Outcome = Done | Failed | Changed | Stale | Fenced | Gone | Unknown
+
+_PLAIN: Final[dict[bytes, Outcome]] = {b"stale": Stale(), b"fenced": Fenced(), b"gone": Gone()}
+
+
+def parse_outcome(reply: Any) -> Outcome:
+    """What a reply of the commit script means, an error reply or a lost link included."""
+    if isinstance(reply, Exception):
+        if not isinstance(reply, Unavailable):
+            log.error("commit not applied", error=str(reply))
+        return Unknown(str(reply), full=isinstance(reply, OutOfMemoryError))
+    status = reply[0]
+    if status == b"done":
+        return _parse_record(reply[1])
+    if status == b"seen":
+        return _parse_record(reply[1], now=reply[2] if len(reply) > 2 else ())
+    if status == b"changed":
+        try:
+            return Changed(parse_entries(reply[1]))
+        except WrongType as error:
+            return Failed(f"wrong_type {error}")
+    return _PLAIN[status]
+
+
+def _parse_record(record: bytes, now: Iterable[bytes] | None = None) -> Outcome:
+    """`now`: the fields of the session's hash, if it is an earlier copy of the commit that left
+    this record: what later ones did to the same memberships holds.
+    """
+    changes, newline, answer = record.partition(b"\n")
+    if newline:
+        return _parse_done(changes, answer, now) if changes else Done(answer)
+    if record == b"~":
+        return Changed(())
+    return Failed(record[1:].decode(errors="replace"))
+
+
+def _parse_done(changes: bytes, answer: bytes, now: Iterable[bytes] | None) -> Done:
+    membership: list[Joined | Left] = []
+    close = None
+    for what, *place in orjson.loads(b"[%b]" % changes):
+        if type(what) is int:
+            close = Close(what, *place)
+        elif place:
+            membership.append(Joined(what, Cursor(*place)))
+        else:
+            membership.append(Left(what))
+    if now is not None:
+        there = topics_in(now)
+        membership = [
+            change
+            for change in membership
+            if isinstance(change, Joined) == (change.topic in there or is_implied(change.topic))
+        ]
+    return Done(answer, tuple(membership), close, seen=now is not None)

@@ -10,19 +10,19 @@ import secrets
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any, Final
 
-import trio
 from attrs import frozen
 
 from trio_wss.commit import ops
 from trio_wss.commit.ops import Op
 from trio_wss.data.json import decode, encode
 from trio_wss.errors import Unavailable, WssError
-from trio_wss.reads import Client
+from trio_wss.reads import Client, implied_topics
+from trio_wss.store.history import Cursor
 from trio_wss.store.keys import Keys, topics_in
+from trio_wss.store.link.awaited import Awaited
 from trio_wss.store.link.backlog import LIGHT
 from trio_wss.store.link.link import Link
 from trio_wss.store.link.resp import pack
-from trio_wss.store.outcome import Cursor
 from trio_wss.store.scripts import ask, command
 
 HEAVY: Final = 1 << 20
@@ -170,19 +170,10 @@ class Sessions:
 
         All are told to Redis before anything else is, so that no resume comes in between.
         """
-        answers: list[Any] = []
-        there = trio.Event()
-
-        def answered(reply: Any) -> None:
-            answers.append(reply)
-            if len(answers) == len(sessions):
-                there.set()
-
-        for session in sessions:
-            self._link.submit(self._away(session, "", grace), answered)
-        if sessions:
-            await there.wait()
-        return [one for one, reply in zip(sessions, answers, strict=True) if reply == 1]
+        answers = [(session, Awaited[Any]()) for session in sessions]
+        for session, answer in answers:
+            self._link.submit(self._away(session, "", grace), answer.come)
+        return [session for session, answer in answers if await answer.wait() == 1]
 
     def _away(self, session: str, generation: str, grace: float) -> bytes:
         keys = [self._keys.session(session), self._keys.due]
@@ -247,14 +238,6 @@ def new_token(session: str) -> str:
 def hash_token(token: str) -> str:
     """What is stored of a token."""
     return hashlib.sha256(token.encode()).hexdigest()
-
-
-def implied_topics(client: Client) -> list[str]:
-    """The topics that a connection is in by itself."""
-    topics = ["all", f"session:{client.session}"]
-    if client.user is not None:
-        topics.append(f"user:{client.user}")
-    return topics
 
 
 def _stored(client: Client) -> bytes:

@@ -12,7 +12,7 @@ from trio_wss.data.json import decode, encode
 from trio_wss.effects import Close, Reply
 from trio_wss.errors import Invalid, Refused
 from trio_wss.handling.handler import Handler
-from trio_wss.reads import Client, Member
+from trio_wss.reads import Client, Member, implied_topics
 from trio_wss.testing.kinds import cells_of, state_of
 from trio_wss.testing.memory import Applied, Fault, Memory, Sent
 
@@ -111,10 +111,7 @@ class World:
 
     def connect(self, client: Client = ANYONE, *, seed: int = 0) -> Outcome:
         """A session begins, as `on_connect` wants it."""
-        implied = ["all", f"session:{client.session}"]
-        if client.user is not None:
-            implied.append(f"user:{client.user}")
-        joined = {topic: self.offset(topic) for topic in implied}
+        joined = {topic: self.offset(topic) for topic in implied_topics(client)}
         outcome = self._run(self.app.connect, "connect", client, None, seed)
         return outcome if outcome.error else evolve(outcome, joined=joined | outcome.joined)
 

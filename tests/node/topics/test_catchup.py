@@ -8,8 +8,8 @@ from tests.support.members import Member, dial, eventually, member, request, sha
 from trio_wss import App, Broadcast, Client, Effects, Join
 from trio_wss.settings import Settings
 from trio_wss.store.executor import Page
+from trio_wss.store.history import Cursor
 from trio_wss.store.link.resp import pack
-from trio_wss.store.outcome import Cursor
 from trio_wss.testing import cluster
 
 SETTINGS = Settings(drain=1.0, outbox=16384)

@@ -21,7 +21,7 @@ from trio_wss.node.topics import catchup, hub
 from trio_wss.node.topics.topic import Topic
 from trio_wss.settings import Settings
 from trio_wss.store.executor import Executor
-from trio_wss.store.outcome import Cursor
+from trio_wss.store.history import Cursor
 from trio_wss.testing import cluster
 
 Answered = Callable[[list[Cursor | None] | None], None]

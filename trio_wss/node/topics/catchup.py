@@ -17,7 +17,8 @@ from attrs import frozen
 from trio_wss.node.topics.hub import Hub
 from trio_wss.node.topics.topic import Member, Topic
 from trio_wss.store.executor import Executor, Page
-from trio_wss.store.outcome import NOWHERE, Cursor, parse_text
+from trio_wss.store.history import NOWHERE, Cursor, parse_text
+from trio_wss.store.link.awaited import Awaited
 from trio_wss.wire import text_frame
 
 RETRY: Final = 0.5  # seconds until what Redis did not give is asked for again
@@ -53,22 +54,21 @@ class CatchUp:
 
     async def _compare(self, topics: Sequence[Topic]) -> int:
         """Compare these as the answer comes. Returns how many were compared."""
-        compared = 0
-        there = trio.Event()
+        compared = Awaited[int]()
 
         def answered(cursors: list[Cursor | None] | None) -> None:
-            nonlocal compared
-            if cursors is not None:
-                for topic, cursor in zip(topics, cursors, strict=True):
-                    self._hub.compare(topic, cursor)
-                compared = len(topics)
-            there.set()
+            if cursors is None:  # Redis did not say
+                compared.come(0)
+                return
+            for topic, cursor in zip(topics, cursors, strict=True):
+                self._hub.compare(topic, cursor)
+            compared.come(len(topics))
 
         self._executor.cursors([topic.name for topic in topics], answered)
-        await there.wait()
-        if not compared:  # Redis did not say
+        done = await compared.wait()
+        if not done:
             await trio.sleep(RETRY)
-        return compared
+        return done
 
     async def fill_gap(self, topic: Topic) -> None:
         """Bring a topic's own cursor to the end of its stream, and its members with it.
@@ -178,17 +178,14 @@ class CatchUp:
         """Ask for one page and apply it as it comes. Returns how many texts came, and what became
         of them.
         """
-        found: list[tuple[int, Applied]] = []
-        there = trio.Event()
+        found = Awaited[tuple[int, Applied] | None]()
 
         def answered(page: Page | None) -> None:
-            if page is not None:
-                found.append((len(page.texts), apply(page)))
-            there.set()
+            found.come(None if page is None else (len(page.texts), apply(page)))
 
         self._executor.page(topic.name, after, most, answered)
-        await there.wait()
-        if not found:  # Redis did not say
+        came = await found.wait()
+        if came is None:  # Redis did not say
             await trio.sleep(RETRY)
             return 0, Applied(0, False)
-        return found[0]
+        return came

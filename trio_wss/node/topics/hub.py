@@ -13,9 +13,9 @@ from typing import Final
 import trio
 
 from trio_wss.node.topics.topic import Member, Topic
+from trio_wss.store.history import NOWHERE, Cursor, parse_text
 from trio_wss.store.keys import Keys
 from trio_wss.store.link.link import Link
-from trio_wss.store.outcome import NOWHERE, Cursor, parse_text
 from trio_wss.wire import Outbox
 
 PATIENCE: Final = 2.0  # seconds that commits wait for gaps to be filled

@@ -15,7 +15,8 @@ from trio_wss.node.topics.catchup import CatchUp
 from trio_wss.node.topics.hub import Hub
 from trio_wss.node.topics.topic import Topic
 from trio_wss.reads import is_implied
-from trio_wss.store.outcome import Cursor, Joined, Left
+from trio_wss.store.history import Cursor
+from trio_wss.store.outcome import Joined, Left
 from trio_wss.wire import Outbox, codec, text_frame
 
 ELSEWHERE: Final = Cursor("-", 0)  # no entry is there: who comes from it is told where to go on

@@ -10,7 +10,7 @@ from typing import final
 from trio_wss.node.topics.hub import Hub
 from trio_wss.node.topics.topic import Topic
 from trio_wss.ops.heartbeat import NODES, Heard
-from trio_wss.store.outcome import NOWHERE, Cursor
+from trio_wss.store.history import NOWHERE, Cursor
 from trio_wss.wire import Outbox
 
 

@@ -6,7 +6,7 @@ from typing import Final, Protocol
 
 import trio
 
-from trio_wss.store.outcome import Cursor, text_head
+from trio_wss.store.history import Cursor, text_head
 from trio_wss.wire import Outbox, text_frame
 
 UNKNOWN: Final = ()  # no text begins with one of these

@@ -14,16 +14,17 @@ from typing import Any, Final, NoReturn, final
 import structlog
 import trio
 from attrs import frozen
-from outcome import Value
 from redis.exceptions import NoScriptError, ReadOnlyError, RedisError
 
 from trio_wss.errors import Unavailable
 from trio_wss.store.link.address import Address
+from trio_wss.store.link.awaited import Awaited
 from trio_wss.store.link.backlog import LIGHT, Answered, Backlog, Slot
 from trio_wss.store.link.handshake import Asker, Words, meet, prepare
 from trio_wss.store.link.resp import (
     LOSSES,
     NOTHING,
+    Foreign,
     LinkLost,
     is_push,
     lacks_rights,
@@ -31,7 +32,6 @@ from trio_wss.store.link.resp import (
     new_reader,
     pack,
 )
-from trio_wss.store.outcome import Foreign
 
 __all__ = ["Link", "LinkLost"]
 
@@ -169,19 +169,9 @@ class Link:
         """
         if self.full:
             await self.room()
-        task: trio.lowlevel.Task | None = trio.lowlevel.current_task()
-
-        def answered(reply: Any) -> None:
-            if task is not None:
-                trio.lowlevel.reschedule(task, Value(reply))
-
-        def abandon(_: object) -> trio.lowlevel.Abort:
-            nonlocal task
-            task = None
-            return trio.lowlevel.Abort.SUCCEEDED
-
-        self.submit(command, answered, expires=expires, weight=weight)
-        reply = await trio.lowlevel.wait_task_rescheduled(abandon)
+        answer = Awaited[Any]()
+        self.submit(command, answer.come, expires=expires, weight=weight)
+        reply = await answer.wait()
         if isinstance(reply, RedisError | Unavailable):
             raise reply
         return reply

@@ -31,6 +31,10 @@ class WrongRedis(LinkLost):
     what would."""
 
 
+class Foreign(WssError):
+    """A push on one of our channels that is none of ours: anybody may publish."""
+
+
 LOSSES: Final = (hiredis.ProtocolError, OSError, trio.BrokenResourceError)
 
 
