@@ -12,6 +12,7 @@ import trio
 from tests.support.members import Member, event, eventually, member
 from tests.support.servers import RedisServer
 from trio_wss import App, Effects, Increment, Read, Reply
+from trio_wss.node.connection import Connection
 from trio_wss.settings import Settings
 from trio_wss.testing import cluster
 
@@ -136,6 +137,7 @@ async def test_what_is_heard_ahead_is_bounded(own_redis: RedisServer) -> None:
         with trio.fail_after(60):
             async with member(nodes.nodes[0].url) as client, trio.open_nursery() as nursery:
                 [taken] = nodes.nodes[0].connections
+                assert isinstance(taken, Connection)
                 await client.good("get")
                 own_redis.pause()
                 flood = [event("get", pad, number) for number in range(100, 160)]

@@ -5,8 +5,7 @@ waits there, or for what an event reads, the client's signs of life are answered
 
 from __future__ import annotations
 
-import random
-from collections.abc import Awaitable, Iterator
+from collections.abc import Awaitable
 from functools import partial
 from typing import Final, NoReturn, Protocol
 
@@ -14,9 +13,9 @@ import trio
 from attrs import frozen
 
 from trio_wss.errors import Unavailable
-from trio_wss.node.decide import Decision, refuse, take_turn
-from trio_wss.node.rate_limit import Bucket
-from trio_wss.node.session import AGAIN_LATER, RESTART, Session, SessionParts
+from trio_wss.node.connections import Connections
+from trio_wss.node.decide import Decision, Turn, refuse, take_turn
+from trio_wss.node.session import AGAIN_LATER, Session, SessionParts
 from trio_wss.ops.statistics import UNKNOWN
 from trio_wss.reads import Client
 from trio_wss.store.history import Cursor
@@ -24,11 +23,9 @@ from trio_wss.store.outcome import Outcome
 from trio_wss.store.sessions import Overtaken
 from trio_wss.wire import BEHIND, Closed, WebSocket, codec
 from trio_wss.wire.intake import Intake
+from trio_wss.wire.rate_limit import Bucket
 
 RESUME_SECONDS: Final = 10.0  # for the first frame of a client that wants to resume
-LONG: Final = 0.25  # seconds that a reader waits before its client is heard by another task
-BATCH: Final = 100  # clients told to go at once
-RETURNS: Final = 500.0  # clients a second that may come back to the other nodes
 UNANSWERED: Final = 32  # events of one connection in flight: the door shuts at it
 NOT_RESUMED: Final = (
     "sent for a session that was not resumed, and dropped: wss.begin begins with the new one"
@@ -241,7 +238,7 @@ class Connection:
             await self._send(turn, expires)
         else:
             self._unanswered += 1
-            await self._waiting(self.session.transact(turn, expires=expires))
+            await self._waiting(self._transact(turn, expires))
             self._answered()
 
     def _take_word(self, event: str) -> None:
@@ -298,6 +295,14 @@ class Connection:
             answered = partial(self._answered_large, size)
         self._parts.session.executor.commit(commit, answered)
 
+    async def _transact(self, turn: Turn, expires: float) -> None:
+        """Run a turn that reads, and wait for what comes of it."""
+        make = partial(self.session.commit, expires=expires)
+        try:
+            await self._parts.session.transactions.run(turn, make, expires=expires)
+        except Unavailable:
+            self.session.unavailable(turn.number)
+
     def _answered(self, _: Outcome | None = None) -> None:
         self._unanswered -= 1
         if self._fewer is not None:
@@ -343,57 +348,6 @@ class Connection:
             return False
         await trio.sleep(self._bucket.borrow())
         return True
-
-
-class Connections:
-    """Those of one node."""
-
-    def __init__(self) -> None:
-        self._all: Final[set[Connection]] = set()
-        self.waiting: Final[dict[Connection, float]] = {}  # whose reader waits, and since when
-
-    def __len__(self) -> int:
-        return len(self._all)
-
-    def __iter__(self) -> Iterator[Connection]:
-        return iter(self._all)
-
-    def add(self, connection: Connection) -> None:
-        """Count one as this node's, until it is discarded."""
-        self._all.add(connection)
-
-    def discard(self, connection: Connection) -> None:
-        """One is over."""
-        self._all.discard(connection)
-
-    async def listen(self) -> NoReturn:
-        """Let clients be heard whose reader waits for long: for Redis, that is."""
-        while True:
-            await trio.sleep(LONG)
-            long_ago = trio.current_time() - LONG
-            for connection, since in list(self.waiting.items()):
-                if since > long_ago:
-                    break
-                connection.listen()
-
-    async def send_away(self, seconds: float, why: str) -> None:
-        """Tell every client to go to another node, in batches spread over `seconds`.
-
-        Each is told how long to wait, so that all of them together are no stampede where they go.
-        """
-        connections = list(self._all)
-        random.shuffle(connections)
-        give_up = trio.current_time() + seconds
-        batches = [connections[at : at + BATCH] for at in range(0, len(connections), BATCH)]
-        spread = len(connections) / RETURNS
-        async with trio.open_nursery() as nursery:
-            for number, batch in enumerate(batches):
-                if number:
-                    await trio.sleep(random.uniform(0.5, 1.5) * seconds / len(batches))
-                    give_up = max(give_up, trio.current_time() + seconds / 4)
-                for connection in batch:
-                    reason = codec.restart_reason(why, random.uniform(0, spread))
-                    nursery.start_soon(connection.retire, RESTART, reason, give_up)
 
 
 def _parse(raw: str | bytes) -> codec.Message | Decision:

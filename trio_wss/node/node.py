@@ -10,7 +10,8 @@ from typing import Final
 
 from trio_wss.app import App
 from trio_wss.node.admission import Admission
-from trio_wss.node.connection import ConnectionParts, Connections
+from trio_wss.node.connection import ConnectionParts
+from trio_wss.node.connections import Connections
 from trio_wss.node.janitor import Janitor
 from trio_wss.node.session import Custody, Session, SessionParts
 from trio_wss.node.topics.catchup import CatchUp

@@ -127,7 +127,7 @@ class Session:
         statistics.broken += 1
         if app.gap is not None and self._nursery is not None:
             turn = own_turn(app, self.client, app.gap, "event", Gap(topic))
-            self._nursery.start_soon(self.transact, turn)
+            self._nursery.start_soon(self._transact, turn)
 
     # --- begin, resume, finish
 
@@ -137,7 +137,7 @@ class Session:
         held = [hub.hold(topic) for topic in implied_topics(client)]
         turn = own_turn(app, client, app.connect, "connect")
         try:
-            await self.transact(turn, self._parts.sessions.begin(client, self.token))
+            await self._transact(turn, self._parts.sessions.begin(client, self.token))
         finally:
             for topic in held:
                 hub.release(topic)
@@ -258,15 +258,10 @@ class Session:
             requests, entries, lead, again, expires, apply,
         )  # fmt: skip
 
-    async def transact(
-        self, turn: Turn | Decision, lead: tuple[Op, ...] = (), expires: float | None = None
-    ) -> None:
-        """Run a turn that reads, or that begins the session: wait for what comes of it. It is
-        `unavailable` when it `expires` (on Trio's clock).
-        """
-        make = partial(self.commit, lead=lead, expires=expires)
+    async def _transact(self, turn: Turn | Decision, lead: tuple[Op, ...] = ()) -> None:
+        """Run a turn of the session's own: it begins, or has a gap."""
         try:
-            await self._parts.transactions.run(turn, make, expires=expires)
+            await self._parts.transactions.run(turn, partial(self.commit, lead=lead))
         except Unavailable:
             self.unavailable(turn.number)
 

@@ -1,6 +1,6 @@
-"""trio_wss/node/rate_limit.py: how many events a connection may send, by the clock it is given."""
+"""trio_wss/wire/rate_limit.py: how many events a connection may send, by the clock it is given."""
 
-from trio_wss.node.rate_limit import Bucket
+from trio_wss.wire.rate_limit import Bucket
 
 
 def test_a_burst_at_once_and_then_the_rate() -> None:
