@@ -1,18 +1,14 @@
-"""trio_wss/ops/server.py, metrics.py and health.py: what the operations listener answers, and that
-the public port answers none of it."""
+"""trio_wss/ops/server.py: what the operations listener answers, and that the public port answers
+none of it."""
 
 from __future__ import annotations
 
-import json
-import re
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from pathlib import Path
 
 import attrs
 import pytest
 import trio
-import yaml
 from prometheus_client.parser import text_string_to_metric_families
 
 from tests.support.members import Frame, Rejected, eventually, http, member
@@ -26,7 +22,6 @@ from trio_wss.testing import Cluster, cluster
 
 pytestmark = pytest.mark.any_engine
 
-DOCS = Path(__file__).parents[2] / "docs"
 SETTINGS = Settings(drain=1.0, ops_port=0)
 app = App()
 
@@ -206,29 +201,3 @@ async def test_a_taken_port_is_one_sentence(redis_url: str) -> None:
         settings = attrs.evolve(SETTINGS, redis=redis_url, ops_port=port)
         with pytest.raises(SettingsError, match=f"cannot listen on 127.0.0.1 port {port}"):
             await serve(app, settings)
-
-
-async def test_what_the_docs_name_is_there_and_what_is_there_is_named(redis_url: str) -> None:
-    async with nodes(redis_url) as running, member(running.nodes[0].url) as client:
-        await client.good("say", "hi")
-        found = {name for name, _ in await metrics(running.nodes[0])}
-    for file in ("alerts.yml", "grafana.json"):
-        named = set(re.findall(r"trio_wss_\w+", (DOCS / file).read_text()))
-        assert named <= found, file
-    table = (DOCS / "operations.md").read_text().partition("## Metrics")[2]
-    rows = re.findall(r"^\| (`[^|]*) \|", table, re.MULTILINE)
-    told = {f"trio_wss_{name}" for row in rows for name in re.findall(r"`(\w+)", row)}
-    ours = {re.sub(r"_(bucket|sum|count|created)$", "", one) for one in found}
-    ours = {one for one in ours if one.startswith("trio_wss_")}
-    assert ours <= told, ours - told
-
-
-def test_the_alerts_are_rules_and_the_dashboard_is_one() -> None:
-    [group] = yaml.safe_load((DOCS / "alerts.yml").read_text())["groups"]
-    for rule in group["rules"]:
-        assert {"alert", "expr", "labels", "annotations"} <= set(rule)
-        assert rule["labels"]["severity"] in ("warning", "critical")
-    panels = json.loads((DOCS / "grafana.json").read_text())["panels"]
-    places = [(panel["gridPos"]["x"], panel["gridPos"]["y"]) for panel in panels]
-    assert len(set(places)) == len(panels)
-    assert len({panel["id"] for panel in panels}) == len(panels)

@@ -1,5 +1,5 @@
-"""trio_wss/ops/statistics.py, snapshot.py, load.py and pulse.py: what a node counts is what came
-of its events, and every node hears it."""
+"""trio_wss/ops/statistics.py: what a node counts is what came of its events, and every node hears
+it."""
 
 from __future__ import annotations
 
@@ -17,9 +17,7 @@ from tests.support.servers import RedisServer
 from trio_wss import App, Broadcast, Client, Effects, Increment, Join, Read, Refused, Reply, Store
 from trio_wss.node import Node
 from trio_wss.ops.heartbeat import BEAT, NODES
-from trio_wss.ops.rates import events_between, load_between, top_topics
-from trio_wss.ops.snapshot import Snapshot
-from trio_wss.ops.statistics import BOUNDS, FAULTS, Durations, Histogram, Statistics
+from trio_wss.ops.statistics import BOUNDS, FAULTS, Histogram, Statistics
 from trio_wss.settings import Settings
 from trio_wss.testing import Cluster, cluster
 
@@ -119,51 +117,6 @@ async def test_the_lag_is_how_much_a_sleep_was_too_long(autojump_clock: trio.abc
         await statistics.measure_lag()
     assert sum(statistics.lag.counts) == 19
     assert statistics.take_worst_lag() < 0.001
-
-
-# --- loads
-
-
-def snapshot(**changes: Any) -> Snapshot:
-    kinds = {"str": "", "float": 0.0, "int": 0, "bool": True, "Durations": Durations()}
-    zero = {field.name: kinds.get(str(field.type), ()) for field in attrs.fields(Snapshot)}
-    return Snapshot(**{**zero, **changes})
-
-
-def test_a_load_is_what_happened_between_two_snapshots() -> None:
-    slow = Durations((0,) * 5 + (10,) + (0,) * (len(BOUNDS) - 5), 0.2)
-    before = snapshot(uptime=10.0, cpu=1.0, deliveries=5, events=(("say", "ok", 10),))
-    now = snapshot(
-        uptime=12.0,
-        cpu=2.0,
-        deliveries=105,
-        events=(("say", "ok", 30), ("say", "refused", 4), ("no", "conflict", 2)),
-        commits=slow,
-    )
-    load = load_between(before, now, ops="", lag=0.0123, topics=())
-    assert (load.cpu, load.deliveries, load.lag) == (0.5, 50.0, 12.3)
-    assert (load.rate, load.failed, load.conflicts) == (13.0, 3.0, 2)
-    assert load.commits.p50 is not None
-    assert 10 < load.commits.p50 < 25
-    assert load.delivery.p99 is None
-    assert [(e.event, e.rate, e.failed) for e in load.top_events] == [
-        ("say", 12.0, 2.0),
-        ("no", 1.0, 1.0),
-    ]
-
-
-def test_an_event_that_did_not_happen_is_not_named() -> None:
-    still = snapshot(events=(("say", "ok", 10),))
-    assert events_between(still, still, 1.0) == []
-
-
-def test_the_top_topics_are_the_largest_and_the_busiest() -> None:
-    large = [(f"large {n}", 1000 + n, 0.0) for n in range(30)]
-    busy = [(f"busy {n}", 1, 1.0 + n) for n in range(30)]
-    found = [one.topic for one in top_topics([*large, *busy])]
-    assert len(found) == 20
-    assert found[:3] == ["busy 29", "busy 28", "busy 27"]
-    assert "large 29" in found
 
 
 # --- a node's
