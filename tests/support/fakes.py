@@ -14,6 +14,6 @@ from trio_wss.ops.statistics import Durations
 
 def node_snapshot(**changes: Any) -> Snapshot:
     """A node that has counted nothing yet, but for these."""
-    kinds = {"str": "", "float": 0.0, "int": 0, "bool": True, "Durations": Durations()}
+    kinds = {"str": "", "float": 0, "int": 0, "bool": True, "Durations": Durations()}
     zero = {field.name: kinds.get(str(field.type), ()) for field in attrs.fields(Snapshot)}
     return Snapshot(**{**zero, **changes})

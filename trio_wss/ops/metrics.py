@@ -9,6 +9,7 @@ from importlib.metadata import version
 from itertools import accumulate
 from typing import final
 
+from attrs import fields
 from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.gc_collector import GCCollector
 from prometheus_client.metrics_core import (
@@ -22,7 +23,7 @@ from prometheus_client.process_collector import ProcessCollector
 from prometheus_client.registry import Collector
 
 from trio_wss.ops.snapshot import Snapshot
-from trio_wss.ops.statistics import BOUNDS, Durations
+from trio_wss.ops.statistics import BOUNDS, Counters, Durations
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 
@@ -98,18 +99,15 @@ def _counters(found: Snapshot) -> Iterator[Metric]:
     recoveries.add_metric(("complete",), found.recovered)
     recoveries.add_metric(("broken",), found.broken)
     yield recoveries
-    for name, text, value in (
-        ("broadcasts", "Broadcasts that this node heard.", found.broadcasts),
-        ("deliveries", "Broadcasts given to a client.", found.deliveries),
-        ("conflicts", "Events that gave up, since others kept changing what they read.",
-         found.events_that("conflict")),
-        ("reruns", "Handlers run again, since what they had read had changed.", found.reruns),
-        ("slow_consumers", "Clients closed with 1013, since they read too slowly.",
-         found.slow_consumers),
-        ("gaps", "Topics that had to be filled from their streams.", found.gaps),
-        ("link_losses", "How often Redis went away.", found.link_losses),
-    ):  # fmt: skip
-        yield CounterMetricFamily(f"trio_wss_{name}", text, value)
+    yield CounterMetricFamily(
+        "trio_wss_conflicts",
+        "Events that gave up, since others kept changing what they read.",
+        found.events_that("conflict"),
+    )
+    for one in fields(Counters):
+        if one.metadata["own"]:
+            name, text = f"trio_wss_{one.name}", one.metadata["text"]
+            yield CounterMetricFamily(name, text, getattr(found, one.name))
 
 
 def _histogram(name: str, text: str, found: Durations) -> Metric:

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Final
 
-from attrs import frozen
+from attrs import fields, frozen
 
 from trio_wss.ops.snapshot import Snapshot
-from trio_wss.ops.statistics import Durations, Fault
+from trio_wss.ops.statistics import Counters, Durations, Fault
 
 TOP: Final = 20  # topics, and events, that are named
 
@@ -40,8 +40,10 @@ class Times:
 
 
 @frozen(kw_only=True)
-class Load:
-    """How a node is. Rates are per second, over the last one; counts are since its start."""
+class Load(Counters):
+    """How a node is. Rates are per second, over the last one; counts are since its start. So are
+    the counters, whichever each says that it is told as.
+    """
 
     node: str
     url: str
@@ -60,15 +62,7 @@ class Load:
     failed: float  # of them not applied
     commits: Times
     delivery: Times
-    broadcasts: float
-    deliveries: float
-    reruns: float
     conflicts: int
-    slow_consumers: int
-    recovered: int
-    broken: int
-    gaps: int
-    link_losses: int
     outbox_bytes: int
     outbox_most: int
     top_topics: tuple[TopicLoad, ...]
@@ -86,6 +80,7 @@ def load_between(
         return round((this - then) / seconds, 2)
 
     events = events_between(before, now, seconds)
+    old, new = before.counted(), now.counted()
     return Load(
         node=now.node,
         url=now.url,
@@ -104,20 +99,16 @@ def load_between(
         failed=round(sum(one.failed for one in events), 2),
         commits=_times(now.commits.since(before.commits)),
         delivery=_times(now.delivery.since(before.delivery)),
-        broadcasts=rate(now.broadcasts, before.broadcasts),
-        deliveries=rate(now.deliveries, before.deliveries),
-        reruns=rate(now.reruns, before.reruns),
         conflicts=now.events_that("conflict"),
-        slow_consumers=now.slow_consumers,
-        recovered=now.recovered,
-        broken=now.broken,
-        gaps=now.gaps,
-        link_losses=now.link_losses,
         outbox_bytes=now.outbox_bytes,
         outbox_most=now.outbox_most,
         top_topics=topics,
         top_events=tuple(events[:TOP]),
         faults=now.faults,
+        **{
+            one.name: rate(new[one.name], old[one.name]) if one.metadata["rate"] else new[one.name]
+            for one in fields(Counters)
+        },
     )
 
 

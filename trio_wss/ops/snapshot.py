@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from attrs import frozen
 
-from trio_wss.ops.statistics import Durations, Fault
+from trio_wss.ops.statistics import Counters, Durations, Fault
 
 
 @frozen(kw_only=True)
-class Snapshot:
+class Snapshot(Counters):
     """What one node has counted since it started, and how it is now. Times are in seconds."""
 
     node: str
@@ -27,14 +27,6 @@ class Snapshot:
     commits: Durations
     delivery: Durations
     lag: Durations
-    broadcasts: int
-    deliveries: int
-    reruns: int
-    slow_consumers: int
-    recovered: int
-    broken: int
-    gaps: int
-    link_losses: int
     outbox_bytes: int
     outbox_most: int
     faults: tuple[Fault, ...]

@@ -10,7 +10,7 @@ from collections import defaultdict, deque
 from typing import Final, Protocol
 
 import trio
-from attrs import frozen
+from attrs import define, field, fields, frozen
 
 from trio_wss.store.outcome import Changed, Done, Failed, Fenced, Gone, Outcome, Stale, Unknown
 
@@ -95,22 +95,42 @@ class Fault:
     text: str
 
 
-class Statistics:
-    """The counters of one node."""
+def _counter(text: str, *, rate: bool = False, own: bool = True) -> int:
+    """`text`: what it is for Prometheus, under its name if it has a metric of its `own`. `rate`:
+    the other nodes are told how much it grows a second, else how much it is.
+    """
+    found: int = field(default=0, metadata={"text": text, "rate": rate, "own": own})
+    return found
+
+
+@define(eq=False)
+class Counters:
+    """What only grows, each declared here alone: snapshots, rates and metrics are made of these."""
+
+    broadcasts: float = _counter("Broadcasts that this node heard.", rate=True)
+    deliveries: float = _counter("Broadcasts given to a client.", rate=True)
+    reruns: float = _counter("Handlers run again, since what they had read had changed.", rate=True)
+    slow_consumers: float = _counter("Clients closed with 1013, since they read too slowly.")
+    recovered: float = _counter("Memberships that went on, complete.", own=False)
+    broken: float = _counter("Memberships that went on, with history lost.", own=False)
+    gaps: float = _counter("Topics that had to be filled from their streams.")
+    link_losses: float = _counter("How often Redis went away.")
+
+    def counted(self) -> dict[str, float]:
+        """All of them, by name."""
+        return {one.name: getattr(self, one.name) for one in fields(Counters)}
+
+
+class Statistics(Counters):
+    """What one node counts."""
 
     def __init__(self) -> None:
+        super().__init__()
         self.events: defaultdict[tuple[str, str], int] = defaultdict(int)  # by name and outcome
         self.commits = Histogram()  # from the sending of an event's commit to its answer
         self.delivery = Histogram()  # from a read of the link to the last write that it caused
         self.lag = Histogram()  # of the event loop
         self.worst_lag = 0.0  # since it was last taken
-        self.reruns = 0  # handlers run again, because what they had read had changed
-        self.slow_consumers = 0  # clients closed with 1013, since they read too slowly
-        self.recovered = 0  # memberships that went on with no gap
-        self.broken = 0  # and those whose history was lost
-        self.link_losses = 0
-        self.broadcasts = 0  # that this node heard
-        self.deliveries = 0  # of them to a client
         self.faults: deque[Fault] = deque(maxlen=FAULTS)
 
     def settled(self, decision: Counted, outcome: Outcome, seconds: float) -> None:
