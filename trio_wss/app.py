@@ -12,7 +12,7 @@ from typing import Any, Final, TypeAlias, TypeVar
 
 from attrs import define, field, frozen
 
-from trio_wss.commit.plan import MOST_TTL
+from trio_wss.commit.plan import MAX_TTL
 from trio_wss.effects import Effects
 from trio_wss.errors import RegistrationError
 from trio_wss.handling.handler import Handler
@@ -187,7 +187,7 @@ def _check_event(name: object) -> None:
 def _checked(what: str, history: int, ttl: float) -> tuple[int, float]:
     if type(history) is not int or not 0 <= history <= MOST_HISTORY:
         raise RegistrationError(f"{what}: history is a number of broadcasts, 0 to {MOST_HISTORY}")
-    if type(ttl) not in (int, float) or not LEAST_TTL <= ttl <= MOST_TTL:
+    if type(ttl) not in (int, float) or not LEAST_TTL <= ttl <= MAX_TTL:
         raise RegistrationError(f"{what}: ttl is a number of seconds, from 0.001 to ten years")
     return history, float(ttl)
 

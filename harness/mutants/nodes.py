@@ -12,7 +12,7 @@ NODES: Final[dict[str, Mutant]] = {
         "does not ask what was said while its link was down",
     ),
     "nothing-held-back": Mutant(
-        "node/topics/hub.py", "self._link.hold_back(PATIENCE)", "pass",
+        "node/topics/hub.py", "self._link.hold_back(HOLD_BACK)", "pass",
         "answers before it has filled the gaps of a lost link",
     ),
     "doubt-settled": Mutant(

@@ -296,7 +296,7 @@ async def test_events_on_one_key_are_decided_on_what_those_before_them_will_leav
             for number, client in enumerate(clients):
                 data = {"key": "busy", "mark": str(number)}
                 nursery.start_soon(client.good, "replace", data)
-            with node.transactions.expectations.of((ReadRequest("value", "busy"),)) as expected:
+            with node.transactions.speculations.of((ReadRequest("value", "busy"),)) as expected:
                 await eventually(lambda: expected.users == count + 1)
             node.link.go_on()
         assert calls == 1 + count

@@ -20,14 +20,14 @@ MADE: dict[str, Op] = {
     ops.APPEND: ops.append("a", b"1", 10, ""),
     ops.DELETE: ops.delete("a"),
     ops.REMOVE: ops.remove("a", "s", b"1"),
-    ops.JOIN: ops.join("a", "s1", b"{}", b'"a"'),
-    ops.LEAVE: ops.leave("a", "s1", b'"a"'),
-    ops.BROADCAST: ops.broadcast("a", b"{", b"1", 10, "1000"),
-    ops.VOLATILE: ops.volatile("a", b"{", b"1"),
-    ops.CURSOR: ops.cursor("a", b'"a"'),
-    ops.BEGIN: ops.begin("n1", "s1", b"{}", "token"),
-    ops.END: ops.end("s1", "m:", "o:"),
-    ops.CLOSE: ops.close(b"[1000]"),
+    ops.JOIN_TOPIC: ops.join_topic("a", "s1", b"{}", b'"a"'),
+    ops.LEAVE_TOPIC: ops.leave_topic("a", "s1", b'"a"'),
+    ops.KEEP_BROADCAST: ops.keep_broadcast("a", b"{", b"1", 10, "1000"),
+    ops.VOLATILE_BROADCAST: ops.volatile_broadcast("a", b"{", b"1"),
+    ops.TELL_CURSOR: ops.tell_cursor("a", b'"a"'),
+    ops.BEGIN_SESSION: ops.begin_session("n1", "s1", b"{}", "token"),
+    ops.END_SESSION: ops.end_session("s1", "m:", "o:"),
+    ops.TELL_CLOSE: ops.tell_close(b"[1000]"),
 }
 """One of each."""
 

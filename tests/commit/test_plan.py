@@ -14,7 +14,7 @@ import pytest
 
 from tests.support.refusals import TABLE, N, Row
 from trio_wss.commit import plan as plan_module
-from trio_wss.commit.plan import NOTHING, Phase, Plan, plan
+from trio_wss.commit.plan import EMPTY_PLAN, Phase, Plan, plan
 from trio_wss.effects import (
     Add,
     Append,
@@ -248,7 +248,7 @@ def test_nothing_is_a_plan_too() -> None:
         (),
         True,
     )
-    assert NOTHING.frees
+    assert EMPTY_PLAN.frees
 
 
 def test_a_result_is_numbered_at_the_effect_that_it_is_of() -> None:

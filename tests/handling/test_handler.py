@@ -10,7 +10,7 @@ import attrs
 import pytest
 from attrs import frozen
 
-from trio_wss.commit.plan import MOST_EFFECTS
+from trio_wss.commit.plan import MAX_EFFECTS
 from trio_wss.effects import EFFECTS, Effect, Effects, Increment, Reply
 from trio_wss.errors import Invalid, PlanError, Refused, RegistrationError
 from trio_wss.handling.handler import MOST_DRAINED, Handler
@@ -388,7 +388,7 @@ def test_an_endless_generator_is_not_drained_for_ever() -> None:
         while True:
             yield Increment("a")
 
-    assert len(run(Handler(handler, "e"))) == MOST_DRAINED == MOST_EFFECTS + 1
+    assert len(run(Handler(handler, "e"))) == MOST_DRAINED == MAX_EFFECTS + 1
 
 
 class Unknown:

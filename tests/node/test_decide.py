@@ -7,8 +7,8 @@ import structlog
 from attrs import frozen
 
 from trio_wss import App, Client, Close, Effects, Increment, Read, Refused, Reply
-from trio_wss.node.decide import SILENT, Decision, Turn, own_turn, refuse, take_turn
-from trio_wss.ops.statistics import UNKNOWN
+from trio_wss.node.decide import SILENT, Decision, Undecided, decide, decide_hook, refuse
+from trio_wss.ops.statistics import UNKNOWN_EVENT
 from trio_wss.store.entries import Entry
 from trio_wss.wire.codec import Message
 
@@ -50,7 +50,7 @@ APP = app()
 
 
 def taken(event: str, number: int | None = 7, data: Any = None) -> Decision:
-    found = take_turn(APP, ANN, Message(event, number, data))
+    found = decide(APP, ANN, Message(event, number, data))
     assert isinstance(found, Decision)
     return found
 
@@ -71,7 +71,7 @@ def test_with_no_reply_an_event_with_an_id_is_answered_all_the_same() -> None:
 @pytest.mark.parametrize(
     ("event", "data", "code", "counted"),
     [
-        ("unknown", None, "unknown_event", UNKNOWN),
+        ("unknown", None, "unknown_event", UNKNOWN_EVENT),
         ("say", {"text": 5}, "invalid", "say"),
         ("no", None, "not_now", "no"),
         ("bug", None, "internal", "bug"),
@@ -91,8 +91,8 @@ def test_what_goes_wrong_becomes_an_answer_and_applies_nothing(
 
 
 def test_one_that_reads_is_decided_when_it_has_read() -> None:
-    turn = take_turn(APP, ANN, Message("read", 7, {"text": "a"}))
-    assert isinstance(turn, Turn)
+    turn = decide(APP, ANN, Message("read", 7, {"text": "a"}))
+    assert isinstance(turn, Undecided)
     assert [request.key for request in turn.requests] == ["n:a"]
     assert turn.decide([Entry(b"v", b"3")]).answer == b'{"event":"n","re":7,"data":3}'
     assert turn.decide([Entry(b"", None)]).answer == b'{"event":"n","re":7,"data":5}'
@@ -102,7 +102,7 @@ def test_one_that_reads_is_decided_when_it_has_read() -> None:
 
 def test_only_what_does_and_says_nothing_is_silent() -> None:
     assert SILENT.silent
-    assert own_turn(APP, ANN, None, "connect") is SILENT
+    assert decide_hook(APP, ANN, None, "connect") is SILENT
     assert not taken("count").silent
     assert not taken("count", None).silent
     assert not refuse(None, "no", "").silent
@@ -116,7 +116,7 @@ def test_a_session_that_ends_says_nothing_to_anybody() -> None:
         return Close()
 
     with structlog.testing.capture_logs() as logs:
-        found = own_turn(made, ANN, made.disconnect, "disconnect")
+        found = decide_hook(made, ANN, made.disconnect, "disconnect")
     assert isinstance(found, Decision)
     assert found.refusal == "internal"
     assert len(logs) == 1

@@ -15,7 +15,7 @@ from trio_wss.commit.ops import Op
 from trio_wss.commit.plan import plan
 from trio_wss.effects import Effect
 from trio_wss.errors import Unavailable
-from trio_wss.node.speculation import Expectations
+from trio_wss.node.speculation import Speculations
 from trio_wss.reads import Client, ReadRequest
 from trio_wss.store.entries import Entry
 
@@ -47,11 +47,11 @@ class Reads:
 
 
 async def test_all_who_want_the_same_share_one_read(autojump_clock: trio.testing.MockClock) -> None:
-    expectations, reads = Expectations(), Reads()
+    speculations, reads = Speculations(), Reads()
     found: list[Sequence[Entry]] = []
 
     async def want() -> None:
-        with expectations.of((A,)) as expected:
+        with speculations.of((A,)) as expected:
             await expected.ask(reads)
             found.append(expected.entries)
 
@@ -62,20 +62,20 @@ async def test_all_who_want_the_same_share_one_read(autojump_clock: trio.testing
         reads.answer.set()
     assert reads.asked == 1
     assert found == [[entry(b"1")]] * 3
-    assert repr(expectations) == "<Expectations []>"
+    assert repr(speculations) == "<Speculations []>"
 
 
 async def test_a_read_that_fails_fails_for_all_who_want_it(
     autojump_clock: trio.testing.MockClock,
 ) -> None:
     """Else each would wait for a Redis that is away, one after the other."""
-    expectations, reads = Expectations(), Reads()
+    speculations, reads = Speculations(), Reads()
     reads.error = Unavailable("away")
     failed = 0
 
     async def want() -> None:
         nonlocal failed
-        with expectations.of((A,)) as expected, pytest.raises(Unavailable):
+        with speculations.of((A,)) as expected, pytest.raises(Unavailable):
             await expected.ask(reads)
         failed += 1
 
@@ -91,7 +91,7 @@ async def test_each_who_waits_has_a_time_of_its_own(
     autojump_clock: trio.testing.MockClock,
 ) -> None:
     """Of the one that asks for all, it may be over sooner, or later."""
-    expectations = Expectations()
+    speculations = Speculations()
     over: dict[int, float] = {}
 
     async def want(expires: int) -> None:
@@ -99,7 +99,7 @@ async def test_each_who_waits_has_a_time_of_its_own(
             await trio.sleep_until(expires)
             raise Unavailable("away")
 
-        with expectations.of((A,)) as expected, pytest.raises(Unavailable):
+        with speculations.of((A,)) as expected, pytest.raises(Unavailable):
             await expected.ask(read, expires)
         over[expires] = trio.current_time()
 
@@ -114,8 +114,8 @@ async def test_each_who_waits_has_a_time_of_its_own(
 async def test_who_waits_asks_again_when_the_one_that_asked_was_cancelled(
     autojump_clock: trio.testing.MockClock,
 ) -> None:
-    expectations, reads = Expectations(), Reads()
-    with expectations.of((A,)) as expected:
+    speculations, reads = Speculations(), Reads()
+    with speculations.of((A,)) as expected:
         async with trio.open_nursery() as nursery:
             async with trio.open_nursery() as first:
                 first.start_soon(expected.ask, reads)
@@ -130,32 +130,32 @@ async def test_who_waits_asks_again_when_the_one_that_asked_was_cancelled(
 
 
 def test_what_is_sent_is_what_the_next_finds() -> None:
-    expectations = Expectations()
-    with expectations.of((A,)) as expected:
+    speculations = Speculations()
+    with speculations.of((A,)) as expected:
         expected.entries = (entry(b"1"),)
-        expectations.sent(expected, ops(Store("a", 2), Store("b", 3)))
+        speculations.sent(expected, ops(Store("a", 2), Store("b", 3)))
         assert list(expected.entries) == [entry(b"2")]
-        expectations.sent(expected, ops(Increment("a")))
+        speculations.sent(expected, ops(Increment("a")))
         assert list(expected.entries) == []
 
 
 def test_what_is_sent_by_others_on_the_same_key_is_read_again() -> None:
-    expectations = Expectations()
-    with expectations.of((A,)) as one, expectations.of((A, B)) as both, expectations.of((B,)) as b:
+    speculations = Speculations()
+    with speculations.of((A,)) as one, speculations.of((A, B)) as both, speculations.of((B,)) as b:
         one.entries, both.entries = (entry(b"1"),), (entry(b"1"), entry(b"1"))
         b.entries = (entry(b"1"),)
-        expectations.sent(one, ops(Store("a", 2)))
+        speculations.sent(one, ops(Store("a", 2)))
         assert list(both.entries) == []
         assert list(b.entries) == [entry(b"1")]
 
 
 def test_a_chain_breaks_once() -> None:
     """All behind the first that was not applied were not either; what came since is newer."""
-    expectations = Expectations()
-    with expectations.of((A,)) as expected:
+    speculations = Speculations()
+    with speculations.of((A,)) as expected:
         expected.entries, chain = (entry(b"1"),), expected.chain
         expected.broken(chain, (entry(b"7"),))
-        expectations.sent(expected, ops(Store("a", 8)))
+        speculations.sent(expected, ops(Store("a", 8)))
         expected.broken(chain, (entry(b"7"),))
         assert list(expected.entries) == [entry(b"8")]
         expected.broken(expected.chain, ())

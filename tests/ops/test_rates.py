@@ -7,13 +7,13 @@ from typing import Any
 import pytest
 
 from tests.support.fakes import node_snapshot
-from trio_wss.ops.rates import TOP, EventLoad, Load, events_between, load_between, top_topics
+from trio_wss.ops.rates import TOP, EventRates, Rates, events_between, rates_between, top_topics
 from trio_wss.ops.snapshot import Snapshot
-from trio_wss.ops.statistics import BOUNDS, Durations, Fault
+from trio_wss.ops.statistics import BOUNDS, Durations, Incident
 
 
-def load(before: Snapshot, now: Snapshot) -> Load:
-    return load_between(before, now, ops="", lag=0.0, topics=())
+def load(before: Snapshot, now: Snapshot) -> Rates:
+    return rates_between(before, now, ops="", lag=0.0, topics=())
 
 
 @pytest.mark.parametrize("name", ["cpu", "broadcasts", "deliveries", "reruns"])
@@ -29,7 +29,7 @@ def test_what_grows_is_told_per_second(name: str) -> None:
         ("node", "n1"), ("url", "ws://a"), ("unready", "Redis is away"), ("connections", 3),
         ("topics", 4), ("link_up", False), ("unanswered", 5), ("slow_consumers", 6),
         ("recovered", 7), ("broken", 8), ("gaps", 9), ("link_losses", 10), ("outbox_bytes", 11),
-        ("outbox_most", 12), ("faults", (Fault(1.0, "gap", "one"),)), ("silence", 0.5),
+        ("outbox_most", 12), ("faults", (Incident(1.0, "gap", "one"),)), ("silence", 0.5),
     ],
 )  # fmt: skip
 def test_what_is_so_now_is_told_as_it_is(name: str, value: Any) -> None:
@@ -41,7 +41,7 @@ def test_what_is_so_now_is_told_as_it_is(name: str, value: Any) -> None:
 def test_it_says_when_it_was_and_what_it_was_given() -> None:
     before, now = node_snapshot(started=100.0), node_snapshot(started=100.0, uptime=7.26)
     topics = top_topics([("room", 1, 1.0)])
-    found = load_between(before, now, ops="http://a", lag=0.0123, topics=topics)
+    found = rates_between(before, now, ops="http://a", lag=0.0123, topics=topics)
     assert (found.time, found.uptime, found.lag) == (107.26, 7.3, 12.3)
     assert (found.ops, found.top_topics) == ("http://a", topics)
 
@@ -51,7 +51,7 @@ def test_events_are_told_by_name_with_those_that_failed() -> None:
     events = (("say", "ok", 30), ("say", "refused", 4), ("no", "conflict", 2))
     found = load(before, node_snapshot(uptime=12.0, events=events))
     assert (found.rate, found.failed, found.conflicts) == (13.0, 3.0, 2)
-    assert found.top_events == (EventLoad("say", 12.0, 2.0), EventLoad("no", 1.0, 1.0))
+    assert found.top_events == (EventRates("say", 12.0, 2.0), EventRates("no", 1.0, 1.0))
 
 
 def test_the_most_frequent_events_come_first_and_only_so_many_are_named() -> None:

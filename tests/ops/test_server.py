@@ -178,7 +178,7 @@ async def test_a_page_of_another_origin_cannot_watch(redis_url: str) -> None:
 async def test_it_takes_only_so_many_sockets(
     redis_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(ops, "MOST", 1)
+    monkeypatch.setattr(ops, "MAX_SOCKETS", 1)
     async with nodes(redis_url) as running:
         [node] = running.nodes
         url = node.ops_url.replace("http", "ws")

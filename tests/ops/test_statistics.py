@@ -17,7 +17,7 @@ from tests.support.servers import RedisServer
 from trio_wss import App, Broadcast, Client, Effects, Increment, Join, Read, Refused, Reply, Store
 from trio_wss.node import Node
 from trio_wss.ops.heartbeat import BEAT, NODES
-from trio_wss.ops.statistics import BOUNDS, FAULTS, Histogram, Statistics
+from trio_wss.ops.statistics import BOUNDS, INCIDENTS, Histogram, Statistics
 from trio_wss.settings import Settings
 from trio_wss.testing import Cluster, cluster
 
@@ -106,9 +106,9 @@ def test_a_quantile_lies_in_its_bucket() -> None:
 
 def test_only_the_last_faults_are_remembered() -> None:
     statistics = Statistics()
-    for number in range(FAULTS + 5):
+    for number in range(INCIDENTS + 5):
         statistics.fault("test", str(number))
-    assert [fault.text for fault in statistics.faults] == [str(n) for n in range(5, FAULTS + 5)]
+    assert [fault.text for fault in statistics.faults] == [str(n) for n in range(5, INCIDENTS + 5)]
 
 
 async def test_the_lag_is_how_much_a_sleep_was_too_long(autojump_clock: trio.abc.Clock) -> None:

@@ -11,10 +11,10 @@ from attrs import frozen
 from tests.support.links import running
 from trio_wss import Append, Effect, Increment, Join, Put, Store
 from trio_wss.app import App
-from trio_wss.commit.plan import NOTHING, Plan, plan
+from trio_wss.commit.plan import EMPTY_PLAN, Plan, plan
 from trio_wss.reads import Client, ReadRequest
 from trio_wss.store.entries import Entry, TooLarge
-from trio_wss.store.executor import ALLOWANCE, MOST_READ, NEW, Commit, Executor
+from trio_wss.store.executor import ALLOWANCE, MAX_READ, NEW, Commit, Executor
 from trio_wss.store.keys import Keys
 from trio_wss.store.link.address import parse_address
 from trio_wss.store.link.link import Link
@@ -58,15 +58,15 @@ async def node(url: str) -> AsyncIterator[Node]:
         executor, sessions = Executor(link, keys, "n1"), Sessions(link, keys, "n1")
         await sessions.beat(60, new=True)
         lead = sessions.begin(CLIENT, new_token(CLIENT.session))
-        begin = Commit(NOTHING, CLIENT.session, NEW, lead=lead)
+        begin = Commit(EMPTY_PLAN, CLIENT.session, NEW, lead=lead)
         assert isinstance(await executor.committed(begin), Done)
         yield Node(link, executor)
 
 
 def test_what_a_commit_may_be_answered_with() -> None:
-    assert 1000 <= Commit(NOTHING, answer=bytes(1000)).weight < 2000
-    assert Commit(NOTHING, answer=bytes(1000), again=True).weight > MIB
-    assert Commit(NOTHING, requests=(TEXT,)).weight > ALLOWANCE
+    assert 1000 <= Commit(EMPTY_PLAN, answer=bytes(1000)).weight < 2000
+    assert Commit(EMPTY_PLAN, answer=bytes(1000), again=True).weight > MIB
+    assert Commit(EMPTY_PLAN, requests=(TEXT,)).weight > ALLOWANCE
     assert Commit(planned(*[Join(f"room:{n}" * 20) for n in range(100)])).weight > 20_000
 
 
@@ -107,7 +107,7 @@ async def test_a_read_that_is_too_large_says_of_what(redis_url: str) -> None:
     async with node(redis_url) as one:
         for _ in range(18):
             await one.commit(Append("list", "x" * 1_000_000, 100))
-        with pytest.raises(TooLarge, match=rf"^list: 18\d+ bytes, and {MOST_READ} can be read"):
+        with pytest.raises(TooLarge, match=rf"^list: 18\d+ bytes, and {MAX_READ} can be read"):
             await one.executor.read((LIST,))
         assert one.link.up
         await one.commit(Append("list", "", 16))

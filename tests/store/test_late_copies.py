@@ -9,7 +9,7 @@ import redis
 import trio
 
 from tests.support.links import running
-from trio_wss.commit.plan import NOTHING, plan
+from trio_wss.commit.plan import EMPTY_PLAN, plan
 from trio_wss.effects import Append, Broadcast, Effect, Store
 from trio_wss.reads import Client, ReadRequest
 from trio_wss.store.executor import NEW, Commit, Executor, Page
@@ -58,7 +58,7 @@ class Parts:
         reads: bool = False,
         **others: object,
     ) -> Outcome:
-        made = plan(effects, CLIENT, lambda _: (10, 60)) if effects else NOTHING
+        made = plan(effects, CLIENT, lambda _: (10, 60)) if effects else EMPTY_PLAN
         if reads:
             others |= {"requests": REQUESTS, "entries": await self.executor.read(REQUESTS)}
         return await self.executor.committed(
@@ -129,7 +129,7 @@ async def test_commits_of_a_node_that_are_on_their_way_together_keep_their_recor
         assert set(replies) <= {b"seen", b"stale"}
         assert store.llen("{wss}:k:list") == 100
         for n in range(5000):  # with nothing to record between, many are forgotten at once
-            one.executor.commit(Commit(NOTHING, "s1", "1"), lambda _: None)
+            one.executor.commit(Commit(EMPTY_PLAN, "s1", "1"), lambda _: None)
             if n % 1000 == 0:
                 await one.executor.room()
         await one.commit([])

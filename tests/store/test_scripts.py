@@ -19,7 +19,7 @@ from tests.support.servers import RedisServer
 from tests.support.snapshots import snapshot
 from trio_wss import Append, Broadcast, Delete, Effect, Increment, Store
 from trio_wss.app import App
-from trio_wss.commit.plan import NOTHING, plan
+from trio_wss.commit.plan import EMPTY_PLAN, plan
 from trio_wss.reads import Client
 from trio_wss.store.executor import NEW, Commit, Executor
 from trio_wss.store.keys import Keys
@@ -49,7 +49,7 @@ async def node(server: RedisServer) -> AsyncIterator[Node]:
         executor, sessions = Executor(link, keys, "n1"), Sessions(link, keys, "n1")
         await sessions.beat(600, new=True)
         lead = sessions.begin(CLIENT, new_token(CLIENT.session))
-        begin = Commit(NOTHING, CLIENT.session, NEW, lead=lead)
+        begin = Commit(EMPTY_PLAN, CLIENT.session, NEW, lead=lead)
         assert isinstance(await executor.committed(begin), Done)
         yield Node(executor)
 

@@ -10,7 +10,7 @@ import pytest
 import redis
 
 from tests.support.links import running
-from trio_wss.commit.plan import NOTHING, plan
+from trio_wss.commit.plan import EMPTY_PLAN, plan
 from trio_wss.effects import Join
 from trio_wss.errors import Unavailable
 from trio_wss.reads import Client
@@ -47,7 +47,7 @@ class Node:
     async def begin(self) -> None:
         await self.sessions.beat(60, new=True)
         lead = self.sessions.begin(CLIENT, self.token)
-        commit = Commit(NOTHING, CLIENT.session, NEW, lead=lead)
+        commit = Commit(EMPTY_PLAN, CLIENT.session, NEW, lead=lead)
         assert isinstance(await self.executor.committed(commit), Done)
 
     async def take(self, seen: str, generation: str, attempt: int | None = None) -> bool:
@@ -55,7 +55,7 @@ class Node:
         return await self.sessions.take(stored, generation, attempt) is not None
 
     async def commit(self, generation: str) -> Outcome:
-        return await self.executor.committed(Commit(NOTHING, CLIENT.session, generation))
+        return await self.executor.committed(Commit(EMPTY_PLAN, CLIENT.session, generation))
 
 
 def size(reply: Any) -> int:
@@ -317,7 +317,7 @@ async def test_no_answer_about_a_large_session_is_heavier_than_the_link_is_told(
 
         link.submit = weighed  # type: ignore[method-assign]  # to see what is asked
         lead = one.sessions.begin(client, token)
-        await one.executor.committed(Commit(NOTHING, "large", NEW, lead=lead))
+        await one.executor.committed(Commit(EMPTY_PLAN, "large", NEW, lead=lead))
         for n in range(100):
             made = plan([Join(f"{n:03}".ljust(256, "."))], client, lambda _: (0, 0))
             await one.executor.committed(Commit(made, "large", FIRST, n + 1))

@@ -5,7 +5,7 @@ from contextlib import asynccontextmanager
 
 import trio
 
-from trio_wss.store.link.link import SILENT, Link, LinkLost, Listener
+from trio_wss.store.link.link import NO_LISTENER, Link, LinkLost, Listener
 
 
 class Watch:
@@ -44,7 +44,7 @@ class Watch:
 
 @asynccontextmanager
 async def running(
-    link: Link, listener: Listener = SILENT, *, within: float = 30
+    link: Link, listener: Listener = NO_LISTENER, *, within: float = 30
 ) -> AsyncIterator[Watch]:
     """The link runs, and runs again whenever it is lost. The whole block has a deadline."""
     watch = Watch()

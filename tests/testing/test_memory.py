@@ -3,7 +3,7 @@
 import pytest
 
 from trio_wss.reads import ReadRequest
-from trio_wss.testing.memory import DAY, Applied, Cell, Fault, Memory, Offset
+from trio_wss.testing.memory import DAY, Applied, Cell, Memory, ModelFault, Offset
 
 
 def test_time_passes() -> None:
@@ -29,7 +29,7 @@ def test_nothing_is_written_if_anything_is_refused() -> None:
         ("S", (("k", "a"),), [b"1", ""]),
         ("I", (("k", "list"),), ["1", "", ""]),
     ]
-    with pytest.raises(Fault, match=r"^wrong_type list$"):
+    with pytest.raises(ModelFault, match=r"^wrong_type list$"):
         memory.commit("s1", ops, 100)  # type: ignore[arg-type]  # the operations are right
     assert memory == Memory({"list": Cell("list", [b"1"])})
 

@@ -32,7 +32,7 @@ from trio_wss import (
     Reply,
     Store,
 )
-from trio_wss.commit.plan import NOTHING, plan
+from trio_wss.commit.plan import EMPTY_PLAN, plan
 from trio_wss.data.json import encode
 from trio_wss.reads import ReadRequest
 from trio_wss.store.entries import WrongType
@@ -155,7 +155,7 @@ class Real:
 
     async def begin(self, client: Client) -> None:
         begin = self.sessions.begin(client, "token")
-        commit = Commit(NOTHING, client.session, NEW, lead=begin)
+        commit = Commit(EMPTY_PLAN, client.session, NEW, lead=begin)
         assert isinstance(await self.commit(commit), Done)
 
     async def play(self, event: str, client: Client, number: int) -> Any:
@@ -183,7 +183,9 @@ class Real:
 
     async def end(self, client: Client) -> None:
         lead = self.sessions.end(client.session)
-        assert isinstance(await self.commit(Commit(NOTHING, client.session, "1", lead=lead)), Done)
+        assert isinstance(
+            await self.commit(Commit(EMPTY_PLAN, client.session, "1", lead=lead)), Done
+        )
         await self.begin(client)
 
     async def held(self, key: str) -> tuple[str, Any, int]:

@@ -23,14 +23,14 @@ PUT: Final = "P"
 APPEND: Final = "A"
 DELETE: Final = "D"
 REMOVE: Final = "R"
-JOIN: Final = "J"
-LEAVE: Final = "L"
-BROADCAST: Final = "B"
-VOLATILE: Final = "V"
-CURSOR: Final = "C"
-BEGIN: Final = "N"
-END: Final = "E"
-CLOSE: Final = "K"
+JOIN_TOPIC: Final = "J"
+LEAVE_TOPIC: Final = "L"
+KEEP_BROADCAST: Final = "B"
+VOLATILE_BROADCAST: Final = "V"
+TELL_CURSOR: Final = "C"
+BEGIN_SESSION: Final = "N"
+END_SESSION: Final = "E"
+TELL_CLOSE: Final = "K"
 
 
 @frozen
@@ -52,14 +52,14 @@ LAYOUTS: Final[Mapping[str, Layout]] = {
     APPEND: _layout("key", "value limit ttl result"),
     DELETE: _layout("key", ""),
     REMOVE: _layout("key", "kind field result"),
-    JOIN: _layout("members, meta", "topic session member quoted"),
-    LEAVE: _layout("members", "topic session quoted"),
-    BROADCAST: _layout("meta, stream", "topic head data length ttl"),
-    VOLATILE: _layout("", "topic head data"),
-    CURSOR: _layout("meta", "quoted"),
-    BEGIN: _layout("own, all sessions", "session node client token"),
-    END: _layout("due, all sessions, ring", "session members-prefix sets-prefix"),
-    CLOSE: _layout("", "change"),
+    JOIN_TOPIC: _layout("members, meta", "topic session member quoted"),
+    LEAVE_TOPIC: _layout("members", "topic session quoted"),
+    KEEP_BROADCAST: _layout("meta, stream", "topic head data length ttl"),
+    VOLATILE_BROADCAST: _layout("", "topic head data"),
+    TELL_CURSOR: _layout("meta", "quoted"),
+    BEGIN_SESSION: _layout("own, all sessions", "session node client token"),
+    END_SESSION: _layout("due, all sessions, ring", "session members-prefix sets-prefix"),
+    TELL_CLOSE: _layout("", "change"),
 }
 
 # Times to live are milliseconds as text, empty for none; `kind` is `m` for a map and `s` for a set;
@@ -98,44 +98,44 @@ def remove(key: str, kind: str, field: str | bytes) -> Op:
     return REMOVE, (("k", key),), [kind, field, ""]
 
 
-def join(topic: str, session: str, member: bytes, quoted: bytes) -> Op:
+def join_topic(topic: str, session: str, member: bytes, quoted: bytes) -> Op:
     """Let a session be in a topic; `member` is what is read of it there, as JSON."""
-    return JOIN, (("m", topic), ("t", topic)), [topic, session, member, quoted]
+    return JOIN_TOPIC, (("m", topic), ("t", topic)), [topic, session, member, quoted]
 
 
-def leave(topic: str, session: str, quoted: bytes) -> Op:
+def leave_topic(topic: str, session: str, quoted: bytes) -> Op:
     """Let a session be in a topic no longer."""
-    return LEAVE, (("m", topic),), [topic, session, quoted]
+    return LEAVE_TOPIC, (("m", topic),), [topic, session, quoted]
 
 
-def broadcast(topic: str, head: bytes, data: bytes, length: int, ttl: str) -> Op:
+def keep_broadcast(topic: str, head: bytes, data: bytes, length: int, ttl: str) -> Op:
     """Say something in a topic that keeps its last `length` broadcasts."""
-    return BROADCAST, (("t", topic), ("h", topic)), [topic, head, data, str(length), ttl]
+    return KEEP_BROADCAST, (("t", topic), ("h", topic)), [topic, head, data, str(length), ttl]
 
 
-def volatile(topic: str, head: bytes, data: bytes) -> Op:
+def volatile_broadcast(topic: str, head: bytes, data: bytes) -> Op:
     """Say something in a topic that nobody keeps."""
-    return VOLATILE, (), [topic, head, data]
+    return VOLATILE_BROADCAST, (), [topic, head, data]
 
 
-def cursor(topic: str, quoted: bytes) -> Op:
+def tell_cursor(topic: str, quoted: bytes) -> Op:
     """Tell where a topic is that the connection is in by itself."""
-    return CURSOR, (("t", topic),), [quoted]
+    return TELL_CURSOR, (("t", topic),), [quoted]
 
 
-def begin(node: str, session: str, client: bytes, token: str) -> Op:
+def begin_session(node: str, session: str, client: bytes, token: str) -> Op:
     """Begin a session, which is a node's; `client` as JSON, and the hash of its token."""
-    return BEGIN, (("o", node), ("sessions", "")), [session, node, client, token]
+    return BEGIN_SESSION, (("o", node), ("sessions", "")), [session, node, client, token]
 
 
-def end(session: str, members_prefix: str, sets_prefix: str) -> Op:
+def end_session(session: str, members_prefix: str, sets_prefix: str) -> Op:
     """End a session, and all its memberships, which only its hash knows: hence the prefixes of
     members and of the nodes' sets.
     """
     keys = (("due", ""), ("sessions", ""), ("r", session))
-    return END, keys, [session, members_prefix, sets_prefix]
+    return END_SESSION, keys, [session, members_prefix, sets_prefix]
 
 
-def close(change: bytes) -> Op:
+def tell_close(change: bytes) -> Op:
     """Note that the connection is closed: `[code,reason]` as JSON."""
-    return CLOSE, (), [change]
+    return TELL_CLOSE, (), [change]

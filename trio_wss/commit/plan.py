@@ -38,12 +38,12 @@ from trio_wss.reads import is_implied
 if TYPE_CHECKING:
     from trio_wss.reads import Client
 
-MOST_EFFECTS: Final = 256
-MOST_BYTES: Final = 1024 * 1024
-MOST_NAME: Final = 256  # bytes of a key, a field or a topic
-MOST_ITEMS: Final = 100_000  # of a list
-MOST_REASON: Final = 123  # bytes: what a Close frame has room for, RFC 6455 §5.5
-MOST_TTL: Final = 10 * 365 * 86400.0  # seconds
+MAX_EFFECTS: Final = 256
+MAX_DATA: Final = 1024 * 1024
+MAX_NAME: Final = 256  # bytes of a key, a field or a topic
+MAX_ITEMS: Final = 100_000  # of a list
+MAX_REASON: Final = 123  # bytes: what a Close frame has room for, RFC 6455 §5.5
+MAX_TTL: Final = 10 * 365 * 86400.0  # seconds
 RESERVED: Final = "wss."
 EXACT: Final = (
     2**53
@@ -71,7 +71,7 @@ class Plan:
     frees: bool = True  # nothing in it makes Redis larger: a full one takes it too
 
 
-NOTHING: Final = Plan()
+EMPTY_PLAN: Final = Plan()
 
 
 def plan(
@@ -87,8 +87,8 @@ def plan(
     """
     draft = _Draft(client, history)
     for count, effect in enumerate(effects, 1):
-        if count > MOST_EFFECTS:
-            raise PlanError(f"an event may have at most {MOST_EFFECTS} effects")
+        if count > MAX_EFFECTS:
+            raise PlanError(f"an event may have at most {MAX_EFFECTS} effects")
         draft.add(effect)
     return draft.finish(phase)
 
@@ -143,10 +143,8 @@ class _Draft:
                 made = ops.put(key, "s", member, "", _ttl(effect.ttl))
                 self.write(effect, key, "a set", made)
             case Append(key, value, limit):
-                if type(limit) is not int or not 0 < limit <= MOST_ITEMS:
-                    raise PlanError(
-                        f"Append takes a limit of 1 to {MOST_ITEMS}, not {shown(limit)}"
-                    )
+                if type(limit) is not int or not 0 < limit <= MAX_ITEMS:
+                    raise PlanError(f"Append takes a limit of 1 to {MAX_ITEMS}, not {shown(limit)}")
                 value = self.encode(value)
                 made = ops.append(key, value, limit, _ttl(effect.ttl))
                 self.write(effect, key, "a list", made)
@@ -163,7 +161,7 @@ class _Draft:
                 self.join(effect)
             case Leave(topic):
                 self.member(topic)
-                self.membership.append(ops.leave(topic, self.client.session, encode(topic)))
+                self.membership.append(ops.leave_topic(topic, self.client.session, encode(topic)))
             case Close():
                 self.set_close(effect)
             case _:
@@ -196,8 +194,8 @@ class _Draft:
     def encode(self, value: object, results: list[Effect] | None = None) -> bytes:
         data = encode(value, results)
         self.size += len(data)
-        if self.size > MOST_BYTES:
-            raise PlanError(f"the data of one event's effects is over {MOST_BYTES} bytes")
+        if self.size > MAX_DATA:
+            raise PlanError(f"the data of one event's effects is over {MAX_DATA} bytes")
         return data
 
     def broadcast(self, effect: Broadcast) -> None:
@@ -209,9 +207,9 @@ class _Draft:
         data = self.encode(effect.data, self.results)
         length, ttl = (0, 0.0) if effect.volatile else self.history(topic)
         if length == 0:
-            self.broadcasts.append(ops.volatile(topic, head, data))
+            self.broadcasts.append(ops.volatile_broadcast(topic, head, data))
         else:
-            self.broadcasts.append(ops.broadcast(topic, head, data, length, _ttl(ttl)))
+            self.broadcasts.append(ops.keep_broadcast(topic, head, data, length, _ttl(ttl)))
 
     def join(self, effect: Join) -> None:
         topic, client = effect.topic, self.client
@@ -219,7 +217,7 @@ class _Draft:
         self.joins += (topic,)
         member = {"session": client.session, "user": client.user, "info": effect.info}
         text = self.encode(member)
-        self.membership.append(ops.join(topic, client.session, text, encode(topic)))
+        self.membership.append(ops.join_topic(topic, client.session, text, encode(topic)))
 
     def set_close(self, effect: Close) -> None:
         if self.close is not None:
@@ -227,8 +225,8 @@ class _Draft:
         code = effect.code
         if type(code) is not int or (code not in (1000, 1008) and not 4000 <= code <= 4999):
             raise PlanError(f"Close takes code 1000, 1008 or 4000 to 4999, not {shown(code)}")
-        if not _is_text(effect.reason, MOST_REASON):
-            raise PlanError(f"a Close's reason is text of at most {MOST_REASON} bytes")
+        if not _is_text(effect.reason, MAX_REASON):
+            raise PlanError(f"a Close's reason is text of at most {MAX_REASON} bytes")
         self.close = effect
 
     def place_results(self) -> None:
@@ -255,8 +253,8 @@ class _Draft:
 
 def check_name(what: str, name: str) -> str:
     """The name of a key, field or topic: text of 1 to 256 bytes. Raises PlanError."""
-    if not (_is_text(name, MOST_NAME) and name):
-        raise PlanError(f"the {what} must be text of 1 to {MOST_NAME} bytes, not {shown(name)}")
+    if not (_is_text(name, MAX_NAME) and name):
+        raise PlanError(f"the {what} must be text of 1 to {MAX_NAME} bytes, not {shown(name)}")
     return name
 
 
@@ -292,7 +290,7 @@ def _ttl(seconds: float | None) -> str:
     """A time to live as milliseconds, or '' for none."""
     if seconds is None:
         return ""
-    if type(seconds) not in (int, float) or not 0.001 <= seconds <= MOST_TTL:
+    if type(seconds) not in (int, float) or not 0.001 <= seconds <= MAX_TTL:
         raise PlanError(
             f"a ttl is a number of seconds from 0.001 to ten years, not {shown(seconds)}"
         )

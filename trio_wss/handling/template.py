@@ -33,7 +33,7 @@ Roots = Mapping[str, Any]
 """The types of what a template may name: `event` and `client`."""
 Getter = Callable[[Any, Any], Any]
 
-MOST_BYTES: Final = 256
+MAX_FILLED: Final = 256
 """So long may a key, a field or a topic be."""
 
 
@@ -62,11 +62,11 @@ class Template:
             value = get(event, client)
             texts.append(value if type(value) is str else _text(value, path))
         key = self.pattern % tuple(texts)
-        if not 0 < len(key) <= MOST_BYTES or not (
-            key.isascii() or len(key.encode(errors="replace")) <= MOST_BYTES
+        if not 0 < len(key) <= MAX_FILLED or not (
+            key.isascii() or len(key.encode(errors="replace")) <= MAX_FILLED
         ):
             at = self.path  # and not the template: how keys are made is no client's business
-            raise Invalid(f"{at}: must make a name of 1 to {MOST_BYTES} bytes", at)
+            raise Invalid(f"{at}: must make a name of 1 to {MAX_FILLED} bytes", at)
         return key
 
 
@@ -96,7 +96,7 @@ def compile_template(text: str, roots: Roots) -> Template:
             template.fill(None, None)
         except Invalid as error:
             raise RegistrationError(
-                f"template {text!r} must come to 1 to {MOST_BYTES} bytes"
+                f"template {text!r} must come to 1 to {MAX_FILLED} bytes"
             ) from error
     return template
 

@@ -24,7 +24,7 @@ from trio_wss.wire import Head, KeepAlive, Outbox, Reception, Response, WebSocke
 
 log = structlog.get_logger(__name__)
 
-SPARE: Final = 1000  # sockets beyond max_connections, to say 503 on and to be asked for health
+SPARE_SOCKETS: Final = 1000  # beyond max_connections, to say 503 on and to be asked for health
 
 
 @frozen
@@ -59,7 +59,7 @@ class Admission(Reception[Admitted]):
             limits,
             keep_alive,
             mark_dirty,
-            most=max_connections + SPARE,
+            most=max_connections + SPARE_SOCKETS,
             origins=origins,
         )
         self._parts = parts

@@ -14,16 +14,16 @@ from attrs import frozen
 
 from trio_wss.errors import Unavailable
 from trio_wss.node.connections import Connections
-from trio_wss.node.decide import Decision, Turn, refuse, take_turn
+from trio_wss.node.decide import Decision, Undecided, decide, refuse
 from trio_wss.node.session import AGAIN_LATER, Session, SessionParts
-from trio_wss.ops.statistics import UNKNOWN
+from trio_wss.ops.statistics import UNKNOWN_EVENT
 from trio_wss.reads import Client
 from trio_wss.store.history import Cursor
 from trio_wss.store.outcome import Outcome
 from trio_wss.store.sessions import Overtaken
 from trio_wss.wire import BEHIND, Closed, WebSocket, codec
 from trio_wss.wire.intake import Intake
-from trio_wss.wire.rate_limit import Bucket
+from trio_wss.wire.rate_limit import RateLimit
 
 RESUME_SECONDS: Final = 10.0  # for the first frame of a client that wants to resume
 UNANSWERED: Final = 32  # events of one connection in flight: the door shuts at it
@@ -74,7 +74,7 @@ class Connection:
         self.session = Session(parts.session, client, socket.outbox, self.close_soon)
         self._outbox = socket.outbox
         self._intake = Intake(socket, self._answer_ping)
-        self._bucket = Bucket(parts.rate, parts.burst)
+        self._bucket = RateLimit(parts.rate, parts.burst)
         self._last_id = -1  # the highest id seen; what is not above it may be sent again
         self._unanswered = 0
         self._promised = 0  # bytes of the large answers among them
@@ -233,12 +233,12 @@ class Connection:
             return
         if message.id is not None and message.id > self._last_id:
             self._last_id = message.id
-        turn = take_turn(self._parts.session.app, self.session.client, message)
-        if isinstance(turn, Decision):
-            await self._send(turn, expires)
+        undecided = decide(self._parts.session.app, self.session.client, message)
+        if isinstance(undecided, Decision):
+            await self._send(undecided, expires)
         else:
             self._unanswered += 1
-            await self._waiting(self._transact(turn, expires))
+            await self._waiting(self._transact(undecided, expires))
             self._answered()
 
     def _take_word(self, event: str) -> None:
@@ -295,13 +295,13 @@ class Connection:
             answered = partial(self._answered_large, size)
         self._parts.session.executor.commit(commit, answered)
 
-    async def _transact(self, turn: Turn, expires: float) -> None:
+    async def _transact(self, undecided: Undecided, expires: float) -> None:
         """Run a turn that reads, and wait for what comes of it."""
         make = partial(self.session.commit, expires=expires)
         try:
-            await self._parts.session.transactions.run(turn, make, expires=expires)
+            await self._parts.session.transactions.run(undecided, make, expires=expires)
         except Unavailable:
-            self.session.unavailable(turn.number)
+            self.session.unavailable(undecided.number)
 
     def _answered(self, _: Outcome | None = None) -> None:
         self._unanswered -= 1
@@ -337,7 +337,7 @@ class Connection:
         clients can make up any number of them.
         """
         parts = self._parts.session
-        event = message.event if message.event in parts.app.handlers else UNKNOWN
+        event = message.event if message.event in parts.app.handlers else UNKNOWN_EVENT
         parts.statistics.count(event, outcome)
 
     async def _may_be_late(self, number: int | None) -> bool:

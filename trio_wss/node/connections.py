@@ -16,7 +16,7 @@ BATCH: Final = 100  # clients told to go at once
 RETURNS: Final = 500.0  # clients a second that may come back to the other nodes
 
 
-class Connected(Protocol):
+class Listed(Protocol):
     """A connection, as its node sees it."""
 
     socket: WebSocket
@@ -33,20 +33,20 @@ class Connections:
     """Those of one node."""
 
     def __init__(self) -> None:
-        self._all: Final[set[Connected]] = set()
-        self.waiting: Final[dict[Connected, float]] = {}  # whose reader waits, and since when
+        self._all: Final[set[Listed]] = set()
+        self.waiting: Final[dict[Listed, float]] = {}  # whose reader waits, and since when
 
     def __len__(self) -> int:
         return len(self._all)
 
-    def __iter__(self) -> Iterator[Connected]:
+    def __iter__(self) -> Iterator[Listed]:
         return iter(self._all)
 
-    def add(self, connection: Connected) -> None:
+    def add(self, connection: Listed) -> None:
         """Count one as this node's, until it is discarded."""
         self._all.add(connection)
 
-    def discard(self, connection: Connected) -> None:
+    def discard(self, connection: Listed) -> None:
         """One is over."""
         self._all.discard(connection)
 

@@ -15,10 +15,10 @@ import structlog
 from attrs import define, field
 
 from trio_wss.app import App
-from trio_wss.commit.plan import NOTHING, Phase, Plan, plan
+from trio_wss.commit.plan import EMPTY_PLAN, Phase, Plan, plan
 from trio_wss.errors import Invalid, Refused
 from trio_wss.handling.handler import Handler
-from trio_wss.ops.statistics import UNKNOWN
+from trio_wss.ops.statistics import UNKNOWN_EVENT
 from trio_wss.reads import Client, ReadRequest
 from trio_wss.store.entries import Entry
 from trio_wss.wire import codec
@@ -38,7 +38,7 @@ class Decision:
     plan: Plan
     answer: bytes
     refusal: str = ""  # the code of the error that it answers with; the plan is of nothing
-    event: str = UNKNOWN  # what it is counted as
+    event: str = UNKNOWN_EVENT  # what it is counted as
 
     @property
     def refused(self) -> bool:
@@ -52,11 +52,11 @@ class Decision:
         return self.number is None and not (plan.ops or self.answer or plan.close)
 
 
-SILENT: Final = Decision(None, NOTHING, b"", event="")
+SILENT: Final = Decision(None, EMPTY_PLAN, b"", event="")
 
 
 @define(eq=False)
-class Turn:
+class Undecided:
     """One event of one client in the hands of a handler that reads.
 
     Time and seed are taken once, so that a handler that runs again on fresh values sees the same.
@@ -81,7 +81,7 @@ class Turn:
         )  # fmt: skip
 
 
-def take_turn(app: App, client: Client, message: codec.Message) -> Turn | Decision:
+def decide(app: App, client: Client, message: codec.Message) -> Undecided | Decision:
     """What a message comes to: a decision, or a turn if its handler wants to read first."""
     handler = app.handlers.get(message.event)
     if handler is None:
@@ -89,18 +89,20 @@ def take_turn(app: App, client: Client, message: codec.Message) -> Turn | Decisi
     return _guarded(message.id, handler, _take, app, handler, client, message)
 
 
-def _take(app: App, handler: Handler, client: Client, message: codec.Message) -> Turn | Decision:
+def _take(
+    app: App, handler: Handler, client: Client, message: codec.Message
+) -> Undecided | Decision:
     event = handler.bind(message.data)
     return _take_event(app, handler, client, "event", event, message.id)
 
 
 def _take_event(
     app: App, handler: Handler, client: Client, phase: Phase, event: object, number: int | None
-) -> Turn | Decision:
+) -> Undecided | Decision:
     """A turn of a handler that reads first, the decision of one that does not."""
     if handler.reads:
         requests = handler.requests(event, client)
-        return Turn(app, handler, client, phase, event, number, requests)
+        return Undecided(app, handler, client, phase, event, number, requests)
     now, seed = time.time(), random.getrandbits(64)
     return _decide(app, handler, client, phase, event, number, (), now, seed)
 
@@ -117,9 +119,9 @@ def _decide(
     return Decision(number, made, answer, "", handler.name)
 
 
-def own_turn(
+def decide_hook(
     app: App, client: Client, handler: Handler | None, phase: Phase, event: object = None
-) -> Turn | Decision:
+) -> Undecided | Decision:
     """A turn that no message asked for: a session begins or ends, or has a gap."""
     if handler is None:
         return SILENT
@@ -127,10 +129,10 @@ def own_turn(
 
 
 def refuse(
-    number: int | None, code: str, message: str, path: str = "", event: str = UNKNOWN
+    number: int | None, code: str, message: str, path: str = "", event: str = UNKNOWN_EVENT
 ) -> Decision:
     """A decision that applies nothing and answers with an error."""
-    return Decision(number, NOTHING, codec.error(number, code, message, path), code, event)
+    return Decision(number, EMPTY_PLAN, codec.error(number, code, message, path), code, event)
 
 
 def _guarded(

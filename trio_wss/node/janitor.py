@@ -19,7 +19,7 @@ from trio_wss.store.sessions import Sessions
 log = structlog.get_logger(__name__)
 
 AGAIN: Final = 2 / 3  # of a lease: then a due session is due again, if its janitor died
-MOST: Final = 100  # sessions ended, or compared, at once
+MAX_AT_ONCE: Final = 100  # sessions ended, or compared, at once
 ROLL_CALL: Final = 15  # rounds from roll call to roll call
 AUDIT: Final = 4  # rounds from one part of the audit to the next
 
@@ -101,9 +101,9 @@ class Janitor:
             known.append(await session.compare())
 
         sessions = self._connected()
-        for start in range(0, len(sessions), MOST):
+        for start in range(0, len(sessions), MAX_AT_ONCE):
             async with trio.open_nursery() as nursery:
-                for session in sessions[start : start + MOST]:
+                for session in sessions[start : start + MAX_AT_ONCE]:
                     nursery.start_soon(compare, session)
         return all(known)
 
@@ -124,7 +124,7 @@ class Janitor:
         doubtful = (there ^ here.keys()) - custody.unfinished.keys()
         for name in doubtful & before & here.keys():
             await here[name].check()
-        lost = list(doubtful & before - here.keys() - custody.arriving)[:MOST]
+        lost = list(doubtful & before - here.keys() - custody.arriving)[:MAX_AT_ONCE]
         for name in await self._sessions.orphaned(lost, self._grace):
             log.warning("a session has no connection", session=name)
         self._doubtful = doubtful - before
@@ -132,7 +132,7 @@ class Janitor:
     async def _end_due(self) -> bool:
         """End sessions that are due, some of them. Returns whether there may be more."""
         lease = self._lease
-        due = await self._sessions.due(self._grace, MOST, lease * AGAIN, lease)
+        due = await self._sessions.due(self._grace, MAX_AT_ONCE, lease * AGAIN, lease)
         for name in due.buried:
             log.warning(
                 "a node gave no sign of life for its lease; its sessions are due", node=name
@@ -140,7 +140,7 @@ class Janitor:
         async with trio.open_nursery() as nursery:
             for stored in due.sessions:
                 nursery.start_soon(self._endings.end, stored)
-        return due.more or len(due.sessions) == MOST
+        return due.more or len(due.sessions) == MAX_AT_ONCE
 
     async def _audit(self) -> None:
         """Look for sessions that nobody would ever end."""

@@ -15,9 +15,9 @@ from attrs import define, field, frozen
 
 from trio_wss.app import App
 from trio_wss.commit.ops import Op
-from trio_wss.commit.plan import NOTHING
+from trio_wss.commit.plan import EMPTY_PLAN
 from trio_wss.errors import Unavailable
-from trio_wss.node.decide import INTERNAL, SILENT, Decision, Turn, own_turn
+from trio_wss.node.decide import INTERNAL, SILENT, Decision, Undecided, decide_hook
 from trio_wss.node.topics.catchup import CatchUp
 from trio_wss.node.topics.hub import Hub
 from trio_wss.node.topics.memberships import Memberships
@@ -126,8 +126,8 @@ class Session:
             return
         statistics.broken += 1
         if app.gap is not None and self._nursery is not None:
-            turn = own_turn(app, self.client, app.gap, "event", Gap(topic))
-            self._nursery.start_soon(self._transact, turn)
+            undecided = decide_hook(app, self.client, app.gap, "event", Gap(topic))
+            self._nursery.start_soon(self._transact, undecided)
 
     # --- begin, resume, finish
 
@@ -135,9 +135,9 @@ class Session:
         """The commit that makes the session, with what on_connect wants. False: it said no."""
         app, hub, client = self._parts.app, self._parts.hub, self.client
         held = [hub.hold(topic) for topic in implied_topics(client)]
-        turn = own_turn(app, client, app.connect, "connect")
+        undecided = decide_hook(app, client, app.connect, "connect")
         try:
-            await self._transact(turn, self._parts.sessions.begin(client, self.token))
+            await self._transact(undecided, self._parts.sessions.begin(client, self.token))
         finally:
             for topic in held:
                 hub.release(topic)
@@ -258,12 +258,12 @@ class Session:
             requests, entries, lead, again, expires, apply,
         )  # fmt: skip
 
-    async def _transact(self, turn: Turn | Decision, lead: tuple[Op, ...] = ()) -> None:
+    async def _transact(self, undecided: Undecided | Decision, lead: tuple[Op, ...] = ()) -> None:
         """Run a turn of the session's own: it begins, or has a gap."""
         try:
-            await self._parts.transactions.run(turn, partial(self.commit, lead=lead))
+            await self._parts.transactions.run(undecided, partial(self.commit, lead=lead))
         except Unavailable:
-            self.unavailable(turn.number)
+            self.unavailable(undecided.number)
 
     async def check(self) -> None:
         """Find out, soon, whether the session is still ours: one that only listens makes no
@@ -277,7 +277,7 @@ class Session:
         executor = self._parts.executor
         await executor.room()
         if self.generation != NEW and not self._moved:
-            executor.commit(Commit(NOTHING, self.client.session, self.generation, apply=apply))
+            executor.commit(Commit(EMPTY_PLAN, self.client.session, self.generation, apply=apply))
 
     async def compare(self) -> bool:
         """Find out which topics the session is in, and tell the client where that is not what it

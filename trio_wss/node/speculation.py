@@ -19,7 +19,7 @@ from trio_wss.errors import Unavailable, WssError
 from trio_wss.reads import ReadRequest
 from trio_wss.store.entries import Entry, afterwards, key_of
 
-Read = Callable[[Sequence[ReadRequest]], Awaitable[Sequence[Entry]]]
+ReadEntries = Callable[[Sequence[ReadRequest]], Awaitable[Sequence[Entry]]]
 
 
 @define(eq=False)
@@ -31,7 +31,7 @@ class Asking:
 
 
 @define(eq=False)
-class Expected:
+class Speculation:
     """What some requests will find. Each commit that is decided on it extends one chain; when one
     of them was not applied, all behind it were not either, and another chain begins.
     """
@@ -42,7 +42,7 @@ class Expected:
     users: int = 0
     asking: Asking | None = None
 
-    async def ask(self, read: Read, expires: float = math.inf) -> None:
+    async def ask(self, read: ReadEntries, expires: float = math.inf) -> None:
         """Wait until it is known, by one read for all who wait. Raises what that raises.
 
         Where they `expire`, they do so one by one: each learns by a read of its own that its time
@@ -61,7 +61,7 @@ class Expected:
             ):
                 raise error
 
-    async def _ask(self, read: Read) -> None:
+    async def _ask(self, read: ReadEntries) -> None:
         asking = self.asking = Asking()
         try:
             found = await read(self.requests)
@@ -80,44 +80,44 @@ class Expected:
             self.entries = found
 
 
-class Expectations:
+class Speculations:
     """By requests, kept only while an event that makes them is under way."""
 
     def __init__(self) -> None:
-        self._all: Final[dict[Sequence[ReadRequest], Expected]] = {}
-        self._by_key: Final[dict[Key, set[Expected]]] = {}
+        self._all: Final[dict[Sequence[ReadRequest], Speculation]] = {}
+        self._by_key: Final[dict[Key, set[Speculation]]] = {}
 
     def __repr__(self) -> str:
-        return f"<Expectations {sorted(self._by_key)}>"
+        return f"<Speculations {sorted(self._by_key)}>"
 
     @contextmanager
-    def of(self, requests: Sequence[ReadRequest]) -> Iterator[Expected]:
+    def of(self, requests: Sequence[ReadRequest]) -> Iterator[Speculation]:
         """What these requests will find, shared by all events that make the same."""
-        expected = self._all.get(requests)
-        if expected is None:
-            expected = self._all[requests] = Expected(requests)
+        speculation = self._all.get(requests)
+        if speculation is None:
+            speculation = self._all[requests] = Speculation(requests)
             for request in requests:
-                self._by_key.setdefault(key_of(request), set()).add(expected)
-        expected.users += 1
+                self._by_key.setdefault(key_of(request), set()).add(speculation)
+        speculation.users += 1
         try:
-            yield expected
+            yield speculation
         finally:
-            expected.users -= 1
-            if not expected.users:
-                self._forget(expected)
+            speculation.users -= 1
+            if not speculation.users:
+                self._forget(speculation)
 
-    def sent(self, expected: Expected, ops: Sequence[Op]) -> None:
+    def sent(self, speculation: Speculation, ops: Sequence[Op]) -> None:
         """A commit that was decided on this goes out, before anything else does."""
         for _, keys, _ in ops:
             for key in keys:
                 for other in self._by_key.get(key, ()):
-                    if other is not expected:
+                    if other is not speculation:
                         other.entries = ()
-        expected.entries = afterwards(expected.requests, expected.entries, ops)
+        speculation.entries = afterwards(speculation.requests, speculation.entries, ops)
 
-    def _forget(self, expected: Expected) -> None:
-        del self._all[expected.requests]
-        for key in {key_of(request) for request in expected.requests}:
-            self._by_key[key].discard(expected)
+    def _forget(self, speculation: Speculation) -> None:
+        del self._all[speculation.requests]
+        for key in {key_of(request) for request in speculation.requests}:
+            self._by_key[key].discard(speculation)
             if not self._by_key[key]:
                 del self._by_key[key]

@@ -14,8 +14,8 @@ import trio
 
 from trio_wss.app import App
 from trio_wss.errors import Unavailable
-from trio_wss.node.decide import INTERNAL, SILENT, Decision, Turn, own_turn, refuse
-from trio_wss.node.speculation import Expectations, Expected
+from trio_wss.node.decide import INTERNAL, SILENT, Decision, Undecided, decide_hook, refuse
+from trio_wss.node.speculation import Speculation, Speculations
 from trio_wss.reads import ReadRequest
 from trio_wss.store.entries import Entry, Unreadable
 from trio_wss.store.executor import Commit, Executor
@@ -39,44 +39,44 @@ class Transactions:
         """`deadline`: seconds after which an event whose reads keep changing is a `conflict`."""
         self._executor = executor
         self._deadline = deadline
-        self.expectations: Final = Expectations()
+        self.speculations: Final = Speculations()
 
     async def run(
-        self, turn: Turn | Decision, make: Make, *, expires: float | None = None
+        self, undecided: Undecided | Decision, make: Make, *, expires: float | None = None
     ) -> Outcome:
         """Run a turn to its end; `make` makes each commit, whose outcome is applied as it comes.
 
         A `conflict` is a decision, committed like any other. Raises Unavailable if nothing can be
         read until it `expires` (on Trio's clock).
         """
-        if isinstance(turn, Decision):
-            return await self._commit(make, turn)
+        if isinstance(undecided, Decision):
+            return await self._commit(make, undecided)
         give_up = trio.current_time() + self._deadline
-        with self.expectations.of(turn.requests) as expected:
+        with self.speculations.of(undecided.requests) as speculation:
             while trio.current_time() < give_up:
-                outcome = await self._try(turn, make, expected, expires)
+                outcome = await self._try(undecided, make, speculation, expires)
                 if not isinstance(outcome, Changed):
                     return outcome
-        refusal = refuse(turn.number, "conflict", CONFLICT, event=turn.handler.name)
+        refusal = refuse(undecided.number, "conflict", CONFLICT, event=undecided.handler.name)
         return await self._commit(make, refusal)
 
     async def _try(
-        self, turn: Turn, make: Make, expected: Expected, expires: float | None
+        self, undecided: Undecided, make: Make, speculation: Speculation, expires: float | None
     ) -> Outcome:
         """Decide once and commit that. Between the two nothing else may be sent."""
         try:
             read = partial(self._executor.read, expires=expires)
-            await expected.ask(read, math.inf if expires is None else expires)
+            await speculation.ask(read, math.inf if expires is None else expires)
         except Unreadable as error:
-            log.error("a read failed", handler=turn.handler.name, reason=str(error))
-            refusal = refuse(turn.number, "internal", INTERNAL, event=turn.handler.name)
+            log.error("a read failed", handler=undecided.handler.name, reason=str(error))
+            refusal = refuse(undecided.number, "internal", INTERNAL, event=undecided.handler.name)
             return await self._commit(make, refusal)
-        entries, chain = expected.entries, expected.chain
-        decision = turn.decide(entries)
-        self.expectations.sent(expected, decision.plan.ops)
-        outcome = await self._commit(make, decision, turn.requests, entries)
+        entries, chain = speculation.entries, speculation.chain
+        decision = undecided.decide(entries)
+        self.speculations.sent(speculation, decision.plan.ops)
+        outcome = await self._commit(make, decision, undecided.requests, entries)
         if not isinstance(outcome, Done):
-            expected.broken(chain, outcome.entries if isinstance(outcome, Changed) else ())
+            speculation.broken(chain, outcome.entries if isinstance(outcome, Changed) else ())
         return outcome
 
     async def _commit(
@@ -124,9 +124,9 @@ class Endings:
                 lead=lead,
             )
 
-        turn = own_turn(app, client, app.disconnect, "disconnect")
+        undecided = decide_hook(app, client, app.disconnect, "disconnect")
         try:
-            outcome = await self._transactions.run(turn, make)
+            outcome = await self._transactions.run(undecided, make)
         except Unavailable as error:
             return Unknown(str(error))
         match outcome:

@@ -14,7 +14,7 @@ import trio
 from attrs import frozen
 
 from trio_wss.data.json import encode
-from trio_wss.ops.rates import TOP, Load, TopicLoad, load_between, top_topics
+from trio_wss.ops.rates import TOP, Rates, TopicRates, rates_between, top_topics
 from trio_wss.ops.snapshot import Snapshot
 from trio_wss.ops.statistics import Statistics
 
@@ -35,7 +35,7 @@ class Heard:
     topics: Sequence[tuple[str, int, int]]
 
 
-class Cluster(Protocol):
+class Peers(Protocol):
     """All nodes, as one of them speaks to them and hears them."""
 
     def tell(self, text: bytes) -> None:
@@ -52,7 +52,7 @@ class Heartbeat:
     """One node's. `last` is how it was a moment ago."""
 
     def __init__(self, statistics: Statistics) -> None:
-        self.last: Load | None = None
+        self.last: Rates | None = None
         self._statistics = statistics
         self._heard = time.monotonic()
 
@@ -62,20 +62,20 @@ class Heartbeat:
         return time.monotonic() - self._heard
 
     async def run(
-        self, cluster: Cluster, take_snapshot: Callable[[], Snapshot], ops_url: str
+        self, peers: Peers, take_snapshot: Callable[[], Snapshot], ops_url: str
     ) -> NoReturn:
         """Tell and hear, for ever. `ops_url`: of this node's operations listener, if it has one."""
         self._statistics.fault("node", "started")
         before = take_snapshot()
         while True:
             await trio.sleep(BEAT)
-            heard = cluster.take_heard()
+            heard = peers.take_heard()
             self._count(heard)
             now = take_snapshot()
-            topics = _top(cluster, heard, now.uptime - before.uptime)
+            topics = _top(peers, heard, now.uptime - before.uptime)
             lag = self._statistics.take_worst_lag()
-            self.last = load_between(before, now, ops=ops_url, lag=lag, topics=topics)
-            cluster.tell(_word(self.last))
+            self.last = rates_between(before, now, ops=ops_url, lag=lag, topics=topics)
+            peers.tell(_word(self.last))
             _notice(self._statistics.fault, before, now)
             before = now
 
@@ -87,14 +87,14 @@ class Heartbeat:
             self._statistics.deliveries += number * members
 
 
-def _word(load: Load) -> bytes:
-    return b'{"event":"wss.node","topic":"%b","data":%b}' % (NODES.encode(), encode(load))
+def _word(rates: Rates) -> bytes:
+    return b'{"event":"wss.node","topic":"%b","data":%b}' % (NODES.encode(), encode(rates))
 
 
-def _top(cluster: Cluster, heard: Heard, seconds: float) -> tuple[TopicLoad, ...]:
+def _top(peers: Peers, heard: Heard, seconds: float) -> tuple[TopicRates, ...]:
     """The largest and the busiest topics; not the one that each client has of its own."""
     rates = {name: number / seconds for name, _, number in heard.topics}
-    shared = (one for one in cluster.sizes() if not one[0].startswith("session:"))
+    shared = (one for one in peers.sizes() if not one[0].startswith("session:"))
     largest = nlargest(TOP, shared, key=lambda one: one[1])
     busiest = nlargest(TOP, heard.topics, key=lambda one: one[2])
     found = dict([*((name, members) for name, members, _ in busiest), *largest])

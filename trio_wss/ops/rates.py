@@ -8,13 +8,13 @@ from typing import Final
 from attrs import fields, frozen
 
 from trio_wss.ops.snapshot import Snapshot
-from trio_wss.ops.statistics import Counters, Durations, Fault
+from trio_wss.ops.statistics import Counters, Durations, Incident
 
 TOP: Final = 20  # topics, and events, that are named
 
 
 @frozen
-class TopicLoad:
+class TopicRates:
     """A topic as one node sees it: clients in it there, and broadcasts a second."""
 
     topic: str
@@ -23,7 +23,7 @@ class TopicLoad:
 
 
 @frozen
-class EventLoad:
+class EventRates:
     """An event on one node: how many a second, and how many of them were not applied."""
 
     event: str
@@ -40,7 +40,7 @@ class Times:
 
 
 @frozen(kw_only=True)
-class Load(Counters):
+class Rates(Counters):
     """How a node is. Rates are per second, over the last one; counts are since its start. So are
     the counters, whichever each says that it is told as.
     """
@@ -65,14 +65,14 @@ class Load(Counters):
     conflicts: int
     outbox_bytes: int
     outbox_most: int
-    top_topics: tuple[TopicLoad, ...]
-    top_events: tuple[EventLoad, ...]
-    faults: tuple[Fault, ...]
+    top_topics: tuple[TopicRates, ...]
+    top_events: tuple[EventRates, ...]
+    faults: tuple[Incident, ...]
 
 
-def load_between(
-    before: Snapshot, now: Snapshot, *, ops: str, lag: float, topics: tuple[TopicLoad, ...]
-) -> Load:
+def rates_between(
+    before: Snapshot, now: Snapshot, *, ops: str, lag: float, topics: tuple[TopicRates, ...]
+) -> Rates:
     """What happened between two snapshots of a node."""
     seconds = max(now.uptime - before.uptime, 0.001)
 
@@ -81,7 +81,7 @@ def load_between(
 
     events = events_between(before, now, seconds)
     old, new = before.counted(), now.counted()
-    return Load(
+    return Rates(
         node=now.node,
         url=now.url,
         ops=ops,
@@ -112,7 +112,7 @@ def load_between(
     )
 
 
-def events_between(before: Snapshot, now: Snapshot, seconds: float) -> list[EventLoad]:
+def events_between(before: Snapshot, now: Snapshot, seconds: float) -> list[EventRates]:
     """The events that happened, the most frequent first."""
     then = {(event, outcome): number for event, outcome, number in before.events}
     all_, failed = dict[str, float](), dict[str, float]()
@@ -122,15 +122,15 @@ def events_between(before: Snapshot, now: Snapshot, seconds: float) -> list[Even
         failed[event] = failed.get(event, 0.0) + (0.0 if outcome == "ok" else rate)
     busy = sorted(all_, key=lambda event: -all_[event])
     return [
-        EventLoad(event, round(all_[event], 2), round(failed[event], 2))
+        EventRates(event, round(all_[event], 2), round(failed[event], 2))
         for event in busy
         if all_[event]
     ]
 
 
-def top_topics(topics: Iterable[tuple[str, int, float]]) -> tuple[TopicLoad, ...]:
+def top_topics(topics: Iterable[tuple[str, int, float]]) -> tuple[TopicRates, ...]:
     """The largest and the busiest of topics that are given by name, members and rate."""
-    found = [TopicLoad(name, members, round(rate, 2)) for name, members, rate in topics]
+    found = [TopicRates(name, members, round(rate, 2)) for name, members, rate in topics]
     largest = sorted(found, key=lambda one: (-one.members, -one.rate))[: TOP // 2]
     busiest = sorted(found, key=lambda one: (-one.rate, -one.members))
     chosen = list(dict.fromkeys([*largest, *busiest[:TOP]]))[:TOP]

@@ -32,8 +32,8 @@ from trio_wss.wire import (
 )
 
 PAGE: Final = Path(trio_wss.__file__).parent / "web" / "ops"
-MOST: Final = 64  # sockets at once
-LONGEST: Final = 1024  # bytes of a message: nobody has anything to say here
+MAX_SOCKETS: Final = 64  # sockets at once
+MAX_MESSAGE: Final = 1024  # bytes of a message: nobody has anything to say here
 
 
 @final
@@ -52,8 +52,8 @@ class Operations(Reception[None]):
         watch: Callable[[Outbox], Callable[[], None]],
     ) -> None:
         """`watch` gives an outbox all that nodes tell, and returns what ends that."""
-        small = evolve(limits, message_bytes=LONGEST)
-        super().__init__(node, small, keep_alive, mark_dirty, most=MOST)
+        small = evolve(limits, message_bytes=MAX_MESSAGE)
+        super().__init__(node, small, keep_alive, mark_dirty, most=MAX_SOCKETS)
         self._unready = unready
         self._watch = watch
         self._metrics = Metrics(take_snapshot)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from attrs import frozen
 
-from trio_wss.ops.statistics import Counters, Durations, Fault
+from trio_wss.ops.statistics import Counters, Durations, Incident
 
 
 @frozen(kw_only=True)
@@ -29,7 +29,7 @@ class Snapshot(Counters):
     lag: Durations
     outbox_bytes: int
     outbox_most: int
-    faults: tuple[Fault, ...]
+    faults: tuple[Incident, ...]
 
     def events_that(self, *outcomes: str) -> int:
         """How many events came out like that; without outcomes: how many there were."""

@@ -17,8 +17,8 @@ from trio_wss.store.outcome import Changed, Done, Failed, Fenced, Gone, Outcome,
 BOUNDS: Final = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0)
 """Upper bounds of the buckets of every histogram, in seconds; one more bucket has no bound."""
 
-UNKNOWN: Final = "unknown"  # the name of events that the app does not have
-FAULTS: Final = 20  # remembered
+UNKNOWN_EVENT: Final = "unknown"  # the name of events that the app does not have
+INCIDENTS: Final = 20  # remembered
 LAG_EVERY: Final = 0.05  # seconds between two looks at how late the event loop is
 
 _REFUSALS: Final = {
@@ -87,7 +87,7 @@ class Durations:
 
 
 @frozen
-class Fault:
+class Incident:
     """Something that an operator wants to see, or a change of the node's state."""
 
     time: float  # seconds since 1970
@@ -131,7 +131,7 @@ class Statistics(Counters):
         self.delivery = Histogram()  # from a read of the link to the last write that it caused
         self.lag = Histogram()  # of the event loop
         self.worst_lag = 0.0  # since it was last taken
-        self.faults: deque[Fault] = deque(maxlen=FAULTS)
+        self.faults: deque[Incident] = deque(maxlen=INCIDENTS)
 
     def settled(self, decision: Counted, outcome: Outcome, seconds: float) -> None:
         """Count an event by what came of its commit, which took so long."""
@@ -158,7 +158,7 @@ class Statistics(Counters):
 
     def fault(self, kind: str, text: str) -> None:
         """Remember something for people to see."""
-        self.faults.append(Fault(time.time(), kind, text))
+        self.faults.append(Incident(time.time(), kind, text))
 
     def take_worst_lag(self) -> float:
         """The longest that the event loop was late since this was last asked, in seconds."""

@@ -36,11 +36,11 @@ log = structlog.get_logger(__name__)
 
 NEW: Final = "+"  # the generation of a session that is yet to begin
 
-_MOVES: Final = frozenset({ops.JOIN, ops.LEAVE})  # what changes where a session is
+_MOVES: Final = frozenset({ops.JOIN_TOPIC, ops.LEAVE_TOPIC})  # what changes where a session is
 
 # Bytes of answers, for the link to know how many are on their way.
 ALLOWANCE: Final = 64 << 10  # of entries, where it is not known how many there are; as in reads.lua
-MOST_READ: Final = 16 << 20  # of the entries of one event
+MAX_READ: Final = 16 << 20  # of the entries of one event
 _RECORDED: Final = 1 << 20  # of the answer that an earlier copy of a commit may have left
 _CHANGE: Final = 512  # of what an operation may tell: a topic and its cursor
 _META: Final = 128  # of a topic's cursor
@@ -160,10 +160,10 @@ class Executor:
             if reply[0] != b"large":
                 return parse_entries(reply)
             size: int = reply[1]
-            if size > MOST_READ:
+            if size > MAX_READ:
                 names = ", ".join(dict.fromkeys(request.key for request in requests))
-                raise TooLarge(f"{names}: {size} bytes, and {MOST_READ} can be read at once")
-            allowance = min(size + size // 4, MOST_READ)  # it may have grown when it is asked for
+                raise TooLarge(f"{names}: {size} bytes, and {MAX_READ} can be read at once")
+            allowance = min(size + size // 4, MAX_READ)  # it may have grown when it is asked for
 
     def page(
         self, topic: str, after: Cursor, most: int, answered: Callable[[Page | None], None]
@@ -240,7 +240,7 @@ class Executor:
         ]  # fmt: skip
         operations = [*commit.lead, *plan.ops]
         if plan.close is not None:
-            operations.append(ops.close(encode((plan.close.code, plan.close.reason))))
+            operations.append(ops.tell_close(encode((plan.close.code, plan.close.reason))))
         for letter, places, rest in operations:
             arguments.append(letter)
             for place, name in places:

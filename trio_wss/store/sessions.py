@@ -104,14 +104,14 @@ class Sessions:
     def begin(self, client: Client, token: str) -> tuple[Op, ...]:
         """The operations that begin a session, and give the cursors of its implied topics."""
         return (
-            ops.begin(self._node, client.session, _stored(client), hash_token(token)),
-            *(ops.cursor(topic, encode(topic)) for topic in implied_topics(client)),
+            ops.begin_session(self._node, client.session, _stored(client), hash_token(token)),
+            *(ops.tell_cursor(topic, encode(topic)) for topic in implied_topics(client)),
         )
 
     def end(self, session: str) -> tuple[Op, ...]:
         """The operations that end a session and all its memberships."""
         prefix = self._keys.prefix
-        return (ops.end(session, f"{prefix}m:", f"{prefix}o:"),)
+        return (ops.end_session(session, f"{prefix}m:", f"{prefix}o:"),)
 
     async def find(self, token: str) -> StoredSession | None:
         """The session of a token; None for a token of none."""

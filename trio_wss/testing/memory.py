@@ -23,7 +23,7 @@ _COLLECTIONS: Final = frozenset({ops.APPEND, ops.PUT, ops.REMOVE})
 _HASHES: Final = {"m": "map", "s": "set"}
 
 
-class Fault(Exception):
+class ModelFault(Exception):
     """A check failed and nothing is written: `wrong_type KEY`, `overflow KEY` or `topics`."""
 
 
@@ -80,7 +80,7 @@ class Memory:
     # --- reads
 
     def read(self, request: ReadRequest) -> bytes | None:
-        """The JSON of one read, or None. Raises `Fault` for a field of what is no map."""
+        """The JSON of one read, or None. Raises `ModelFault` for a field of what is no map."""
         if request.kind == "members":
             there = self.members.get(request.key)
             return b"[%b]" % b",".join(there.values()) if there else None
@@ -89,7 +89,7 @@ class Memory:
             return None
         if request.kind == "field":
             if cell.kind not in ("map", "set"):
-                raise Fault(f"wrong_type {request.key}")
+                raise ModelFault(f"wrong_type {request.key}")
             found: bytes | None = cell.content.get((request.field or "").encode())
             return found
         return _json(cell)
@@ -97,7 +97,7 @@ class Memory:
     # --- commits
 
     def commit(self, session: str, made: Sequence[Op], most_topics: int) -> Applied:
-        """Check every operation, then write every one. Raises `Fault`, with nothing written."""
+        """Check every operation, then write every one. Raises ModelFault, with nothing written."""
         self._check(session, made, most_topics)
         applied = Applied()
         for letter, places, rest in made:
@@ -134,17 +134,17 @@ class Memory:
                 value = counters[name] if name in counters else _counter(name, cell)
                 counters[name] = value + int(rest[0])
                 if abs(value) >= EXACT or abs(counters[name]) >= EXACT:
-                    raise Fault(f"overflow {name}")
+                    raise ModelFault(f"overflow {name}")
             elif letter in _COLLECTIONS:
                 kind = "list" if letter == ops.APPEND else _HASHES[str(rest[0])]
                 if cell is not None and cell.kind != kind:
-                    raise Fault(f"wrong_type {name}")
-            elif letter == ops.JOIN:
+                    raise ModelFault(f"wrong_type {name}")
+            elif letter == ops.JOIN_TOPIC:
                 new += name not in topics
-            elif letter == ops.LEAVE:
+            elif letter == ops.LEAVE_TOPIC:
                 new -= name in topics
         if new > 0 and new + len(topics) > most_topics:
-            raise Fault("topics")
+            raise ModelFault("topics")
 
     def _write(
         self, letter: str, name: str, rest: list[bytes], session: str, applied: Applied
@@ -169,16 +169,16 @@ class Memory:
                 cell.content[key] = value
             case ops.REMOVE, [_, key, number]:
                 applied.results[number] = b"%d" % self._remove(name, key)
-            case ops.JOIN, [_, _, member, _]:
+            case ops.JOIN_TOPIC, [_, _, member, _]:
                 self.sessions.setdefault(session, set()).add(name)
                 self.members.setdefault(name, {})[session] = member
                 applied.joined[name] = self._offset(name)
-            case ops.LEAVE, _:
+            case ops.LEAVE_TOPIC, _:
                 self._leave(name, session)
                 applied.left.append(name)
-            case ops.VOLATILE, [topic, head, data]:
+            case ops.VOLATILE_BROADCAST, [topic, head, data]:
                 applied.sent.append(_sent(topic, head, applied.splice(data), None))
-            case ops.BROADCAST, [topic, head, data, _, ttl]:
+            case ops.KEEP_BROADCAST, [topic, head, data, _, ttl]:
                 offset = self._offset(name) + 1
                 self.offsets[name] = Offset(offset, int(ttl) + DAY)
                 applied.sent.append(_sent(topic, head, applied.splice(data), offset))
@@ -229,7 +229,7 @@ def _counter(name: str, cell: Cell | None) -> int:
     if cell is None:
         return 0
     if cell.kind != "value" or _COUNTER.fullmatch(cell.content) is None:
-        raise Fault(f"wrong_type {name}")
+        raise ModelFault(f"wrong_type {name}")
     return int(cell.content)
 
 

@@ -7,14 +7,14 @@ from typing import Any, Final
 from attrs import evolve, field, frozen
 
 from trio_wss.app import App
-from trio_wss.commit.plan import NOTHING, Phase, Plan, plan
+from trio_wss.commit.plan import EMPTY_PLAN, Phase, Plan, plan
 from trio_wss.data.json import decode, encode
 from trio_wss.effects import Close, Reply
 from trio_wss.errors import Invalid, Refused
 from trio_wss.handling.handler import Handler
 from trio_wss.reads import Client, Member, implied_topics
 from trio_wss.testing.kinds import cells_of, state_of
-from trio_wss.testing.memory import Applied, Fault, Memory, Sent
+from trio_wss.testing.memory import Applied, Memory, ModelFault, Sent
 
 ANYONE: Final = Client("s1")
 
@@ -131,7 +131,7 @@ class World:
         self, handler: Handler | None, phase: Phase, client: Client, data: Any, seed: int
     ) -> Outcome:
         client = evolve(client, info=decode(encode(client.info)))
-        made = NOTHING
+        made = EMPTY_PLAN
         try:
             if handler is not None:
                 made = self._planned(handler, phase, client, decode(encode(data)), seed)
@@ -140,7 +140,7 @@ class World:
             return self._outcome(error=Error(refusal.code, refusal.message))
         except Invalid as invalid:
             return self._outcome(error=Error("invalid", invalid.message, invalid.path))
-        except Fault as fault:
+        except ModelFault as fault:
             code = "refused" if fault.args == ("topics",) else "internal"
             return self._outcome(error=Error(code, str(fault)))
         return self._done(made, applied)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 
-class Bucket:
+class RateLimit:
     """`rate` events per second in the long run, `burst` at once; a rate of 0 sets no limit."""
 
     __slots__ = ("_burst", "_left", "_rate", "_then")

@@ -44,8 +44,8 @@ def say(event: tuple[str, int]) -> Effects:
 @pytest.fixture(autouse=True)
 def nothing_else_lets_commits_go_on(monkeypatch: pytest.MonkeyPatch) -> None:
     """And it takes several questions to ask for all topics of these tests."""
-    monkeypatch.setattr(hub, "PATIENCE", 600.0)
-    monkeypatch.setattr(catchup, "MANY", 3)
+    monkeypatch.setattr(hub, "HOLD_BACK", 600.0)
+    monkeypatch.setattr(catchup, "MAX_COMPARED", 3)
 
 
 @pytest.fixture

@@ -20,7 +20,7 @@ from tests.support.scripted_redis import Peer, ScriptedRedis
 from tests.support.servers import RedisServer
 from trio_wss.errors import Unavailable
 from trio_wss.store.link.address import parse_address
-from trio_wss.store.link.link import SILENT, Link, Listener
+from trio_wss.store.link.link import NO_LISTENER, Link, Listener
 from trio_wss.store.link.resp import pack
 
 PING = pack("PING")
@@ -282,7 +282,7 @@ async def test_a_write_that_is_stuck_does_not_hide_a_dead_peer(own_redis: RedisS
 
 @asynccontextmanager
 async def connected(
-    link: Link, redis: ScriptedRedis, listener: Listener = SILENT
+    link: Link, redis: ScriptedRedis, listener: Listener = NO_LISTENER
 ) -> AsyncIterator[tuple[Peer, Watch]]:
     async with running(link, listener, within=100) as watch:
         peer = await redis.accept()

@@ -3,7 +3,7 @@
 import pytest
 from redis import exceptions
 
-from trio_wss.store.link.resp import NOTHING, is_push, new_reader, pack, redis_error
+from trio_wss.store.link.resp import NO_ITEM, is_push, new_reader, pack, redis_error
 
 
 def test_a_command_is_packed() -> None:
@@ -38,7 +38,7 @@ def test_items_are_parsed_as_they_arrive() -> None:
     items = []
     for byte in b"-NOSCRIPT x\r\n>1\r\n+hi\r\n*1\r\n-ERR \xff\r\n#f\r\n_\r\n":
         reader.feed(bytes([byte]))
-        while (item := reader.gets()) is not NOTHING:
+        while (item := reader.gets()) is not NO_ITEM:
             items.append(item)
     assert [type(item) for item in items[:1]] == [exceptions.NoScriptError]
     assert [is_push(item) for item in items] == [False, True, False, False, False]

@@ -15,20 +15,20 @@ import trio
 from attrs import frozen
 
 from trio_wss.node.topics.hub import Hub
-from trio_wss.node.topics.topic import Member, Topic
+from trio_wss.node.topics.topic import Topic, TopicMember
 from trio_wss.store.executor import Executor, Page
 from trio_wss.store.history import NOWHERE, Cursor, parse_text
 from trio_wss.store.link.awaited import Awaited
 from trio_wss.wire import text_frame
 
 RETRY: Final = 0.5  # seconds until what Redis did not give is asked for again
-MANY: Final = 500  # topics of one question: less than a millisecond of Redis' time
-MOST: Final = 1024  # broadcasts of one page
+MAX_COMPARED: Final = 500  # topics of one question: less than a millisecond of Redis' time
+MAX_PAGE: Final = 1024  # broadcasts of one page
 PORTION: Final = 64 * 1024  # bytes after which a gap's members get time to take them
 
 
 @frozen
-class Applied:
+class Progress:
     """What became of a page: how many of its texts were taken, and whether it was the last one."""
 
     taken: int
@@ -50,7 +50,7 @@ class CatchUp:
         """
         done = 0
         while done < len(topics):
-            done += await self._compare(topics[done : done + MANY])
+            done += await self._compare(topics[done : done + MAX_COMPARED])
 
     async def _compare(self, topics: Sequence[Topic]) -> int:
         """Compare these as the answer comes. Returns how many were compared."""
@@ -76,7 +76,7 @@ class CatchUp:
         It goes by portions, and a member that has not taken the last ones goes on alone.
         """
 
-        def apply(page: Page) -> Applied:
+        def apply(page: Page) -> Progress:
             if not page.whole:
                 topic.go_on_at(page.cursor, recovered=False)
             self._hub.part_from_slow(topic)
@@ -90,14 +90,14 @@ class CatchUp:
                 size += len(frame)
             if topic.cursor == page.cursor:
                 topic.settle()
-            return Applied(taken, topic.live)
+            return Progress(taken, topic.live)
 
         await self._read_pages(topic, lambda: topic.cursor, apply)
 
     async def bring_in(
         self,
         topic: Topic,
-        member: Member,
+        member: TopicMember,
         cursor: Cursor,
         wanted: Callable[[], bool],
         *,
@@ -111,10 +111,10 @@ class CatchUp:
         at = cursor
         outbox = member.outbox
 
-        def apply(page: Page) -> Applied:
+        def apply(page: Page) -> Progress:
             nonlocal at, announce
             if not wanted() or outbox.sealed:
-                return Applied(0, True)
+                return Progress(0, True)
             if not page.whole:
                 at = page.cursor
             if announce or not page.whole:
@@ -126,7 +126,7 @@ class CatchUp:
                 outbox.push(text_frame(frame))
                 at = after or at
                 taken += 1
-            return Applied(taken, self._let_in(topic, member, at, page))
+            return Progress(taken, self._let_in(topic, member, at, page))
 
         async def ready() -> None:
             await outbox.room()
@@ -135,7 +135,7 @@ class CatchUp:
 
         await self._read_pages(topic, lambda: at, apply, ready)
 
-    def _let_in(self, topic: Topic, member: Member, at: Cursor, page: Page) -> bool:
+    def _let_in(self, topic: Topic, member: TopicMember, at: Cursor, page: Page) -> bool:
         """Make a member of one who has come to the end of the stream."""
         if not topic.live or at != page.cursor:
             return False
@@ -150,7 +150,7 @@ class CatchUp:
         self,
         topic: Topic,
         after: Callable[[], Cursor | None],
-        apply: Callable[[Page], Applied],
+        apply: Callable[[Page], Progress],
         ready: Callable[[], Awaitable[None]] = trio.lowlevel.checkpoint,
     ) -> None:
         """Read page after page until `apply` says that it is done.
@@ -170,15 +170,15 @@ class CatchUp:
             if applied.taken < came:
                 most = max(applied.taken * 2, 1)
             else:
-                most = min(most * 2, MOST) if came >= most else self._page
+                most = min(most * 2, MAX_PAGE) if came >= most else self._page
 
     async def _ask(
-        self, topic: Topic, after: Cursor, most: int, apply: Callable[[Page], Applied]
-    ) -> tuple[int, Applied]:
+        self, topic: Topic, after: Cursor, most: int, apply: Callable[[Page], Progress]
+    ) -> tuple[int, Progress]:
         """Ask for one page and apply it as it comes. Returns how many texts came, and what became
         of them.
         """
-        found = Awaited[tuple[int, Applied] | None]()
+        found = Awaited[tuple[int, Progress] | None]()
 
         def answered(page: Page | None) -> None:
             found.come(None if page is None else (len(page.texts), apply(page)))
@@ -187,5 +187,5 @@ class CatchUp:
         came = await found.wait()
         if came is None:  # Redis did not say
             await trio.sleep(RETRY)
-            return 0, Applied(0, False)
+            return 0, Progress(0, False)
         return came

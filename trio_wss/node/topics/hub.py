@@ -12,13 +12,13 @@ from typing import Final
 
 import trio
 
-from trio_wss.node.topics.topic import Member, Topic
+from trio_wss.node.topics.topic import Topic, TopicMember
 from trio_wss.store.history import NOWHERE, Cursor, parse_text
 from trio_wss.store.keys import Keys
 from trio_wss.store.link.link import Link
 from trio_wss.wire import Outbox
 
-PATIENCE: Final = 2.0  # seconds that commits wait for gaps to be filled
+HOLD_BACK: Final = 2.0  # seconds that commits wait for gaps to be filled
 RECENT: Final = 4 << 20  # bytes of broadcasts that are remembered, of all topics
 
 
@@ -63,7 +63,7 @@ class Hub:
             topic.forget()
         self._forget_unused(topic)
 
-    def enter(self, topic: Topic, member: Member, cursor: Cursor, *, now: bool = True) -> bool:
+    def enter(self, topic: Topic, member: TopicMember, cursor: Cursor, *, now: bool = True) -> bool:
         """Make it a member if its cursor is the topic's or was a moment ago: Redis 7 pushes what a
         commit broadcasts before it answers. False: it has to catch up first.
 
@@ -82,7 +82,7 @@ class Hub:
         topic.members[member.outbox] = member
         return True
 
-    def leave(self, topic: Topic, member: Member) -> None:
+    def leave(self, topic: Topic, member: TopicMember) -> None:
         """Give it nothing more of this topic."""
         topic.members.pop(member.outbox, None)
         self._forget_unused(topic)
@@ -161,7 +161,7 @@ class Hub:
                     topic.interrupt()
                     self._doubtful.append(topic)
         if self._missed:
-            self._link.hold_back(PATIENCE)
+            self._link.hold_back(HOLD_BACK)
             self._wake.set()
 
     def compare(self, topic: Topic, cursor: Cursor | None) -> None:

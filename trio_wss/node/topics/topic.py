@@ -9,10 +9,10 @@ import trio
 from trio_wss.store.history import Cursor, text_head
 from trio_wss.wire import Outbox, text_frame
 
-UNKNOWN: Final = ()  # no text begins with one of these
+NO_HEAD: Final = ()  # no text begins with one of these
 
 
-class Member(Protocol):
+class TopicMember(Protocol):
     """What the hub needs of a connection."""
 
     @property
@@ -40,9 +40,9 @@ class Topic:
         self._epoch = ""
         self._offset = -1  # nothing of it has been seen yet
         # How the text begins that follows: the usual push is told by it alone.
-        self._next: bytes | tuple[()] = UNKNOWN
+        self._next: bytes | tuple[()] = NO_HEAD
         self._recent: list[tuple[Cursor, bytes]] | None = None  # each behind its cursor
-        self.members: Final[dict[Outbox, Member]] = {}
+        self.members: Final[dict[Outbox, TopicMember]] = {}
         self.holds = 0  # joins in flight and members catching up: reasons to stay subscribed
         self.live = True  # False: pushes are dropped until what was missed is found
         self._settled: trio.Event | None = None  # there is one while somebody waits for it
@@ -59,7 +59,7 @@ class Topic:
     @cursor.setter
     def cursor(self, cursor: Cursor) -> None:
         self._epoch, self._offset = cursor.epoch, cursor.offset
-        self._next = text_head(cursor.epoch, cursor.offset + 1) if cursor.epoch else UNKNOWN
+        self._next = text_head(cursor.epoch, cursor.offset + 1) if cursor.epoch else NO_HEAD
 
     def follow(self, payload: bytes) -> bool:
         """Take a push if it is the next one, of the same epoch."""

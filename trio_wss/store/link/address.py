@@ -48,7 +48,7 @@ class Address:
         scheme = "rediss" if self.tls else "redis"
         if self.sentinels is not None:
             return f"{scheme}+sentinel://{self.sentinels}/{self.database}"
-        return f"{scheme}://{sentinel.shown(self.host, self.port)}/{self.database}"
+        return f"{scheme}://{sentinel.shown_address(self.host, self.port)}/{self.database}"
 
     async def open(self) -> trio.abc.Stream:
         """Connect, TLS handshake included. Raises OSError or trio.BrokenResourceError; with

@@ -34,7 +34,7 @@ _CURES: Final = {
 """How the errors begin that no waiting will mend, each with what will."""
 
 
-class Talk(Protocol):
+class Conversation(Protocol):
     """A conversation with Redis."""
 
     async def say(self, commands: Iterable[Words]) -> None:
@@ -54,7 +54,7 @@ class Asker:
         self._there = trio.Event()
 
     async def say(self, commands: Iterable[Words]) -> None:
-        """As Talk."""
+        """As Conversation."""
         written = []
         for command in commands:
             confirmations = len(command) - 1 if command[0] == b"SUBSCRIBE" else 0
@@ -71,7 +71,7 @@ class Asker:
         self._there.set()
 
     async def hear(self) -> Any:
-        """As Talk. At once if it is there: the reader may be about to find that Redis hung up."""
+        """As Conversation. At once if it is there: the reader may soon find that Redis hung up."""
         if not self._replies:
             self._there = trio.Event()
             await self._there.wait()
@@ -89,7 +89,7 @@ class Server:
     maxmemory_policy: str | None
 
 
-async def meet(talk: Talk, address: Address, name: str) -> Server:
+async def meet(talk: Conversation, address: Address, name: str) -> Server:
     """The first round trip. Raises LinkLost with the reason when Redis does not take us, or is none
     that can serve us: WrongRedis where no waiting will change that.
     """
@@ -121,7 +121,7 @@ async def meet(talk: Talk, address: Address, name: str) -> Server:
 
 
 async def prepare(
-    talk: Talk,
+    talk: Conversation,
     address: Address,
     scripts: Sequence[str],
     greeting: Words | None,
@@ -187,7 +187,7 @@ def _check_version(answer: Any, address: Address) -> None:
         raise WrongRedis(f"{address} is version {version.decode()}: {_NEEDED}")
 
 
-async def _hear_if_allowed(talk: Talk) -> Any:
+async def _hear_if_allowed(talk: Conversation) -> Any:
     """None: it is forbidden or renamed, as managed services do."""
     try:
         return await talk.hear()

@@ -23,7 +23,7 @@ from trio_wss.store.link.backlog import LIGHT, Answered, Backlog, Slot
 from trio_wss.store.link.handshake import Asker, Words, meet, prepare
 from trio_wss.store.link.resp import (
     LOSSES,
-    NOTHING,
+    NO_ITEM,
     Foreign,
     LinkLost,
     is_push,
@@ -58,7 +58,7 @@ class Listener:
     up: Callable[[], None] = _ignore  # the link is new: pushes may have been missed
 
 
-SILENT: Final = Listener()
+NO_LISTENER: Final = Listener()
 
 
 @final
@@ -97,7 +97,7 @@ class Link:
         self.heard = -math.inf  # when anything came from Redis last, on Trio's clock
         self.replid = b""
         self.maxmemory_policy: str | None = None  # None: not known, CONFIG is forbidden
-        self._listener = SILENT
+        self._listener = NO_LISTENER
         self._greeting = greeting
         self._sources = tuple(scripts.values())
         self._name = name
@@ -221,7 +221,7 @@ class Link:
 
     async def run(
         self,
-        listener: Listener = SILENT,
+        listener: Listener = NO_LISTENER,
         *,
         task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED,
     ) -> NoReturn:
@@ -321,7 +321,7 @@ class Link:
             reader.feed(bytes(data))  # no copy: our streams give bytes
             listener.begin_batch()
             try:
-                while (item := reader.gets()) is not NOTHING:
+                while (item := reader.gets()) is not NO_ITEM:
                     if is_push(item):
                         self._take_push(item)
                     else:

@@ -9,7 +9,7 @@ from redis import exceptions
 
 from trio_wss.errors import WssError
 
-NOTHING: Final = object()  # what `Reader.gets` returns when no whole item is there
+NO_ITEM: Final = object()  # what `Reader.gets` returns when no whole item is there
 
 _CLASSES: Final[dict[str, type[exceptions.RedisError]]] = {
     "LOADING": exceptions.BusyLoadingError,
@@ -64,7 +64,7 @@ def pack(*command: str | bytes | int) -> bytes:
 
 def new_reader() -> hiredis.Reader:
     """A parser for one connection; error replies come as values, not as exceptions."""
-    return hiredis.Reader(replyError=redis_error, notEnoughData=NOTHING)
+    return hiredis.Reader(replyError=redis_error, notEnoughData=NO_ITEM)
 
 
 def redis_error(text: str) -> exceptions.RedisError:

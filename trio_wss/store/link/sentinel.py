@@ -41,7 +41,7 @@ class Sentinels:
     options: Mapping[str, Any] = field(factory=dict, repr=False)
 
     def __str__(self) -> str:
-        return f"{','.join(starmap(shown, self.members))}/{self.service}"
+        return f"{','.join(starmap(shown_address, self.members))}/{self.service}"
 
     async def primary(self) -> tuple[str, int]:
         """Host and port of the primary. Raises LinkLost with what each Sentinel said.
@@ -56,7 +56,7 @@ class Sentinels:
             try:
                 return self._ask(*member)
             except RedisError as error:
-                reasons.append(f"{shown(*member)}: {error}")
+                reasons.append(f"{shown_address(*member)}: {error}")
         text = "; ".join(reasons).replace(self.options.get("password") or "\0", "…")
         raise LinkLost(f"no Sentinel knows the primary of {self.service} ({text})")
 
@@ -77,7 +77,7 @@ class Sentinels:
         return state["ip"], state["port"]
 
 
-def shown(host: str, port: int) -> str:
+def shown_address(host: str, port: int) -> str:
     """The two as in a URL."""
     return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
