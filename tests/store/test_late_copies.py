@@ -17,7 +17,7 @@ from trio_wss.store.history import Cursor
 from trio_wss.store.keys import Keys
 from trio_wss.store.link.address import parse_address
 from trio_wss.store.link.link import Link
-from trio_wss.store.outcome import Changed, Done, Outcome, Stale
+from trio_wss.store.outcome import Changed, CommitOutcome, Done, Stale
 from trio_wss.store.scripts import link_to
 from trio_wss.store.sessions import Sessions
 
@@ -57,7 +57,7 @@ class Parts:
         generation: str = "1",
         reads: bool = False,
         **others: object,
-    ) -> Outcome:
+    ) -> CommitOutcome:
         made = plan(effects, CLIENT, lambda _: (10, 60)) if effects else EMPTY_PLAN
         if reads:
             others |= {"requests": REQUESTS, "entries": await self.executor.read(REQUESTS)}

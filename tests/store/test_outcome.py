@@ -12,13 +12,13 @@ from trio_wss.store.entries import Entry
 from trio_wss.store.history import Cursor
 from trio_wss.store.outcome import (
     Changed,
+    CommitOutcome,
     Done,
     Failed,
     Fenced,
     Gone,
     Joined,
     Left,
-    Outcome,
     Stale,
     Unknown,
     parse_outcome,
@@ -27,7 +27,7 @@ from trio_wss.store.outcome import (
 JOINED = Joined("tea", Cursor("e", 3))
 HASH = [b"gen", b"t:tea"]  # of a session that is in one topic
 
-REPLIES: dict[str, tuple[Any, Outcome]] = {
+REPLIES: dict[str, tuple[Any, CommitOutcome]] = {
     "nothing to tell": ([b"done", b"\nok"], Done(b"ok")),
     "no answer": ([b"done", b"\n"], Done(b"")),
     "an answer of several lines": ([b"done", b"\na\nb"], Done(b"a\nb")),

@@ -24,7 +24,7 @@ from trio_wss.reads import Client
 from trio_wss.store.executor import NEW, Commit, Executor
 from trio_wss.store.keys import Keys
 from trio_wss.store.link.address import parse_address
-from trio_wss.store.outcome import Done, Outcome, Unknown
+from trio_wss.store.outcome import CommitOutcome, Done, Unknown
 from trio_wss.store.scripts import SCRIPTS, link_to
 from trio_wss.store.sessions import Sessions, new_token
 
@@ -35,7 +35,7 @@ class Node:
     def __init__(self, executor: Executor) -> None:
         self._executor = executor
 
-    async def commit(self, *effects: Effect) -> Outcome:
+    async def commit(self, *effects: Effect) -> CommitOutcome:
         made = plan(effects, CLIENT, App().history)
         return await self._executor.committed(Commit(made, CLIENT.session, "1"))
 
@@ -68,7 +68,7 @@ async def test_a_redis_that_becomes_full_in_the_middle_goes_on_to_the_end(
         with server.client() as client:
             # The least at which it begins: what it writes is as much again as its own arguments.
             least = client.info("memory")["used_memory"] + 500_000
-            outcome: Outcome | None = None
+            outcome: CommitOutcome | None = None
             while not isinstance(outcome, Done):
                 least += 100_000
                 client.config_set("maxmemory", least)

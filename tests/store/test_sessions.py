@@ -20,7 +20,7 @@ from trio_wss.store.keys import Keys
 from trio_wss.store.link.address import parse_address
 from trio_wss.store.link.backlog import LIGHT, Answered
 from trio_wss.store.link.link import Link
-from trio_wss.store.outcome import Done, Fenced, Gone, Outcome
+from trio_wss.store.outcome import CommitOutcome, Done, Fenced, Gone
 from trio_wss.store.scripts import link_to
 from trio_wss.store.sessions import (
     Overtaken,
@@ -54,7 +54,7 @@ class Node:
         stored = StoredSession(CLIENT, seen)
         return await self.sessions.take(stored, generation, attempt) is not None
 
-    async def commit(self, generation: str) -> Outcome:
+    async def commit(self, generation: str) -> CommitOutcome:
         return await self.executor.committed(Commit(EMPTY_PLAN, CLIENT.session, generation))
 
 

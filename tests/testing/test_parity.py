@@ -42,7 +42,7 @@ from trio_wss.store.keys import Keys
 from trio_wss.store.link.address import parse_address
 from trio_wss.store.link.link import Link, Listener
 from trio_wss.store.link.resp import pack
-from trio_wss.store.outcome import Done, Failed, Joined, Outcome
+from trio_wss.store.outcome import CommitOutcome, Done, Failed, Joined
 from trio_wss.store.scripts import link_to
 from trio_wss.store.sessions import Sessions
 from trio_wss.testing import List, Map, Set, World
@@ -141,11 +141,11 @@ class Real:
     executor: Executor
     sessions: Sessions
 
-    async def commit(self, commit: Commit) -> Outcome:
-        outcomes: list[Outcome] = []
+    async def commit(self, commit: Commit) -> CommitOutcome:
+        outcomes: list[CommitOutcome] = []
         there = trio.Event()
 
-        def answered(outcome: Outcome) -> None:
+        def answered(outcome: CommitOutcome) -> None:
             outcomes.append(outcome)
             there.set()
 

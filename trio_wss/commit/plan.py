@@ -51,9 +51,11 @@ EXACT: Final = (
 
 Phase = Literal["connect", "event", "disconnect"]
 
+StateEffect = Increment | Store | Put | Add | Append | Delete | Drop | Remove
+
 
 @define(eq=False)  # not frozen: one is made per event, and a frozen __init__ costs three times it
-class Answer:
+class PlannedReply:
     """What a Reply says: its event, and its data as JSON with placeholders left in."""
 
     event: str
@@ -65,7 +67,7 @@ class Plan:
     """One event's effects as operations, in commit order: state, membership, broadcasts."""
 
     ops: Sequence[Op] = ()
-    reply: Answer | None = None
+    reply: PlannedReply | None = None
     close: Close | None = None
     joins: tuple[str, ...] = ()
     frees: bool = True  # nothing in it makes Redis larger: a full one takes it too
@@ -109,7 +111,7 @@ class _Draft:
         self.membership: list[Op] = []
         self.broadcasts: list[Op] = []
         self.joins: tuple[str, ...] = ()
-        self.reply: Answer | None = None
+        self.reply: PlannedReply | None = None
         self.close: Close | None = None
         self.results: list[Effect] = []  # effects whose outcome is used, by placeholder number
         self.keys: dict[str, str] = {}  # what each key is used as
@@ -118,15 +120,29 @@ class _Draft:
         self.size = 0
 
     def add(self, effect: Effect) -> None:
-        """Take one effect in: the one place where the kinds of effects are told apart."""
+        """Take one effect in: here and in `add_state` the kinds of effects are told apart."""
         match effect:
             case Reply():
                 if self.reply is not None:
                     raise PlanError("an event has at most one Reply")
                 data = self.encode(effect.data, self.results)
-                self.reply = Answer(check_event(effect.event), data)
+                self.reply = PlannedReply(check_event(effect.event), data)
             case Broadcast():
                 self.broadcast(effect)
+            case Join(topic):
+                self.member(topic)
+                self.join(effect)
+            case Leave(topic):
+                self.member(topic)
+                self.membership.append(ops.leave_topic(topic, self.client.session, encode(topic)))
+            case Close():
+                self.set_close(effect)
+            case _:
+                self.add_state(effect)
+
+    def add_state(self, effect: StateEffect) -> None:
+        """Take in an effect on state."""
+        match effect:
             case Increment(key, by):
                 if type(by) is not int or not -EXACT < by < EXACT:
                     raise PlanError(f"Increment takes an int below 2^53, not {shown(by)}")
@@ -156,19 +172,11 @@ class _Draft:
             case Remove(key, member):
                 made = ops.remove(key, "s", canonical(self.encode(member)))
                 self.write(effect, key, "a set", made)
-            case Join(topic):
-                self.member(topic)
-                self.join(effect)
-            case Leave(topic):
-                self.member(topic)
-                self.membership.append(ops.leave_topic(topic, self.client.session, encode(topic)))
-            case Close():
-                self.set_close(effect)
             case _:
                 assert_never(effect)
 
     def write(self, effect: Effect, key: str, kind: str, op: Op) -> None:
-        """Take in an effect on state."""
+        """Note the operation of an effect on state; `kind` is what its key is used as."""
         before = self.keys.setdefault(check_name("key", key), kind)
         if before is not kind:
             raise PlanError(f"key {key!r} cannot be {before} and {kind} in one event")

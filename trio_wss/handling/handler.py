@@ -26,7 +26,7 @@ _ALLOWED: Final = ", ".join(kind.__name__ for kind in EFFECTS)
 
 Given = Callable[[Sequence[bytes | None], float, int], Any]
 """Makes one argument of a run's values, now and seed."""
-Request = Callable[[Any, Client], ReadRequest]
+MakeRequest = Callable[[Any, Client], ReadRequest]
 
 
 @final
@@ -62,7 +62,7 @@ class Handler:
         self._hook: Hook | None = None
         self.event_type: Any = None  # None: it takes no event
         self._given: list[Given] = []
-        self._requests: list[Request] = []
+        self._requests: list[MakeRequest] = []
         self._compile(parameters_of(function, name, takes_event, localns))
         self.reads = bool(self._requests)
 
@@ -219,7 +219,7 @@ def _absent(parameter: Parameter) -> Callable[[], Any]:
     return refuse
 
 
-def _request(parameter: Parameter, roots: Mapping[str, Any]) -> tuple[Request, str]:
+def _request(parameter: Parameter, roots: Mapping[str, Any]) -> tuple[MakeRequest, str]:
     """Makes a read's request of the event and the client; with the template for messages."""
     marker = parameter.marker
     if parameter.role == "members":
@@ -242,7 +242,7 @@ def _request(parameter: Parameter, roots: Mapping[str, Any]) -> tuple[Request, s
 _NOT_READ: Final = "the members of all, session:… and user:… are not kept, as all are in them"
 
 
-def _members_request(topic: Template) -> Request:
+def _members_request(topic: Template) -> MakeRequest:
     if is_implied(topic.prefix) and (topic.fixed or topic.prefix != "all"):
         raise RegistrationError(f"template {topic.text!r}: {_NOT_READ}")
 

@@ -19,7 +19,7 @@ from trio_wss.node.session import AGAIN_LATER, Session, SessionParts
 from trio_wss.ops.statistics import UNKNOWN_EVENT
 from trio_wss.reads import Client
 from trio_wss.store.history import Cursor
-from trio_wss.store.outcome import Outcome
+from trio_wss.store.outcome import CommitOutcome
 from trio_wss.store.sessions import Overtaken
 from trio_wss.wire import BEHIND, Closed, WebSocket, codec
 from trio_wss.wire.intake import Intake
@@ -230,7 +230,11 @@ class Connection:
             return
         if isinstance(message, Decision):
             await self._send(message, expires)
-            return
+        else:
+            await self._take_event(message, expires)
+
+    async def _take_event(self, message: codec.Message, expires: float) -> None:
+        """Decide an event, and send its commit."""
         if message.id is not None and message.id > self._last_id:
             self._last_id = message.id
         undecided = decide(self._parts.session.app, self.session.client, message)
@@ -303,13 +307,13 @@ class Connection:
         except Unavailable:
             self.session.unavailable(undecided.number)
 
-    def _answered(self, _: Outcome | None = None) -> None:
+    def _answered(self, _: CommitOutcome | None = None) -> None:
         self._unanswered -= 1
         if self._fewer is not None:
             self._fewer.set()
             self._fewer = None
 
-    def _answered_large(self, size: int, _: Outcome) -> None:
+    def _answered_large(self, size: int, _: CommitOutcome) -> None:
         self._promised -= size
         self._answered()
 

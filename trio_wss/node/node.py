@@ -13,7 +13,7 @@ from trio_wss.node.admission import Admission
 from trio_wss.node.connection import ConnectionParts
 from trio_wss.node.connections import Connections
 from trio_wss.node.janitor import Janitor
-from trio_wss.node.session import Custody, Session, SessionParts
+from trio_wss.node.session import Custody, SessionParts
 from trio_wss.node.topics.catchup import CatchUp
 from trio_wss.node.topics.hub import Hub
 from trio_wss.node.topics.nodes_topic import NodesTopic
@@ -59,33 +59,62 @@ class Node:
         # To Redis and back.
         server = parse_address(settings.redis)
         keys = Keys(settings.namespace, server.database)
-        self.link: Final[Link] = link_to(
-            server, keys, patience=settings.redis_patience, deadline=settings.link_deadline
-        )
+        patience, deadline = settings.redis_patience, settings.link_deadline
+        self.link: Final[Link] = link_to(server, keys, patience=patience, deadline=deadline)
         self.executor: Final = Executor(self.link, keys, self.id, max_topics=settings.max_topics)
         self.sessions: Final = Sessions(self.link, keys, self.id)
         self.hub: Final = Hub(self.link, keys)
         self.nodes_topic: Final = NodesTopic(self.hub, self.executor.publish)
-        self.catch_up: Final = CatchUp(
-            self.executor,
-            self.hub,
-            page=settings.catchup_page,
-            in_flight=settings.catchup_in_flight,
-        )
         self.writes: Final = Writes(self.statistics.delivery.observe)
-        self.listener: Final = Listener(
+        self.listener: Final = self._listener()
+
+        # From sockets to commits.
+        self.catch_up: Final = self._catch_up()
+        self.transactions: Final = Transactions(self.executor, deadline=settings.event_deadline)
+        self.endings: Final = Endings(app, self.sessions, self.transactions)
+        self.custody: Final = Custody()
+        self.connections: Final = Connections()
+        self.janitor: Final = self._janitor()
+        limits = wire_limits(settings)
+        self.keep_alive: Final = KeepAlive(limits)
+        self.admission: Final = self._admission(self._session_parts(app), limits)
+        self.operations: Final = self._operations(limits)
+
+    def __repr__(self) -> str:
+        return f"<Node {self.id} {self.host}:{self.port} connections={len(self.connections)}>"
+
+    # --- the parts, each of what it uses
+
+    def _listener(self) -> Listener:
+        return Listener(
             push=self.hub.push,
             begin_batch=self.writes.begin_batch,
             end_batch=self.writes.end_batch,
             up=self.hub.reset,
         )
 
-        # From events to commits.
-        self.transactions: Final = Transactions(self.executor, deadline=settings.event_deadline)
-        endings = Endings(app, self.sessions, self.transactions)
-        self.custody: Final = Custody()
-        self.connections: Final = Connections()
-        parts = SessionParts(
+    def _catch_up(self) -> CatchUp:
+        return CatchUp(
+            self.executor,
+            self.hub,
+            page=self.settings.catchup_page,
+            in_flight=self.settings.catchup_in_flight,
+        )
+
+    def _janitor(self) -> Janitor:
+        return Janitor(
+            self.link,
+            self.sessions,
+            self.endings,
+            self.custody,
+            lambda: [connection.session for connection in self.connections],
+            grace=self.settings.grace,
+            lease=self.settings.lease,
+            pause=self.settings.janitor_round,
+        )
+
+    def _session_parts(self, app: App) -> SessionParts:
+        return SessionParts(
             node=self.id,
             app=app,
             hub=self.hub,
@@ -93,42 +122,26 @@ class Node:
             executor=self.executor,
             transactions=self.transactions,
             sessions=self.sessions,
-            endings=endings,
+            endings=self.endings,
             custody=self.custody,
             statistics=self.statistics,
-            grace=settings.grace,
-            max_topics=settings.max_topics,
-        )
-        self.janitor: Final = Janitor(
-            self.link,
-            self.sessions,
-            endings,
-            self.custody,
-            self._connected,
-            grace=settings.grace,
-            lease=settings.lease,
-            pause=settings.janitor_round,
+            grace=self.settings.grace,
+            max_topics=self.settings.max_topics,
         )
 
-        # From sockets to events.
-        limits = WireLimits(
-            handshake_seconds=settings.handshake_timeout,
-            message_bytes=settings.max_message,
-            outbox_bytes=settings.outbox,
-            ping_seconds=settings.ping_interval,
-            pong_seconds=settings.ping_timeout,
+    def _admission(self, session: SessionParts, limits: WireLimits) -> Admission:
+        settings = self.settings
+        parts = ConnectionParts(
+            session=session,
+            link=self.link,
+            all=self.connections,
+            rate=settings.rate,
+            burst=settings.burst,
+            patience=settings.redis_patience,
+            drain=settings.drain,
         )
-        self.keep_alive: Final = KeepAlive(limits)
-        self.admission: Final = Admission(
-            ConnectionParts(
-                session=parts,
-                link=self.link,
-                all=self.connections,
-                rate=settings.rate,
-                burst=settings.burst,
-                patience=settings.redis_patience,
-                drain=settings.drain,
-            ),
+        return Admission(
+            parts,
             limits,
             self.keep_alive,
             self.writes.mark_dirty,
@@ -136,7 +149,9 @@ class Node:
             max_connections=settings.max_connections,
             unready=self.unready,
         )
-        self.operations: Final = Operations(
+
+    def _operations(self, limits: WireLimits) -> Operations:
+        return Operations(
             self.id,
             limits,
             self.keep_alive,
@@ -146,8 +161,7 @@ class Node:
             watch=self.nodes_topic.watch,
         )
 
-    def __repr__(self) -> str:
-        return f"<Node {self.id} {self.host}:{self.port} connections={len(self.connections)}>"
+    # --- as it is now
 
     @property
     def url(self) -> str:
@@ -191,5 +205,13 @@ class Node:
             faults=tuple(statistics.faults),
         )
 
-    def _connected(self) -> list[Session]:
-        return [connection.session for connection in self.connections]
+
+def wire_limits(settings: Settings) -> WireLimits:
+    """What one connection may take."""
+    return WireLimits(
+        handshake_seconds=settings.handshake_timeout,
+        message_bytes=settings.max_message,
+        outbox_bytes=settings.outbox,
+        ping_seconds=settings.ping_interval,
+        pong_seconds=settings.ping_timeout,
+    )

@@ -28,7 +28,16 @@ from trio_wss.store.entries import Entry
 from trio_wss.store.executor import NEW, Commit, Executor
 from trio_wss.store.history import Cursor
 from trio_wss.store.link.awaited import Awaited
-from trio_wss.store.outcome import Changed, Done, Failed, Fenced, Gone, Outcome, Stale, Unknown
+from trio_wss.store.outcome import (
+    Changed,
+    CommitOutcome,
+    Done,
+    Failed,
+    Fenced,
+    Gone,
+    Stale,
+    Unknown,
+)
 from trio_wss.store.sessions import (
     Sessions,
     StoredSession,
@@ -230,11 +239,7 @@ class Session:
         Given Changed, nothing was done and the handler must decide again.
         """
         parts = self._parts
-        if self.generation == NEW and decision.refused:
-            self._refuse(decision)
-            parts.statistics.decided(decision)
-            return None
-        if decision.silent and not lead and not requests:  # what it was decided on must have held
+        if self._needs_no_commit(decision, bool(lead or requests)):
             parts.statistics.decided(decision)
             return None
         hub = parts.hub
@@ -242,7 +247,7 @@ class Session:
         held = [hub.hold(topic) for topic in joins] if joins else ()
         began = perf_counter()
 
-        def apply(outcome: Outcome) -> None:
+        def apply(outcome: CommitOutcome) -> None:
             parts.statistics.settled(decision, outcome, perf_counter() - began)
             self._apply(decision, outcome)
             for topic in held:
@@ -258,6 +263,15 @@ class Session:
             requests, entries, lead, again, expires, apply,
         )  # fmt: skip
 
+    def _needs_no_commit(self, decision: Decision, rests: bool) -> bool:
+        """Whether nothing is to be committed; it `rests` on reads that must have held, or is more
+        than the app's. Where on_connect said no there is nothing to commit to: that is told here.
+        """
+        if self.generation == NEW and decision.refused:
+            self._refuse(decision)
+            return True
+        return decision.silent and not rests
+
     async def _transact(self, undecided: Undecided | Decision, lead: tuple[Op, ...] = ()) -> None:
         """Run a turn of the session's own: it begins, or has a gap."""
         try:
@@ -270,7 +284,7 @@ class Session:
         commits.
         """
 
-        def apply(outcome: Outcome) -> None:
+        def apply(outcome: CommitOutcome) -> None:
             if isinstance(outcome, Fenced | Gone):
                 self._apply(SILENT, outcome)
 
@@ -300,7 +314,7 @@ class Session:
 
     # --- outcomes
 
-    def _apply(self, decision: Decision, outcome: Outcome) -> None:
+    def _apply(self, decision: Decision, outcome: CommitOutcome) -> None:
         """Do what an outcome says: the one place where outcomes are told apart."""
         match outcome:
             case Done(answer, membership, close, seen):

@@ -50,16 +50,9 @@ async def serve(
             host, port = ops_listeners[0].socket.getsockname()[:2]
             node.ops_url = f"http://{address(host, port)}"
             services.start_soon(node.operations.run, ops_listeners)
-        registered = trio.Event()
-        services.start_soon(_keep_link, node)
-        services.start_soon(node.hub.run, node.catch_up.survey, node.catch_up.fill_gap)
-        services.start_soon(node.writes.run)
-        services.start_soon(_leave_a_dead_redis, node)
-        services.start_soon(node.connections.listen)
-        services.start_soon(node.statistics.measure_lag)
-        services.start_soon(node.heartbeat.run, node.nodes_topic, node.snapshot, node.ops_url)
-        services.start_soon(node.keep_alive.run)
+        _start_services(services, node)
         async with trio.open_nursery() as lease:
+            registered = trio.Event()
             lease.start_soon(_keep_registered, node, registered)
             with trio.move_on_after(FIRST_LINK):
                 await registered.wait()  # so that who reads "listening" is not turned away
@@ -68,6 +61,18 @@ async def serve(
             lease.cancel_scope.cancel()
         await _sign_off(node)
         services.cancel_scope.cancel()
+
+
+def _start_services(services: trio.Nursery, node: Node) -> None:
+    """What runs beside all connections, from before the first to after the last."""
+    services.start_soon(_keep_link, node)
+    services.start_soon(node.hub.run, node.catch_up.survey, node.catch_up.fill_gap)
+    services.start_soon(node.writes.run)
+    services.start_soon(_leave_a_dead_redis, node)
+    services.start_soon(node.connections.listen)
+    services.start_soon(node.statistics.measure_lag)
+    services.start_soon(node.heartbeat.run, node.nodes_topic, node.snapshot, node.ops_url)
+    services.start_soon(node.keep_alive.run)
 
 
 async def _take_clients(

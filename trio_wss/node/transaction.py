@@ -19,7 +19,7 @@ from trio_wss.node.speculation import Speculation, Speculations
 from trio_wss.reads import ReadRequest
 from trio_wss.store.entries import Entry, Unreadable
 from trio_wss.store.executor import Commit, Executor
-from trio_wss.store.outcome import Changed, Done, Failed, Outcome, Unknown
+from trio_wss.store.outcome import Changed, CommitOutcome, Done, Failed, Unknown
 from trio_wss.store.sessions import Sessions, StoredSession
 
 log = structlog.get_logger(__name__)
@@ -43,7 +43,7 @@ class Transactions:
 
     async def run(
         self, undecided: Undecided | Decision, make: Make, *, expires: float | None = None
-    ) -> Outcome:
+    ) -> CommitOutcome:
         """Run a turn to its end; `make` makes each commit, whose outcome is applied as it comes.
 
         A `conflict` is a decision, committed like any other. Raises Unavailable if nothing can be
@@ -62,7 +62,7 @@ class Transactions:
 
     async def _try(
         self, undecided: Undecided, make: Make, speculation: Speculation, expires: float | None
-    ) -> Outcome:
+    ) -> CommitOutcome:
         """Decide once and commit that. Between the two nothing else may be sent."""
         try:
             read = partial(self._executor.read, expires=expires)
@@ -85,7 +85,7 @@ class Transactions:
         decision: Decision,
         requests: Sequence[ReadRequest] = (),
         entries: Sequence[Entry] = (),
-    ) -> Outcome:
+    ) -> CommitOutcome:
         await self._executor.room()
         commit = make(decision, requests, entries)
         return Done(b"") if commit is None else await self._executor.committed(commit)
@@ -104,7 +104,7 @@ class Endings:
         self._sessions = sessions
         self._transactions = transactions
 
-    async def end(self, session: StoredSession) -> Outcome:
+    async def end(self, session: StoredSession) -> CommitOutcome:
         """End one."""
         client, app = session.client, self._app
         lead = self._sessions.end(client.session)

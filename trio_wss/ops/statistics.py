@@ -12,7 +12,16 @@ from typing import Final, Protocol
 import trio
 from attrs import define, field, fields, frozen
 
-from trio_wss.store.outcome import Changed, Done, Failed, Fenced, Gone, Outcome, Stale, Unknown
+from trio_wss.store.outcome import (
+    Changed,
+    CommitOutcome,
+    Done,
+    Failed,
+    Fenced,
+    Gone,
+    Stale,
+    Unknown,
+)
 
 BOUNDS: Final = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0)
 """Upper bounds of the buckets of every histogram, in seconds; one more bucket has no bound."""
@@ -24,7 +33,7 @@ LAG_EVERY: Final = 0.05  # seconds between two looks at how late the event loop 
 _REFUSALS: Final = {
     code: code for code in ("invalid", "unknown_event", "conflict", "rate_limited", "internal")
 }
-_OUTCOMES: Final[dict[type[Outcome], str]] = {
+_OUTCOMES: Final[dict[type[CommitOutcome], str]] = {
     Failed: "internal",
     Stale: "stale",
     Unknown: "unavailable",
@@ -133,7 +142,7 @@ class Statistics(Counters):
         self.worst_lag = 0.0  # since it was last taken
         self.faults: deque[Incident] = deque(maxlen=INCIDENTS)
 
-    def settled(self, decision: Counted, outcome: Outcome, seconds: float) -> None:
+    def settled(self, decision: Counted, outcome: CommitOutcome, seconds: float) -> None:
         """Count an event by what came of its commit, which took so long."""
         commits = self.commits
         commits.counts[bisect_left(BOUNDS, seconds)] += 1  # observe(), without the call

@@ -25,8 +25,8 @@ from trio_wss.store.link.backlog import LIGHT, Answered
 from trio_wss.store.link.link import Link
 from trio_wss.store.link.resp import pack
 from trio_wss.store.outcome import (
+    CommitOutcome,
     Gone,
-    Outcome,
     Unknown,
     parse_outcome,
 )
@@ -66,7 +66,7 @@ class Commit:
     lead: tuple[Op, ...] = ()  # operations before the plan's: a session's begin or end
     again: bool = False  # an earlier copy may have been applied, which had another answer
     expires: float | None = None  # on Trio's clock: then its outcome is Unknown
-    apply: Callable[[Outcome], None] = _ignore  # does what comes of it, in the link's reader
+    apply: Callable[[CommitOutcome], None] = _ignore  # does what comes of it, in the link's reader
 
     @property
     def weight(self) -> int:
@@ -99,7 +99,7 @@ class Executor:
         self._numbers = count(1)
         self._waiting: dict[int, None] = {}  # those of them that have no answer yet, in order
 
-    def commit(self, commit: Commit, answered: Callable[[Outcome], None] = _ignore) -> None:
+    def commit(self, commit: Commit, answered: Callable[[CommitOutcome], None] = _ignore) -> None:
         """Send one commit; there must be `room`. What comes of it is applied once, in the order of
         the commits; then `answered` is told.
         """
@@ -138,9 +138,9 @@ class Executor:
         while self._link.full:
             await self._link.room()
 
-    async def committed(self, commit: Commit) -> Outcome:
+    async def committed(self, commit: Commit) -> CommitOutcome:
         """Send one commit and wait until what came of it was applied."""
-        outcome = Awaited[Outcome]()
+        outcome = Awaited[CommitOutcome]()
         await self.room()
         self.commit(commit, outcome.come)
         return await outcome.wait()

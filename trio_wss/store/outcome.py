@@ -93,12 +93,16 @@ class Unknown:
     full: bool = False
 
 
-Outcome = Done | Failed | Changed | Stale | Fenced | Gone | Unknown
+CommitOutcome = Done | Failed | Changed | Stale | Fenced | Gone | Unknown
 
-_PLAIN: Final[dict[bytes, Outcome]] = {b"stale": Stale(), b"fenced": Fenced(), b"gone": Gone()}
+_PLAIN: Final[dict[bytes, CommitOutcome]] = {
+    b"stale": Stale(),
+    b"fenced": Fenced(),
+    b"gone": Gone(),
+}
 
 
-def parse_outcome(reply: Any) -> Outcome:
+def parse_outcome(reply: Any) -> CommitOutcome:
     """What a reply of the commit script means, an error reply or a lost link included."""
     if isinstance(reply, Exception):
         if not isinstance(reply, Unavailable):
@@ -117,7 +121,7 @@ def parse_outcome(reply: Any) -> Outcome:
     return _PLAIN[status]
 
 
-def _parse_record(record: bytes, now: Iterable[bytes] | None = None) -> Outcome:
+def _parse_record(record: bytes, now: Iterable[bytes] | None = None) -> CommitOutcome:
     """`now`: the fields of the session's hash, if it is an earlier copy of the commit that left
     this record: what later ones did to the same memberships holds.
     """

@@ -46,6 +46,10 @@ def _ignore(*_: object) -> None:
     pass
 
 
+def _sha1(source: str) -> str:
+    return hashlib.sha1(source.encode(), usedforsecurity=False).hexdigest()
+
+
 @frozen
 class Listener:
     """Who is told of what a link brings, in the link's reader: each returns at once, and raises
@@ -88,10 +92,7 @@ class Link:
         greeting: Callable[[bytes], Words] | None = None,
     ) -> None:
         self.address = address
-        self.scripts: Mapping[str, str] = {
-            key: hashlib.sha1(source.encode(), usedforsecurity=False).hexdigest()
-            for key, source in scripts.items()
-        }
+        self.scripts = {key: _sha1(source) for key, source in scripts.items()}
         self.up = False
         self.answered = 0  # commands that Redis has answered
         self.heard = -math.inf  # when anything came from Redis last, on Trio's clock
