@@ -3,7 +3,7 @@
 # VERSION=PATH of the Pythons that this machine has, the oldest first.
 PYTHONS := $(shell sh .ci/pythons)
 ifeq ($(PYTHONS),)
-$(error No Python 3.11, 3.12 or 3.13 with venv was found: install one, e.g. python3.11 and python3.11-venv)
+$(error No Python from 3.11 up with venv was found: install one, e.g. python3.13 and python3.13-venv)
 endif
 
 version = $(firstword $(subst =, ,$(1)))
