@@ -3,7 +3,7 @@
 # VERSION=PATH of the Pythons that this machine has, the oldest first.
 PYTHONS := $(shell sh .ci/pythons)
 ifeq ($(PYTHONS),)
-$(error No Python 3.11, 3.12 or 3.13 with venv was found: install one, e.g. python3.11 and python3.11-venv)
+$(error No Python from 3.11 up with venv was found: install one, e.g. python3.13 and python3.13-venv)
 endif
 
 version = $(firstword $(subst =, ,$(1)))
@@ -35,11 +35,7 @@ demo-cluster: $(OLDEST)/.run ## Start three nodes with the demo, whose page can 
 
 test: gate suite bench-smoke ## Run the gate on the oldest Python here, the tests on the newest, and the benchmark's smallest form.
 
-gate: $(OLDEST)/.test $(TSC)
-	$(OLDEST)/bin/ruff format --check .
-	$(OLDEST)/bin/ruff check .
-	$(OLDEST)/bin/mypy
-	$(OLDEST)/bin/lint-imports
+gate: format lint types contracts $(TSC)
 	$(OLDEST)/bin/coverage erase
 	$(OLDEST)/bin/coverage run -m pytest $(PARALLEL)
 	$(OLDEST)/bin/coverage combine --quiet
@@ -50,12 +46,22 @@ gate: $(OLDEST)/.test $(TSC)
 suite: gate $(NEWEST)/.test
 	$(if $(filter-out $(OLDEST),$(NEWEST)),$(NEWEST)/bin/python -m pytest $(PARALLEL) -m 'not slow' --engine valkey)
 
-.PHONY: check mutation
-check: $(OLDEST)/.test ## Format, lint, types, contracts and the tests that need no server: what to run after each change.
+.PHONY: check format lint types contracts pure mutation
+check: format lint types contracts pure ## Format, lint, types, contracts and the tests that need no server: what to run after each change.
+
+format: $(OLDEST)/.test
 	$(OLDEST)/bin/ruff format --check .
+
+lint: $(OLDEST)/.test
 	$(OLDEST)/bin/ruff check .
+
+types: $(OLDEST)/.test
 	$(OLDEST)/bin/mypy
+
+contracts: $(OLDEST)/.test
 	$(OLDEST)/bin/lint-imports
+
+pure: $(OLDEST)/.test
 	$(OLDEST)/bin/python -m pytest -q -p tests.support.pure $$($(OLDEST)/bin/python -m tests.support.pure)
 
 mutation: $(OLDEST)/.test ## Plant small bugs in the language, one at a time, and see that its tests notice; MODULES="commit/plan app"

@@ -40,7 +40,7 @@ class Peer:
 
 
 def _python(name: str) -> tuple[str, ...]:
-    return (sys.executable, str(HERE / f"{name}.py"))
+    return (sys.executable, "-m", f"benchmarks.peers.{name}")
 
 
 def _node(name: str) -> tuple[str, ...]:

@@ -1,6 +1,8 @@
 """The app: the table of a program's handlers and topics. It is filled at import and only read from
 then on; it holds no data and does nothing."""
 
+from __future__ import annotations
+
 import inspect
 import re
 import sys

@@ -1,6 +1,8 @@
 """Effects: what a handler wants done, as plain frozen data compared by value. Nothing here does
 or checks anything; the set is closed, the plan checks it and the executor alone applies it."""
 
+from __future__ import annotations
+
 from collections.abc import Iterable, Sequence
 from typing import Any, Final, NoReturn, TypeAlias, final
 
@@ -18,7 +20,7 @@ class Result:
 
     __slots__ = ("effect",)
 
-    def __init__(self, effect: "Effect") -> None:
+    def __init__(self, effect: Effect) -> None:
         self.effect = effect
 
     def __repr__(self) -> str:

@@ -2,6 +2,8 @@
 the app (`RegistrationError`, `PlanError`), the operator (`SettingsError`), Redis (`Unavailable`,
 `EmbeddedEnded`); `Refused` is nobody's fault: it is a handler's answer."""
 
+from __future__ import annotations
+
 import re
 
 _CODE = re.compile(r"[a-z0-9_]{1,64}")

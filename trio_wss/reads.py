@@ -1,6 +1,8 @@
 """What a handler declares that it needs to know: markers for its annotations, and the plain values
 they bring. Declared, not performed: nothing here reads anything."""
 
+from __future__ import annotations
+
 from collections.abc import Mapping
 from typing import Any, Final, Literal, final
 

@@ -4,12 +4,14 @@ Pure: nothing here reads the environment or a file; the command line does that.
 A wrong value raises WrongSetting, with one sentence that names the setting and the cure.
 """
 
+from __future__ import annotations
+
 import re
 from collections.abc import Callable, Iterable
 from typing import Any
 from urllib.parse import urlsplit
 
-from attrs import Attribute, field, frozen
+from attrs import Attribute, field, frozen, resolve_types
 from attrs.validators import optional
 
 from trio_wss.errors import WrongSetting
@@ -27,7 +29,7 @@ _Check = Callable[[Any, "Attribute[Any]", Any], None]
 def _between(low: float, high: float, note: str = "") -> _Check:
     """A check that a number lies in low..high, both included; NaN never does."""
 
-    def check(_: Any, attribute: "Attribute[Any]", value: Any) -> None:
+    def check(_: Any, attribute: Attribute[Any], value: Any) -> None:
         whole = attribute.type in (int, int | None)
         fits = isinstance(value, int) if whole else isinstance(value, int | float)
         if not fits or isinstance(value, bool) or not low <= value <= high:
@@ -39,7 +41,7 @@ def _between(low: float, high: float, note: str = "") -> _Check:
     return check
 
 
-def _check_host(_: Any, attribute: "Attribute[str]", value: Any) -> None:
+def _check_host(_: Any, attribute: Attribute[str], value: Any) -> None:
     if not isinstance(value, str) or not value or re.search(r"[\s/]", value):
         raise WrongSetting(
             attribute.name,
@@ -47,7 +49,7 @@ def _check_host(_: Any, attribute: "Attribute[str]", value: Any) -> None:
         )
 
 
-def _check_redis(_: Any, attribute: "Attribute[str | None]", value: Any) -> None:
+def _check_redis(_: Any, attribute: Attribute[str | None], value: Any) -> None:
     """Only the scheme, and never the value in the message: it may hold a password."""
     if value is None or str(value).startswith(_SENTINEL):
         return
@@ -63,7 +65,7 @@ def _check_redis(_: Any, attribute: "Attribute[str | None]", value: Any) -> None
         )
 
 
-def _check_namespace(_: Any, attribute: "Attribute[str]", value: Any) -> None:
+def _check_namespace(_: Any, attribute: Attribute[str], value: Any) -> None:
     if not isinstance(value, str) or not _NAMESPACE.fullmatch(value):
         raise WrongSetting(
             attribute.name,
@@ -75,7 +77,7 @@ def _as_tuple(value: Iterable[str]) -> tuple[str, ...]:
     return tuple(value)
 
 
-def _check_origins(_: Any, attribute: "Attribute[tuple[str, ...]]", value: Any) -> None:
+def _check_origins(_: Any, attribute: Attribute[tuple[str, ...]], value: Any) -> None:
     for origin in value:
         if origin != "*" and (not isinstance(origin, str) or not _ORIGIN.fullmatch(origin)):
             raise WrongSetting(
@@ -85,6 +87,7 @@ def _check_origins(_: Any, attribute: "Attribute[tuple[str, ...]]", value: Any) 
             )
 
 
+@resolve_types  # the checks and the command line ask for a field's type
 @frozen(kw_only=True)
 class Settings:
     """The settings of one node. Times are in seconds, sizes in bytes."""

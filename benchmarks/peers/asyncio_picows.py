@@ -13,8 +13,6 @@ from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 import uvloop
-from asyncio_rooms import Rooms
-from collector import calm_collector
 from picows import (
     WSAutoPingStrategy,
     WSFrame,
@@ -24,6 +22,9 @@ from picows import (
     WSUpgradeRequest,
     ws_create_server,
 )
+
+from benchmarks.peers.asyncio_rooms import Rooms
+from benchmarks.peers.collector import calm_collector
 
 BEHIND = 1 << 20  # bytes that may wait for one client
 

@@ -10,10 +10,11 @@ import sys
 from urllib.parse import parse_qs, urlsplit
 
 import uvloop
-from asyncio_rooms import Rooms
-from collector import calm_collector
 from websockets.asyncio.server import ServerConnection, broadcast, serve
 from websockets.exceptions import ConnectionClosed
+
+from benchmarks.peers.asyncio_rooms import Rooms
+from benchmarks.peers.collector import calm_collector
 
 
 def send_to_all(members: set[ServerConnection], message: bytes) -> None:

@@ -2,6 +2,8 @@
 less often at what is long-lived. No import of trio-wss, whose modules would count as their memory.
 """
 
+from __future__ import annotations
+
 import gc
 
 

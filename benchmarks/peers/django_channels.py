@@ -14,9 +14,10 @@ from urllib.parse import parse_qs
 import django
 import uvicorn
 from channels.generic.websocket import AsyncWebsocketConsumer
-from collector import calm_collector
 from django.conf import settings
 from redis.asyncio import Redis
+
+from benchmarks.peers.collector import calm_collector
 
 redis: Redis
 

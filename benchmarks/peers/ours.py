@@ -1,5 +1,7 @@
 """One node of trio-wss: prints its port and runs until it is terminated."""
 
+from __future__ import annotations
+
 import signal
 import sys
 from functools import partial

@@ -17,8 +17,9 @@ from urllib.parse import parse_qs, urlsplit
 import coredis
 import orjson
 import trio
-from collector import calm_collector
 from trio_websocket import ConnectionClosed, WebSocketConnection, WebSocketRequest, serve_websocket
+
+from benchmarks.peers.collector import calm_collector
 
 BEHIND = 1000  # messages that may wait for one client
 
@@ -90,7 +91,8 @@ class Rooms:
         topic = f"room:{room}"
         head = f'{{"event":"said","topic":{_json(topic)},"data":{{"n":'
         tail = f',"by":"{name}","text":{_json(text)}}}}}'
-        return await self.say_script(keys=[f"count:{room}"], args=[topic, head, tail])
+        n: int = await self.say_script(keys=[f"count:{room}"], args=[topic, head, tail])
+        return n
 
     async def serve(self, request: WebSocketRequest) -> None:
         query = parse_qs(urlsplit(request.path).query)

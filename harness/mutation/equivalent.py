@@ -1,5 +1,7 @@
 """Mutants that no test can notice, by module, each with the reason."""
 
+from __future__ import annotations
+
 from typing import Final
 
 CHECKING: Final = "if TYPE_CHECKING: | if TYPE_CHECKING: -> if not TYPE_CHECKING:"

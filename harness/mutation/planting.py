@@ -5,6 +5,8 @@ Each mutant is a process of its own, forked before the package is imported: hook
 that a first import keeps would hide it.
 """
 
+from __future__ import annotations
+
 import argparse
 import ast
 import copy

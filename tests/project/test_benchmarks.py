@@ -2,6 +2,7 @@
 
 import ast
 import gc
+import importlib.util
 import math
 import socket
 import sys
@@ -66,12 +67,13 @@ def test_every_peer_in_python_has_the_collector_that_ours_has(
     theirs = effect(benchmarks.peers.collector.calm_collector)
     assert theirs == effect(trio_wss.cli.single.calm_collector) != []
     for peer in PEERS.values():
-        path = Path(peer.command[-1])
-        if path.suffix == ".py":
-            calls = [
-                n.func for n in ast.walk(ast.parse(path.read_text())) if isinstance(n, ast.Call)
-            ]
-            assert "calm_collector" in {one.id for one in calls if isinstance(one, ast.Name)}, path
+        if "-m" in peer.command:
+            spec = importlib.util.find_spec(peer.command[-1])
+            assert spec is not None
+            assert spec.origin is not None
+            tree = ast.parse(Path(spec.origin).read_text())
+            calls = [node.func for node in ast.walk(tree) if isinstance(node, ast.Call)]
+            assert "calm_collector" in {one.id for one in calls if isinstance(one, ast.Name)}
 
 
 def server(code: str) -> tuple[str, ...]:

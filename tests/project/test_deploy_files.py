@@ -26,18 +26,21 @@ def link_tools(folder: Path, *names: str) -> None:
 
 
 def test_pythons_are_run_before_they_are_believed(tmp_path: Path) -> None:
-    """A shim that fails, one that lies and one without venv are passed over."""
+    """A shim that fails, one that is silent and one without venv are passed over."""
     home, shims, good = tmp_path / "home", tmp_path / "shims", tmp_path / "good"
     fake(shims, "python3.11", "echo 'pyenv: not found' >&2; exit 127")
-    fake(shims, "python3.12", "true")  # of another version than its name says
-    fake(good, "python3", '[ "$3" = 3.12 ] && echo "3.12=$0"')
-    fake(home / ".pyenv/versions/3.11.9/bin", "python3.11", 'echo "$3=$0"')
+    fake(shims, "python3.12", "true")  # too old, whatever its name says
+    fake(good, "python3", 'echo "3.12=$0"')
+    fake(home / ".pyenv/versions/3.11.9/bin", "python3.11", 'echo "3.11=$0"')
+    fake(home / ".pyenv/versions/3.12.1/bin", "python3.12", 'echo "3.12=$0"')  # later on the way
     fake(home / ".pyenv/versions/3.13.1/bin", "python3.13", "exit 1")
-    link_tools(good, "tr")
+    fake(home / ".pyenv/versions/3.14.0/bin", "python3.14", 'echo "3.14=$0"')
+    link_tools(good, "awk", "sort", "tr")
     done = run("/bin/sh", ".ci/pythons", PATH=f"{shims}:{good}", HOME=str(home), PYENV_ROOT="")
     assert done.stdout.split() == [
         f"3.11={home}/.pyenv/versions/3.11.9/bin/python3.11",
         f"3.12={good}/python3",
+        f"3.14={home}/.pyenv/versions/3.14.0/bin/python3.14",
     ]
 
 
@@ -75,10 +78,10 @@ def test_make_installs_what_is_up_to_date_no_second_time(tmp_path: Path) -> None
 
 @pytest.mark.skipif(shutil.which("make") is None, reason="needs make")
 def test_make_without_a_python_says_what_to_install(tmp_path: Path) -> None:
-    link_tools(tmp_path, "make", "sh", "tr", "sed")
+    link_tools(tmp_path, "awk", "make", "sed", "sh", "sort", "tr")
     done = run("make", "help", PATH=str(tmp_path), HOME=str(tmp_path), PYENV_ROOT=str(tmp_path))
     assert done.returncode == 2
-    assert "No Python 3.11, 3.12 or 3.13" in done.stderr
+    assert "No Python from 3.11 up" in done.stderr
 
 
 def test_the_gate_holds_all_its_checks() -> None:

@@ -1,5 +1,7 @@
 """From `module:app` to an App: found, imported, or refused with one sentence that says why."""
 
+from __future__ import annotations
+
 import importlib
 import inspect
 import sys

@@ -4,6 +4,8 @@ A child runs in a process group of its own, so that a terminal's Ctrl-C reaches 
 the parent; a parent that is killed leaves none behind, because each child watches its channel.
 """
 
+from __future__ import annotations
+
 import socket
 import subprocess
 from collections.abc import Callable, Mapping, Sequence

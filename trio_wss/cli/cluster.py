@@ -2,6 +2,8 @@
 listener: the last word of each.
 """
 
+from __future__ import annotations
+
 import string
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager, suppress

@@ -4,6 +4,8 @@ From a pipe it sends every line in order and waits for all answers; into a pipe 
 object per line. The exit code says whether an answer was an error, or there was no connection.
 """
 
+from __future__ import annotations
+
 import os
 import re
 import sys

@@ -1,5 +1,7 @@
 """`trio-wss demo`: the demo on several nodes behind one port, and a page that can kill them."""
 
+from __future__ import annotations
+
 from typing import Any
 
 import click

@@ -2,6 +2,8 @@
 broadcasts and which nodes are up is said in events, so this is a client of its own nodes.
 """
 
+from __future__ import annotations
+
 import secrets
 import string
 from collections.abc import Mapping

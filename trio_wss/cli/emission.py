@@ -1,5 +1,7 @@
 """A commit from outside a node: whoever makes it is a node for a moment, with a record in Redis."""
 
+from __future__ import annotations
+
 import secrets
 from typing import Final
 

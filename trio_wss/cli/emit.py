@@ -1,5 +1,7 @@
 """`trio-wss emit`: one broadcast from a script, by the same commit as a node's."""
 
+from __future__ import annotations
+
 from typing import Any
 
 import click

@@ -1,5 +1,7 @@
 """The entry point: whatever is wrong with how it was called is one sentence and exit code 2."""
 
+from __future__ import annotations
+
 import os
 import signal
 import sys

@@ -1,5 +1,7 @@
 """Errors that come out of nurseries: in groups of groups, though only one of them matters."""
 
+from __future__ import annotations
+
 from collections.abc import Iterator
 
 

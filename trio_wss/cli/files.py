@@ -2,6 +2,8 @@
 first, its soft limit, is often 1,024, though it may raise that itself up to the hard one.
 """
 
+from __future__ import annotations
+
 import resource
 from typing import Final
 

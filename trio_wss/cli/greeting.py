@@ -1,5 +1,7 @@
 """What a start prints on stdout: one line for machines, then what a person may do next."""
 
+from __future__ import annotations
+
 import json
 import os
 import shutil

@@ -1,5 +1,7 @@
 """What `trio-wss run` was asked for, and the same thing again as a child's command line."""
 
+from __future__ import annotations
+
 import os
 import sys
 from collections.abc import Iterator

@@ -2,6 +2,8 @@
 reads it, or that its disk is full, neither ends a node nor holds it up.
 """
 
+from __future__ import annotations
+
 import sys
 from typing import TextIO, cast
 

@@ -2,6 +2,8 @@
 has stopped reading, holds up no node. What does not fit is dropped, counted, and told once it does.
 """
 
+from __future__ import annotations
+
 import atexit
 import os
 import threading

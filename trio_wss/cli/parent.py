@@ -1,5 +1,7 @@
 """The parent of node processes: it holds the port and the embedded Redis, they do the rest."""
 
+from __future__ import annotations
+
 from collections.abc import Awaitable, Callable
 
 import structlog

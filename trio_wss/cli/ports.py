@@ -4,6 +4,8 @@ With `shared`, several processes listen on one port (SO_REUSEPORT): the parent h
 socket that is bound and never listens, so that the port stays theirs while they restart.
 """
 
+from __future__ import annotations
+
 import errno
 import socket
 

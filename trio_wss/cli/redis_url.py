@@ -2,6 +2,8 @@
 that an orchestrator mounts. What the file says is never in an error: it may hold a password.
 """
 
+from __future__ import annotations
+
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final

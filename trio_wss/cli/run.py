@@ -1,5 +1,7 @@
 """`trio-wss run`: the options, each a flag that goes before the environment."""
 
+from __future__ import annotations
+
 from pathlib import Path
 from typing import Any
 

@@ -1,5 +1,7 @@
 """What a client receives, as one line: the wire's own JSON for programs, words for people."""
 
+from __future__ import annotations
+
 from typing import Any
 
 import orjson

@@ -4,6 +4,8 @@ A child of ours is asked, too, when the channel to its parent ends: then the par
 the loss of what we cannot do without asks: once all has stopped, it is raised.
 """
 
+from __future__ import annotations
+
 import signal
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress

@@ -4,6 +4,8 @@ The channel is a socket, on which the node says that it listens, or what is wron
 when it ends, the parent is gone.
 """
 
+from __future__ import annotations
+
 import gc
 import socket
 from collections.abc import AsyncIterator

@@ -1,5 +1,7 @@
 """A cluster as tables for a terminal."""
 
+from __future__ import annotations
+
 from datetime import datetime
 from typing import Final
 

@@ -1,5 +1,7 @@
 """`trio-wss top` and `trio-wss topics`: the cluster in a terminal, and as JSON for programs."""
 
+from __future__ import annotations
+
 import itertools
 import sys
 from collections.abc import Sequence
@@ -93,7 +95,7 @@ async def _show(urls: Sequence[str]) -> None:
                 await trio.sleep(PAUSE)
 
 
-async def _follow(urls: Sequence[str], cluster: "Cluster") -> None:
+async def _follow(urls: Sequence[str], cluster: Cluster) -> None:
     """Hear the nodes at one URL after the other, for ever."""
     from trio_wss.cli.cluster import PUBLIC, hear, watching
 

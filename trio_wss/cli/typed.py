@@ -2,6 +2,8 @@
 names are those of the command that runs, so none can be forgotten here.
 """
 
+from __future__ import annotations
+
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any

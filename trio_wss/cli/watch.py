@@ -1,5 +1,7 @@
 """Files watched by asking for their times, so that no operating system needs a library."""
 
+from __future__ import annotations
+
 import os
 from pathlib import Path
 from typing import Final

@@ -2,6 +2,8 @@
 random back-off. Pure: nothing here waits.
 """
 
+from __future__ import annotations
+
 import math
 import random
 from typing import Final

@@ -5,6 +5,8 @@ Every buffer is bounded. While nobody takes events and theirs is full, the socke
 server closes it in time, and the client resumes from where it was.
 """
 
+from __future__ import annotations
+
 import ssl
 import time
 from collections.abc import AsyncIterator
@@ -37,7 +39,7 @@ class Events:
     ConnectionLost when the connection is over for any other reason.
     """
 
-    def __init__(self, client: "Client") -> None:
+    def __init__(self, client: Client) -> None:
         self._client = client
 
     def __aiter__(self) -> Self:

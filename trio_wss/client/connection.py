@@ -2,6 +2,8 @@
 whoever sends never cuts a frame in two.
 """
 
+from __future__ import annotations
+
 from collections.abc import Awaitable, Callable
 from typing import Final, final
 

@@ -2,6 +2,8 @@
 request has it. No error shows a value: it may be a secret.
 """
 
+from __future__ import annotations
+
 import inspect
 import re
 import string

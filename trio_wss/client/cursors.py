@@ -1,5 +1,7 @@
 """Where a client is in each topic: what it has seen is dropped, and a gap is the server's fault."""
 
+from __future__ import annotations
+
 from collections.abc import Mapping
 
 from trio_wss.client.frames import BadFrame, Event

@@ -4,6 +4,8 @@ Whatever goes wrong before the welcome is a ConnectError, unless the caller's ow
 are what fails; no socket is left open.
 """
 
+from __future__ import annotations
+
 import ssl
 from collections.abc import Awaitable, Callable
 from typing import Final

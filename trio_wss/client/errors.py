@@ -2,6 +2,8 @@
 reader, an event refused.
 """
 
+from __future__ import annotations
+
 from typing import Any
 
 from trio_wss.errors import WssError

@@ -1,5 +1,7 @@
 """The frames of the wire protocol, version 1, as a client sees them. Pure: bytes in, values out."""
 
+from __future__ import annotations
+
 from collections.abc import Mapping
 from dataclasses import fields, is_dataclass
 from enum import Enum

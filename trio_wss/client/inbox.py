@@ -2,6 +2,8 @@
 more waits, so the socket is not read.
 """
 
+from __future__ import annotations
+
 from copy import copy
 from math import inf
 from typing import final

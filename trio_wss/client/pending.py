@@ -2,6 +2,8 @@
 of them when a connection or a session is over. It is bounded: nothing enters while it is full.
 """
 
+from __future__ import annotations
+
 from collections import deque
 from collections.abc import Iterable
 from copy import copy

@@ -1,5 +1,7 @@
 """Where a client goes: connection after connection, until there is to be no other."""
 
+from __future__ import annotations
+
 from collections.abc import Callable
 from math import inf
 from typing import Protocol, final

@@ -2,6 +2,8 @@
 go on with a session elsewhere.
 """
 
+from __future__ import annotations
+
 from collections.abc import Mapping
 
 from attrs import field, frozen

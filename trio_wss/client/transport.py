@@ -2,6 +2,8 @@
 ears that hear whether its server is there.
 """
 
+from __future__ import annotations
+
 from collections.abc import Callable
 from typing import final
 

@@ -2,6 +2,8 @@
 types that these name, looked up where the class stands. Raises NameError for what is not there.
 """
 
+from __future__ import annotations
+
 import dataclasses
 from collections.abc import Mapping
 from typing import (

@@ -2,6 +2,8 @@
 keys are ignored. The work a fault makes is bounded by the type and not by what a client sends: a
 collection stops at its fifth fault, and no fault's text holds the client's data."""
 
+from __future__ import annotations
+
 import dataclasses
 from base64 import b64decode, b64encode
 from collections import Counter, OrderedDict, abc, defaultdict, deque

@@ -2,6 +2,8 @@
 hold is an error here, never a silent null; a placeholder becomes 0xFF, a number, 0xFF, which valid
 UTF-8 cannot contain."""
 
+from __future__ import annotations
+
 import math
 import re
 from collections.abc import Iterator

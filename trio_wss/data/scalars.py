@@ -1,6 +1,8 @@
 """JSON's scalars taken at their word: an int is an int, never "5", true or 5.0. Each hook takes a
 value and the type it should be, and raises a Fault, whose text is made of types alone."""
 
+from __future__ import annotations
+
 from collections.abc import Callable, Iterable
 from contextlib import suppress
 from enum import Enum

@@ -2,6 +2,8 @@
 which turn it saw, so of two at once exactly one wins.
 """
 
+from __future__ import annotations
+
 from typing import Annotated, Final
 
 from attrs import evolve, frozen

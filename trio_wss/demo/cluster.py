@@ -2,6 +2,8 @@
 like any other; the process that started the nodes hears it, and reports which are up.
 """
 
+from __future__ import annotations
+
 import hmac
 import os
 from typing import Annotated, Final

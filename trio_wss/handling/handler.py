@@ -1,6 +1,8 @@
 """A handler compiled: its signature and templates are checked once, at registration, so that an
 event costs a few calls. Running one is pure: an event and raw values in, effects out."""
 
+from __future__ import annotations
+
 import inspect
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime

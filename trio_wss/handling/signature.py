@@ -1,6 +1,8 @@
 """What a handler's parameters ask for: the event, the client, a read, the time or randomness.
 What cannot be told from the annotations is refused here, with the cure in the message."""
 
+from __future__ import annotations
+
 import inspect
 from collections.abc import Callable, Mapping
 from datetime import datetime

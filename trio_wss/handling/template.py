@@ -1,6 +1,8 @@
 """Key templates: `"game:{event.game}"` checked against the types when a handler is registered, and
 compiled to a function. A template has names and dots only, no indices, conversions or formats."""
 
+from __future__ import annotations
+
 import dataclasses
 from collections.abc import Callable, Collection, Mapping
 from contextlib import suppress

@@ -5,6 +5,8 @@ only the parent holds, and at its end stops the server and removes the folder. T
 output is how the server ended.
 """
 
+from __future__ import annotations
+
 import fcntl
 import os
 import platform

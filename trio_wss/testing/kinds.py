@@ -1,6 +1,8 @@
 """How a test writes down what is stored: any value is a stored value, and the three collections,
 which Redis tells from values, have a type each."""
 
+from __future__ import annotations
+
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from typing import Any
 

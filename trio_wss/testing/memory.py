@@ -1,6 +1,8 @@
 """What Redis holds, in plain Python, and the commit script's checks and writes on it, operation by
 operation: same kinds, same faults, same results, same times to live. No I/O and no clock."""
 
+from __future__ import annotations
+
 import re
 from collections.abc import Iterable, Sequence
 from typing import Any, Final, Literal

@@ -1,6 +1,8 @@
 """The model: an app with a Redis of plain Python, for tests of handlers without a node. It answers
 as the commit script does; a test against a real Redis holds it to that."""
 
+from __future__ import annotations
+
 from collections.abc import Iterable, Mapping
 from typing import Any, Final
 

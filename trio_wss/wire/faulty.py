@@ -3,6 +3,8 @@ Whatever `JSON.stringify` or `json.dumps` can write shows its id here, so that i
 for an answer, gets one. This is slow, and for refusals alone.
 """
 
+from __future__ import annotations
+
 import json
 import math
 import re

@@ -3,6 +3,8 @@
 Pure: bytes in, bytes and messages out; no socket, clock or callback.
 """
 
+from __future__ import annotations
+
 from collections.abc import Iterable
 from struct import Struct
 from typing import Final, final

@@ -1,6 +1,8 @@
 """The request head: read to the blank line and no further in meaning, judged, and answered where
 it is plain HTTP or may not become a WebSocket (RFC 6455 §4.2)."""
 
+from __future__ import annotations
+
 import base64
 import hashlib
 import re

@@ -5,6 +5,8 @@ what comes costs nothing here. A peer is not asked while nobody reads its socket
 pong could be seen.
 """
 
+from __future__ import annotations
+
 from itertools import takewhile
 from typing import Final, NoReturn, final
 

@@ -6,6 +6,8 @@ goes through trio-websocket. The socket is read only when somebody asks, a chunk
 is the only place that closes it.
 """
 
+from __future__ import annotations
+
 import os
 from collections.abc import Callable
 from contextlib import suppress

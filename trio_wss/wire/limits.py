@@ -1,5 +1,7 @@
 """What one connection may cost: every bound and every deadline of the wire in one frozen record."""
 
+from __future__ import annotations
+
 from attrs import field, frozen
 from attrs.validators import gt
 

@@ -2,6 +2,8 @@
 comes alone is served alone; those that come together share turns, and writes to Redis.
 """
 
+from __future__ import annotations
+
 import errno
 import os
 import socket

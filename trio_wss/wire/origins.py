@@ -2,6 +2,8 @@
 such: `https://example.org` and `HTTPS://example.org:443` are one.
 """
 
+from __future__ import annotations
+
 import re
 from typing import Final
 

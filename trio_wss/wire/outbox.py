@@ -5,6 +5,8 @@ seals it: nothing follows, and the socket has `close_seconds` left. Whoever lets
 bound falls behind: all but the frame begun is dropped, then Close 1013.
 """
 
+from __future__ import annotations
+
 import os
 from collections.abc import Callable
 from math import inf
@@ -62,7 +64,7 @@ class Outbox:
         self,
         stream: trio.abc.SendStream,
         limits: WireLimits,
-        on_dirty: Callable[["Outbox"], None],
+        on_dirty: Callable[[Outbox], None],
     ) -> None:
         self._stream = stream
         self.fd = stream.socket.fileno() if isinstance(stream, trio.SocketStream) else -1

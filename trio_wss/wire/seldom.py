@@ -2,6 +2,8 @@
 escaped and cut: nobody fills a disk or forges a line of the log from afar.
 """
 
+from __future__ import annotations
+
 import time
 from collections.abc import Callable
 from typing import Final, final

@@ -2,6 +2,8 @@
 with Sentinels, a stream to the server that is the primary at that moment.
 A password never leaves this object except through `password`: not in a repr, not in an error."""
 
+from __future__ import annotations
+
 import ssl
 from typing import Any, Final
 from urllib.parse import urlsplit

@@ -5,6 +5,8 @@ answers by place and not by name. The answers that are on their way are bounded 
 Redis cuts a connection that does not take them fast enough.
 """
 
+from __future__ import annotations
+
 import math
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator

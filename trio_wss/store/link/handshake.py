@@ -2,6 +2,8 @@
 this is; then our scripts, our greeting and our channels, to none but a primary that can serve us.
 Nothing of a node's own work is sent before they have been answered."""
 
+from __future__ import annotations
+
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress

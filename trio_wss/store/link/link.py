@@ -4,6 +4,8 @@ Items are handed on strictly in the order in which they arrive, answers and push
 Each command is answered exactly once: by Redis, or with Unavailable when its time is over.
 """
 
+from __future__ import annotations
+
 import hashlib
 import math
 from collections.abc import Awaitable, Callable, Mapping

@@ -1,6 +1,8 @@
 """RESP3 by hiredis: commands packed, items parsed, error replies as redis-py's exceptions with the
 whole text of Redis, its code first; and what the end of a connection means."""
 
+from __future__ import annotations
+
 from typing import Any, Final
 
 import hiredis

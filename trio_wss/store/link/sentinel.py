@@ -1,6 +1,8 @@
 """Who the primary is, asked of its Sentinels: through redis-py, in a worker thread, anew at each
 connection. The answer is a hint; the hello finds out whether it is true."""
 
+from __future__ import annotations
+
 import re
 from collections.abc import Mapping
 from itertools import starmap
