@@ -5,12 +5,14 @@ what the test says.
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from typing import Any, cast
 
 import attrs
+import trio
 
 from trio_wss.node.topics.hub import Hub
-from trio_wss.node.topics.topic import Topic
+from trio_wss.node.topics.topic import Member, Topic
 from trio_wss.ops.snapshot import Snapshot
 from trio_wss.ops.statistics import Durations
 from trio_wss.store.keys import Keys
@@ -116,6 +118,33 @@ class FakeMember:
 
     def catch_up_alone(self, topic: Topic, cursor: Cursor) -> None:
         self.alone.append((topic.name, cursor))
+
+
+class FakeCatchUp:
+    """Catching up that ends when the test says so, with the member let in, or not wanted."""
+
+    def __init__(self, hub: Hub) -> None:
+        self.asked: list[tuple[str, Cursor, bool]] = []  # topic, cursor, announce
+        self.wanted: list[Callable[[], bool]] = []
+        self.go = trio.Event()
+        self._hub = hub
+
+    async def bring_in(
+        self,
+        topic: Topic,
+        member: Member,
+        cursor: Cursor,
+        wanted: Callable[[], bool],
+        *,
+        announce: bool,
+    ) -> None:
+        assert topic.holds
+        self.asked.append((topic.name, cursor, announce))
+        self.wanted.append(wanted)
+        await self.go.wait()
+        if wanted():
+            assert topic.cursor is not None
+            assert self._hub.enter(topic, member, topic.cursor)
 
 
 def frame(number: int) -> bytes:
