@@ -5,19 +5,23 @@ what the test says.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, cast
 
 import attrs
 import trio
 
+from trio_wss.errors import WssError
 from trio_wss.node.topics.hub import Hub
 from trio_wss.node.topics.topic import Member, Topic
 from trio_wss.ops.snapshot import Snapshot
 from trio_wss.ops.statistics import Durations
+from trio_wss.reads import ReadRequest
+from trio_wss.store.entries import Entry
+from trio_wss.store.executor import Commit
 from trio_wss.store.keys import Keys
 from trio_wss.store.link.link import Link
-from trio_wss.store.outcome import Cursor
+from trio_wss.store.outcome import Cursor, Done, Gone, Outcome, Unknown
 from trio_wss.wire import Outbox
 
 KEYS = Keys("wss")
@@ -145,6 +149,66 @@ class FakeCatchUp:
         if wanted():
             assert topic.cursor is not None
             assert self._hub.enter(topic, member, topic.cursor)
+
+
+class FakeExecutor:
+    """Takes commits and reads, and answers what the test says: `outcomes` in turn, then Done, once
+    it has taken `seconds`; and to each read, `entries`.
+    """
+
+    def __init__(self) -> None:
+        self.commits: list[Commit] = []
+        self.waiting: list[tuple[Commit, Callable[[Outcome], None]]] = []
+        self.outcomes: list[Outcome] = []
+        self.seconds = 0.0
+        self.entries: tuple[Entry, ...] = (Entry(b"", None),)
+        self.reads: list[Sequence[ReadRequest]] = []
+        self.error: WssError | None = None
+        self.full = False
+        self.there: frozenset[str] | Gone | Unknown = frozenset()
+        self._room = trio.Event()
+
+    def commit(self, commit: Commit, answered: Callable[[Outcome], None] = lambda _: None) -> None:
+        """Keep it until the test has it answered."""
+        self.commits.append(commit)
+        self.waiting.append((commit, answered))
+
+    def answer(self, outcome: Outcome) -> None:
+        """Answer the first one that waits."""
+        commit, answered = self.waiting.pop(0)
+        commit.apply(outcome)
+        answered(outcome)
+
+    async def committed(self, commit: Commit) -> Outcome:
+        self.commits.append(commit)
+        await trio.sleep(self.seconds)
+        outcome = self.outcomes.pop(0) if self.outcomes else Done(commit.answer)
+        commit.apply(outcome)
+        return outcome
+
+    async def read(
+        self, requests: Sequence[ReadRequest], *, expires: float | None = None
+    ) -> tuple[Entry, ...]:
+        self.reads.append(requests)
+        await trio.lowlevel.checkpoint()
+        if self.error is not None:
+            if expires is not None:
+                await trio.sleep_until(expires)
+            raise self.error
+        return self.entries
+
+    async def room(self) -> None:
+        while self.full:
+            await self._room.wait()
+
+    def make_room(self) -> None:
+        self.full = False
+        self._room.set()
+
+    def topics(
+        self, session: str, answered: Callable[[frozenset[str] | Gone | Unknown], None]
+    ) -> None:
+        answered(self.there)
 
 
 def frame(number: int) -> bytes:
