@@ -64,13 +64,13 @@ async def test_what_no_read_brought_is_written_soon() -> None:
 
 
 async def test_a_large_batch_is_written_in_slices_with_turns_for_others_between() -> None:
-    boxes = Boxes(3 * SLICE)
-    seen: list[int] = []
+    boxes = Boxes(10 * SLICE)
+    seen: set[int] = set()  # how much was written at the turns of another task, one in each round
 
     async def other() -> None:
-        while boxes.flushed < 3 * SLICE:
+        while boxes.flushed < 10 * SLICE:
+            seen.add(boxes.flushed)
             await trio.lowlevel.checkpoint()
-            seen.append(boxes.flushed)
 
     async with trio.open_nursery() as nursery:
         nursery.start_soon(boxes.writes.run)
@@ -82,6 +82,6 @@ async def test_a_large_batch_is_written_in_slices_with_turns_for_others_between(
         nursery.start_soon(other)
         await trio.testing.wait_all_tasks_blocked()
         nursery.cancel_scope.cancel()
-    assert {SLICE, 2 * SLICE, 3 * SLICE} >= set(seen)
-    assert len(set(seen)) > 1
-    assert (boxes.flushed, len(boxes.wrote)) == (3 * SLICE, 1)
+    # Tasks run in any order in a round, so two of its turns may be three slices apart.
+    assert len(seen) >= 4
+    assert (boxes.flushed, len(boxes.wrote)) == (10 * SLICE, 1)

@@ -24,12 +24,7 @@ from trio_wss.store.link.awaited import Awaited
 from trio_wss.store.link.backlog import LIGHT, Answered
 from trio_wss.store.link.link import Link
 from trio_wss.store.link.resp import pack
-from trio_wss.store.outcome import (
-    CommitOutcome,
-    Gone,
-    Unknown,
-    parse_outcome,
-)
+from trio_wss.store.outcome import CommitOutcome, Gone, Unknown, parse_outcome
 from trio_wss.store.scripts import ask, command
 
 log = structlog.get_logger(__name__)

@@ -2,17 +2,10 @@
 
 from __future__ import annotations
 
-from typing import cast
-
-from trio_wss.node.topics.hub import Hub
+from tests.support.fakes import Box, FakeHub
 from trio_wss.node.topics.nodes_topic import NodesTopic
 from trio_wss.ops.heartbeat import NODES
-from trio_wss.store.keys import Keys
-from trio_wss.store.link.address import parse_address
-from trio_wss.store.link.link import Link
-from trio_wss.wire import Outbox, text_frame
-
-KEYS = Keys("wss")
+from trio_wss.wire import text_frame
 
 
 class Stage:
@@ -20,7 +13,7 @@ class Stage:
 
     def __init__(self, *, publishes: bool) -> None:
         self.published: list[bytes] = []
-        self.hub = Hub(Link(parse_address("redis://127.0.0.1:1"), {}), KEYS)
+        self.hub = FakeHub()
 
         def publish(topic: str, text: bytes) -> bool:
             assert topic == NODES
@@ -31,23 +24,7 @@ class Stage:
 
     def hear(self, topic: str, text: bytes) -> None:
         """As Redis pushes it: nothing of it is kept."""
-        self.hub.push(f"{KEYS.channel}{topic}".encode(), b"\n" + text)
-
-
-class Box:
-    """Keeps what is put into it."""
-
-    def __init__(self) -> None:
-        self.frames: list[bytes] = []
-
-    def push(self, frame: bytes) -> None:
-        self.frames.append(frame)
-
-
-def outbox() -> tuple[Outbox, list[bytes]]:
-    """One, and what is put into it."""
-    box = Box()
-    return cast(Outbox, box), box.frames
+        self.hub.hear(topic, b"\n" + text)
 
 
 WORD = b'{"event":"wss.node","data":1}'
@@ -55,24 +32,24 @@ WORD = b'{"event":"wss.node","data":1}'
 
 def test_what_is_told_goes_through_redis_and_to_who_watches() -> None:
     stage = Stage(publishes=True)
-    box, frames = outbox()
-    leave = stage.topic.watch(box)
+    box = Box()
+    leave = stage.topic.watch(box.outbox)
     stage.topic.tell(WORD)
-    assert (stage.published, frames) == ([WORD], [])
+    assert (stage.published, box.frames) == ([WORD], [])
     stage.hear(NODES, WORD)
-    assert frames == [text_frame(WORD)]
+    assert box.frames == [text_frame(WORD)]
     leave()
     leave()
     stage.hear(NODES, WORD)
-    assert len(frames) == 1
+    assert len(box.frames) == 1
 
 
 def test_without_redis_those_who_look_at_this_node_are_told_all_the_same() -> None:
     stage = Stage(publishes=False)
-    box, frames = outbox()
-    stage.topic.watch(box)
+    box = Box()
+    stage.topic.watch(box.outbox)
     stage.topic.tell(WORD)
-    assert frames == [text_frame(WORD)]
+    assert box.frames == [text_frame(WORD)]
 
 
 def test_what_was_heard_is_counted_once() -> None:
