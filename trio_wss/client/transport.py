@@ -1,4 +1,5 @@
-"""From a URL to a connection whose welcome has come, and back: `visit` owns stream and tasks.
+"""From a URL to a transport, which is a WebSocket whose welcome has come: `Dialer.dial` owns its
+stream and its tasks.
 
 Whatever goes wrong before the welcome is a ConnectError, unless the caller's own headers or query
 are what fails; no socket is left open.
@@ -6,11 +7,11 @@ are what fails; no socket is left open.
 
 import ssl
 from collections.abc import Awaitable, Callable
-from typing import Final
+from typing import Final, final
 from urllib.parse import SplitResult, urlsplit
 
 import trio
-from attrs import define, field
+from attrs import define, field, frozen
 from trio_websocket import (
     ConnectionClosed,
     ConnectionRejected,
@@ -20,22 +21,72 @@ from trio_websocket import (
 from wsproto.utilities import LocalProtocolError
 
 from trio_wss.client import frames
-from trio_wss.client.backoff import read_reason
-from trio_wss.client.connection import VANISHED
+from trio_wss.client.backoff import VANISHED, read_reason
 from trio_wss.client.credentials import Credentials, header_lines, made, target
 from trio_wss.client.errors import ConnectError, ConnectionLost, EventError
-from trio_wss.client.frames import BadFrame, Welcome
-from trio_wss.client.states import Ticket
-from trio_wss.client.transport import Ears, Line
+from trio_wss.client.frames import BadFrame, Ticket, Welcome
 
 Stream = trio.SocketStream | trio.SSLStream[trio.SocketStream]
-Talk = Callable[[Line], Awaitable[ConnectionLost]]
 
 RECEIVE_BUFFER: Final = 65_536
 
 
+def _ignore() -> None:
+    """At the end of a stream that nobody waits for."""
+
+
+@final
 @define(eq=False)
-class Dial:
+class WatchedStream(trio.abc.ReceiveStream):
+    """What trio-websocket reads. It would wait on for its handshake when the peer has gone, and
+    tells nothing of the bytes of a message that is still on its way.
+    """
+
+    stream: trio.abc.Stream
+    at_end: Callable[[], None] = field(default=_ignore)
+    received_at: float = field(factory=trio.current_time)
+    """When the last bytes came."""
+    _received: trio.lowlevel.ParkingLot = field(factory=trio.lowlevel.ParkingLot)
+
+    async def wait_received(self) -> None:
+        """Wait for the next bytes."""
+        await self._received.park()
+
+    async def receive_some(self, max_bytes: int | None = None) -> bytes | bytearray:
+        """Read the stream, and tell when it has ended."""
+        try:
+            received = await self.stream.receive_some(max_bytes)
+        except (trio.BrokenResourceError, trio.ClosedResourceError):
+            self.at_end()
+            raise
+        if received:
+            self.received_at = trio.current_time()
+            self._received.unpark_all()
+        else:
+            self.at_end()
+        return received
+
+    async def aclose(self) -> None:
+        """Close the stream."""
+        await self.stream.aclose()
+
+
+@frozen(eq=False)
+class Transport:
+    """A WebSocket whose welcome has come."""
+
+    socket: WebSocketConnection
+    stream: WatchedStream
+    welcome: Welcome
+    max_message: int
+    """The longest message that we take, in bytes."""
+
+
+Run = Callable[[Transport], Awaitable[ConnectionLost]]
+
+
+@define(eq=False)
+class Dialer:
     """How a client connects. `headers` and `query` may hold secrets."""
 
     headers: Credentials = field(repr=False)
@@ -44,11 +95,11 @@ class Dial:
     timeout: float
     max_message: int
 
-    async def visit(
-        self, url: SplitResult, ticket: Ticket | None, talk: Talk, *, again: bool
+    async def dial(
+        self, url: SplitResult, ticket: Ticket | None, run: Run, *, again: bool
     ) -> ConnectionLost:
-        """Connect, say who we were, talk until it is over, close. Raises ConnectError, and what
-        the caller's functions raise unless it is `again`.
+        """Connect, say who we were, `run` the connection to its end, close. Raises ConnectError,
+        and what the caller's functions raise unless it is `again`.
         """
         stream: trio.abc.Stream | None = None
         failure: BaseException | None = None
@@ -61,13 +112,13 @@ class Dial:
                         query = await made("query", self.query, again=again)
                         where = target(url, query, resumes=ticket is not None)
                         stream = await self._stream(url)
-                        ears = Ears(stream)
-                        socket = await self._upgrade(nursery, stream, ears, url, where, headers)
+                        watched = WatchedStream(stream)
+                        socket = await self._upgrade(nursery, watched, url, where, headers)
                         welcome = await _greet(socket, url, ticket)
                 except trio.TooSlowError:
                     message = f"{shown(url)} did not answer within {self.timeout:g} s"
                     raise ConnectError(message) from None
-                loss = await talk(Line(socket, ears, welcome, self.max_message))
+                loss = await run(Transport(socket, watched, welcome, self.max_message))
                 nursery.cancel_scope.cancel()
         except BaseExceptionGroup as group:
             # Only one part can fail: trio-websocket in the handshake, or what came after it.
@@ -97,18 +148,17 @@ class Dial:
     async def _upgrade(
         self,
         nursery: trio.Nursery,
-        stream: trio.abc.Stream,
-        ears: Ears,
+        watched: WatchedStream,
         url: SplitResult,
         where: str,
         headers: list[tuple[bytes, bytes]],
     ) -> WebSocketConnection:
         """The WebSocket's handshake."""
         with trio.CancelScope() as scope:
-            ears.at_end = scope.cancel
+            watched.at_end = scope.cancel
             return await wrap_client_stream(
                 nursery,
-                trio.StapledStream(stream, ears),  # type: ignore[arg-type] # any stream will do
+                trio.StapledStream(watched.stream, watched),  # type: ignore[arg-type] # any stream will do
                 url.netloc.rpartition("@")[2],
                 where,
                 extra_headers=headers,
@@ -160,8 +210,7 @@ async def _greet(socket: WebSocketConnection, url: SplitResult, ticket: Ticket |
     """The protocol's handshake: who we were, and the welcome."""
     try:
         if ticket is not None:
-            frame = frames.resume(ticket.token, ticket.topics, ticket.attempt)
-            await socket.send_message(frame)
+            await socket.send_message(frames.resume(ticket))
         welcome = frames.welcome(await socket.get_message())
         if ticket is not None and not welcome.resumed:
             await socket.send_message(frames.BEGIN)
