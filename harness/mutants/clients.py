@@ -32,13 +32,13 @@ CLIENTS: Final[dict[str, Mutant]] = {
         " may expect anything",
     ),
     "client-goes-back": Mutant(
-        "client/cursors.py",
+        "client/inbox.py",
         "self._places[topic] = epoch, offset\n            case Event(\"wss.left\"",
         "pass\n            case Event(\"wss.left\"",
         "does not note where it was told to go on",
     ),
     "client-never-begins": Mutant(
-        "client/dial.py", "await socket.send_message(frames.BEGIN)", "pass",
+        "client/transport.py", "await socket.send_message(frames.BEGIN)", "pass",
         "does not say that it knows of a new session",
     ),
     "client-never-resumes": Mutant(

@@ -7,12 +7,12 @@ import pytest
 from trio_wss.client import ConnectError, ConnectionLost, TooLong
 from trio_wss.client.backoff import (
     COME_BACK,
-    LONGEST_HINT,
+    MAX_HINT,
     BackOff,
     comes_back,
     is_final,
     read_reason,
-    rest,
+    retry_delay,
 )
 
 
@@ -23,7 +23,7 @@ from trio_wss.client.backoff import (
         ("restart", "restart", None),
         ('{"retry": 1.7, "why": "the node is stopping"}', "the node is stopping", 1.7),
         ('{"retry": 0}', '{"retry": 0}', 0.0),
-        ('{"retry": 1e300}', '{"retry": 1e300}', LONGEST_HINT),
+        ('{"retry": 1e300}', '{"retry": 1e300}', MAX_HINT),
         ('{"retry": -1, "why": "x"}', "x", None),
         ('{"retry": true, "why": 5}', '{"retry": true, "why": 5}', None),
         ('{"retry": "1"}', '{"retry": "1"}', None),
@@ -67,7 +67,7 @@ def test_which_connections_are_followed_by_another(loss: ConnectionLost, comes: 
 def test_an_event_that_is_unavailable_rests_longer_and_longer() -> None:
     for tries, bound in enumerate((0.4, 0.8, 1.6, 3.2, 5.0, 5.0), 1):
         for _ in range(50):
-            assert bound / 2 <= rest(tries) <= bound
+            assert bound / 2 <= retry_delay(tries) <= bound
 
 
 @pytest.mark.parametrize(

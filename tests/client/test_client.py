@@ -1,31 +1,51 @@
-"""trio_wss/client/client.py with one connection, to a real WebSocket server that follows a script.
-
-One answer per id, in whatever order they come; bounds, deadlines and losses by their types.
+"""trio_wss/client/client.py. One connection, to a real WebSocket server that follows a script: one
+answer per id, in whatever order they come; bounds, deadlines and losses by their types. Several, on
+memory streams and a clock that jumps: what is sent again, what is known of it, and what is given to
+the app once.
 """
 
+import time
 from functools import partial
+from itertools import chain, pairwise, repeat
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 import trio
+from trio.testing import MockClock, wait_all_tasks_blocked
 
-from tests.support.peer import Peer, echo, server
+from tests.support.peer import (
+    House,
+    Peer,
+    Street,
+    echo,
+    nothing,
+    one_house,
+    server,
+    vanish,
+    welcome,
+)
 from trio_wss.client import (
     Answer,
+    Client,
+    Connected,
     ConnectionLost,
+    Disconnected,
     Event,
     EventError,
     FellBehind,
     OutcomeUnknown,
+    State,
+    Ticket,
+    connect,
 )
-from trio_wss.client import connect as connect_for_good
 from trio_wss.client.pending import MAX_UNANSWERED
 
-connect = partial(connect_for_good, reconnect=False)
+connect_once = partial(connect, reconnect=False)
 
 
 async def test_an_answer_comes_to_its_event() -> None:
-    async with server(echo) as url, connect(url) as client:
+    async with server(echo) as url, connect_once(url) as client:
         assert client.welcome.session == "s1"
         assert await client.send("say", {"n": 1}) == Answer("ok", {"n": 1})
         assert await client.send("say") == Answer("ok", None)
@@ -41,7 +61,7 @@ async def test_ids_go_on_from_the_last_of_the_session() -> None:
             seen.append(frame["id"])
             await peer.put(event="wss.ok", re=frame["id"])
 
-    async with server(note) as url, connect(url) as client:
+    async with server(note) as url, connect_once(url) as client:
         for _ in range(3):
             await client.send("say")
     assert seen == [6, 7, 8]
@@ -54,7 +74,7 @@ async def test_answers_may_come_in_any_order() -> None:
             await peer.put(event="ok", re=frame["id"], data=frame["data"])
         await peer.until_closed()
 
-    async with server(backwards) as url, connect(url) as client:
+    async with server(backwards) as url, connect_once(url) as client:
         pending = [await client.submit("say", n) for n in range(3)]
         assert [p.number for p in pending] == [6, 7, 8]
         assert [(await p.answer()).data for p in pending] == [0, 1, 2]
@@ -69,7 +89,7 @@ async def test_submitted_events_go_out_in_order() -> None:
             order.append(frame["data"])
             await peer.put(event="ok", re=frame["id"])
 
-    async with server(note) as url, connect(url) as client:
+    async with server(note) as url, connect_once(url) as client:
         pending = [await client.submit("say", n) for n in range(200)]
         await pending[-1].answer()
     assert order == list(range(200))
@@ -90,7 +110,7 @@ async def test_no_more_unanswered_than_the_protocol_allows() -> None:
                 await peer.put(event="ok", re=number)
             waiting.clear()
 
-    async with server(slow) as url, connect(url) as client, trio.open_nursery() as nursery:
+    async with server(slow) as url, connect_once(url) as client, trio.open_nursery() as nursery:
         for n in range(MAX_UNANSWERED + 20):
             nursery.start_soon(client.send, "say", n)
     assert most == MAX_UNANSWERED
@@ -103,7 +123,7 @@ async def test_an_error_answer_is_raised_and_the_connection_goes_on() -> None:
         await peer.put(event="wss.error", re=frame["id"], data=data)
         await echo(peer)
 
-    async with server(refuse_once) as url, connect(url) as client:
+    async with server(refuse_once) as url, connect_once(url) as client:
         with pytest.raises(EventError) as caught:
             await client.send("move")
         assert caught.value.code == "not_your_turn"
@@ -117,7 +137,7 @@ async def test_post_has_no_id_and_waits_for_nothing() -> None:
         frames.append(await peer.take())
         await peer.put(event="seen")
 
-    async with server(note) as url, connect(url) as client:
+    async with server(note) as url, connect_once(url) as client:
         await client.post("say", 1)
         assert await client.receive() == Event("seen")
     assert frames == [{"event": "say", "data": 1}]
@@ -130,7 +150,7 @@ async def test_events_come_in_order_and_end_with_the_client() -> None:
         await peer.until_closed()
 
     got = []
-    async with server(broadcast) as url, connect(url) as client:
+    async with server(broadcast) as url, connect_once(url) as client:
         async for event in client.events():
             got.append(event)
             if len(got) == 2:
@@ -145,7 +165,7 @@ async def test_closing_under_a_flood_of_events() -> None:
 
     async with server(flood) as url:
         for _ in range(20):
-            async with connect(url, buffer=100_000) as client:
+            async with connect_once(url, buffer=100_000) as client:
                 await client.receive()
 
 
@@ -154,7 +174,7 @@ async def test_events_that_came_before_the_close_are_still_taken() -> None:
         await peer.put(event="bye")
         await peer.socket.aclose(4409, "replaced")
 
-    async with server(leave) as url, connect(url) as client:
+    async with server(leave) as url, connect_once(url) as client:
         events = client.events()
         assert await anext(events) == Event("bye")
         with pytest.raises(ConnectionLost) as caught:
@@ -167,7 +187,7 @@ async def test_a_closed_connection_tells_everyone_who_waits() -> None:
         await peer.take()
         await peer.socket.aclose(1012, "restart")
 
-    async with server(leave) as url, connect(url) as client:
+    async with server(leave) as url, connect_once(url) as client:
         with pytest.raises(OutcomeUnknown) as caught:
             await client.send("say")
         assert caught.value.code == 1012
@@ -182,7 +202,7 @@ async def test_a_vanished_server_is_a_loss_with_1006() -> None:
     async def vanish(peer: Peer) -> None:
         await peer.socket._stream.aclose()  # no close handshake: the socket is just gone
 
-    async with server(vanish) as url, connect(url) as client:
+    async with server(vanish) as url, connect_once(url) as client:
         with pytest.raises(ConnectionLost) as caught:
             await client.receive()
         assert caught.value.code == 1006
@@ -197,7 +217,7 @@ async def test_a_deadline_passes_and_a_late_answer_does_no_harm() -> None:
         await peer.put(event="ok", re=frame["id"])
         await echo(peer)
 
-    async with server(late) as url, connect(url) as client:
+    async with server(late) as url, connect_once(url) as client:
         with pytest.raises(trio.TooSlowError):
             await client.send("say", timeout=0.05)
         assert repr(client) == "<Client s1: open, 1 unanswered>"
@@ -214,7 +234,7 @@ async def test_a_cancelled_send_never_cuts_a_frame() -> None:
         await read_on.wait()
         await echo(peer)
 
-    async with server(sleepy) as url, connect(url) as client:
+    async with server(sleepy) as url, connect_once(url) as client:
         for _ in range(20):
             with trio.move_on_after(0.01):
                 await client.send("say", "x" * 900_000)
@@ -233,7 +253,7 @@ async def test_exactly_one_answer_per_id(ids: list[int]) -> None:
             await peer.put(event="ok", re=number)
         codes.append(await peer.until_closed())
 
-    async with server(wrong) as url, connect(url) as client:
+    async with server(wrong) as url, connect_once(url) as client:
         await client.submit("say")
         with pytest.raises(ConnectionLost, match="waits for none"):
             await client.receive()
@@ -245,7 +265,7 @@ async def test_bad_json_from_the_server_ends_the_connection() -> None:
         await peer.socket.send_message("{")
         await peer.until_closed()
 
-    async with server(babble) as url, connect(url) as client:
+    async with server(babble) as url, connect_once(url) as client:
         with pytest.raises(ConnectionLost, match="not JSON"):
             await client.receive()
 
@@ -258,7 +278,7 @@ async def test_a_client_that_takes_no_events_is_told_so() -> None:
             await peer.put(event="said", data=n)
         codes.append(await peer.until_closed())
 
-    async with server(flood) as url, connect(url, buffer=10) as client:
+    async with server(flood) as url, connect_once(url, buffer=10) as client:
         with pytest.raises(OutcomeUnknown, match="10 events waited"):
             await client.send("say")
         assert [await client.receive() for _ in range(10)] == [Event("said", n) for n in range(10)]
@@ -273,13 +293,631 @@ async def test_a_client_without_a_buffer_keeps_no_events() -> None:
             await peer.put(event="said", data=n)
         await echo(peer)
 
-    async with server(flood) as url, connect(url, buffer=0) as client:
+    async with server(flood) as url, connect_once(url, buffer=0) as client:
         assert (await client.send("say", 1)).data == 1
 
 
 async def test_data_that_is_no_json_costs_no_slot() -> None:
-    async with server(echo) as url, connect(url) as client:
+    async with server(echo) as url, connect_once(url) as client:
         for _ in range(MAX_UNANSWERED + 1):
             with pytest.raises(TypeError):
                 await client.send("say", object())
         assert (await client.send("say", 1)).data == 1
+
+
+# --- several connections
+
+UNAVAILABLE = {"code": "unavailable", "message": "the outcome is not known"}
+
+
+async def broadcast(peer: Peer, topic: str, *offsets: int, epoch: str = "x") -> None:
+    for offset in offsets:
+        await peer.put(event="said", topic=topic, epoch=epoch, offset=offset, data=offset)
+
+
+async def joined(peer: Peer, topic: str, offset: int, *, recovered: bool = True) -> None:
+    data = {"topic": topic, "epoch": "x", "offset": offset, "recovered": recovered}
+    await peer.put(event="wss.joined", data=data)
+
+
+async def until(client: Client, state: State) -> None:
+    while await client.receive() != state:
+        pass
+
+
+async def test_what_has_no_answer_is_sent_again_with_its_id_in_order(
+    autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[list[tuple[int, Any]]] = [[], []]
+
+    async def script(peer: Peer) -> None:
+        while True:
+            frame = await peer.take()
+            seen[peer.number].append((frame["id"], frame["data"]))
+            if peer.number == 0 and frame["data"] == "b":
+                await peer.put(event="ok", re=frame["id"], data="b")
+            elif peer.number == 0 and frame["data"] == "d":
+                return await vanish(peer)
+            elif peer.number == 1:
+                await peer.put(event="ok", re=frame["id"], data=frame["data"])
+
+    async with one_house(monkeypatch, script) as (client, _):
+        pending = [await client.submit("say", data) for data in "abcd"]
+        assert [(await one.answer()).data for one in pending] == list("abcd")
+        assert (await client.send("say", "e")).data == "e"
+    assert seen == [
+        [(6, "a"), (7, "b"), (8, "c"), (9, "d")],
+        [(6, "a"), (8, "c"), (9, "d"), (10, "e")],
+    ]
+
+
+async def test_events_sent_while_it_is_away_wait_for_the_next_connection(
+    autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def script(peer: Peer) -> None:
+        await (vanish(peer) if peer.number == 0 else echo(peer))
+
+    async with one_house(monkeypatch, script) as (client, _):
+        await client.receive()
+        assert isinstance(await client.receive(), Disconnected)
+        assert (await client.send("say", 1)).data == 1
+
+
+async def test_it_says_in_the_first_frame_who_it_was_and_where(
+    autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    resumes: list[Any] = []
+
+    async def script(peer: Peer) -> None:
+        resumes.append(peer.resume)
+        if peer.number == 0:
+            await joined(peer, "all", 0)
+            await joined(peer, "room:a", 41)
+            await joined(peer, "room:b", 3)
+            await broadcast(peer, "room:a", 42, 43)
+            await peer.put(event="wss.left", data={"topic": "room:b"})
+            await vanish(peer)
+        await nothing(peer)
+
+    async with one_house(monkeypatch, script, query={"room": "a"}) as (client, house):
+        await until(client, Connected(True, "s1", "n1"))
+    places = {"all": ["x", 0], "room:a": ["x", 43]}
+    attempt = resumes[1].pop("attempt")
+    assert resumes == [None, {"token": "t", "topics": places}]
+    assert abs(time.time() * 1000 - attempt) < 60_000
+    assert [request.path for request in house.requests] == ["/?room=a", "/?room=a&resume"]
+
+
+async def test_each_broadcast_is_given_once_and_in_order(
+    autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def script(peer: Peer) -> None:
+        await joined(peer, "a", 0 if peer.number == 0 else 3)
+        if peer.number == 0:
+            await broadcast(peer, "a", 1, 2, 2, 1, 3)
+            await vanish(peer)
+        await broadcast(peer, "a", 1, 3, 4, 4)
+        await peer.put(event="moved", topic="a", data=0)  # a volatile one has no number
+        await peer.put(event="moved", topic="a", data=0)
+        await broadcast(peer, "a", 5)
+        await nothing(peer)
+
+    async with one_house(monkeypatch, script) as (client, _):
+        found: list[int] = []
+        while 5 not in found:
+            match await client.receive():
+                case Event("said" | "moved", data):
+                    found.append(data)
+    assert found == [1, 2, 3, 4, 0, 0, 5]
+
+
+async def test_a_gap_ends_the_client_and_is_told(
+    autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    codes: list[int] = []
+
+    async def script(peer: Peer) -> None:
+        await joined(peer, "a", 1)
+        await broadcast(peer, "a", 2, 4)
+        codes.append(await peer.until_closed())
+
+    async with one_house(monkeypatch, script) as (client, house):
+        with pytest.raises(ConnectionLost, match="a went from 2 to 4") as caught:
+            await client.send("say")
+        assert caught.value.code == 1002
+        assert client.state == Disconnected(1002, caught.value.reason, None)
+        await client.receive()
+        await client.receive()
+        assert await client.receive() == Event("said", 2, "a", "x", 2)
+        with pytest.raises(ConnectionLost, match="something is missing"):
+            await anext(client.events())
+    assert codes == [1002]
+    assert len(house.requests) == 1
+
+
+async def test_broken_history_is_told_and_is_no_gap(
+    autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def script(peer: Peer) -> None:
+        await joined(peer, "a", 1)
+        await joined(peer, "a", 97, recovered=False)
+        await broadcast(peer, "a", 98)
+        await nothing(peer)
+
+    async with one_house(monkeypatch, script) as (client, _):
+        await client.receive()
+        found = [await client.receive() for _ in range(3)]
+    assert [event.event for event in found if isinstance(event, Event)] == [
+        "wss.joined", "wss.joined", "said",
+    ]  # fmt: skip
+    assert isinstance(found[1], Event)
+    assert found[1].data["recovered"] is False
+
+
+async def test_a_new_session_is_told_and_the_outcome_of_what_was_sent_is_unknown(
+    autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[Any] = []
+
+    async def script(peer: Peer) -> None:
+        if peer.number == 0:
+            await joined(peer, "a", 7)
+            for _ in range(2):
+                await peer.take()
+            return await peer.socket.aclose(1012, "restart")
+        await joined(peer, "a", 3)  # another Redis
+        await broadcast(peer, "a", 4)
+        while True:
+            frame = await peer.take()
+            seen.append((frame.get("id"), frame["data"]))
+            await peer.put(event="ok", re=frame["id"], data=frame["data"])
+
+    async with one_house(monkeypatch, script, resumes=False) as (client, _):
+        sent = await client.submit("say", "sent")
+        again = await client.submit("say", "again", again=True)
+        with pytest.raises(OutcomeUnknown) as caught:
+            await sent.answer()
+        assert (caught.value.code, caught.value.reason) == (1012, "restart")
+        assert (await again.answer()).data == "again"
+        assert (await client.send("say", "new")).data == "new"
+        await until(client, Connected(False, "s2", "n1"))
+        assert client.session == "s2"
+        assert isinstance(await client.receive(), Event)
+        assert await client.receive() == Event("said", 4, "a", "x", 4)
+    assert seen == [(6, "again"), (7, "new")]
+
+
+async def test_nothing_is_sent_between_the_resume_and_the_welcome(
+    autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """However long it takes, and whatever the app gives to send meanwhile."""
+    early: list[Any] = []
+
+    async def script(peer: Peer) -> None:
+        if peer.number == 0:
+            await peer.put(**welcome())
+            await peer.take()
+            await vanish(peer)
+        assert (await peer.take())["event"] == "wss.resume"
+        with trio.move_on_after(9):
+            early.append(await peer.take())
+        await peer.put(**welcome(resumed=True, last=6))
+        await echo(peer)
+
+    async with one_house(monkeypatch, script, greet=False, ping_interval=1) as (client, _):
+        pending = [await client.submit("say", "sent")]
+        await until_away(client)
+        pending += [await client.submit("say", n) for n in range(5)]
+        assert [(await one.answer()).data for one in pending] == ["sent", *range(5)]
+        assert trio.current_time() >= 9
+    assert early == []
+
+
+async def until_away(client: Client) -> None:
+    while not isinstance(await client.receive(), Disconnected):
+        pass
+
+
+@pytest.mark.parametrize("resumed", [True, False, None])
+async def test_wss_begin_is_the_first_word_after_a_resume_that_came_to_nothing(
+    resumed: bool | None, autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """None: the session was not asked for, and the first frame is an event."""
+    first: list[str] = []
+
+    async def script(peer: Peer) -> None:
+        if resumed is not None:
+            await peer.take()
+        await peer.put(**welcome(resumed=bool(resumed)))
+        first.append((await peer.take())["event"])
+        await nothing(peer)
+
+    street = Street({"a": House(script, greet=False)})
+    ticket = None if resumed is None else Ticket("t", {}, 5, 1)
+    async with street.live(monkeypatch), connect("ws://a", resume=ticket) as client:
+        await client.submit("say")
+        await client.post("say")
+        await wait_all_tasks_blocked()
+    assert first == ["wss.begin" if resumed is False else "say"]
+
+
+async def test_not_resumed_reaches_the_app_as_any_other_error_that_answers_no_event(
+    autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    data = {"code": "not_resumed", "message": "say wss.begin first"}
+
+    async def script(peer: Peer) -> None:
+        await peer.put(event="wss.error", data=data)
+        await echo(peer)
+
+    async with one_house(monkeypatch, script) as (client, _):
+        await client.receive()
+        assert await client.receive() == Event("wss.error", data)
+        assert (await client.send("say", 1)).data == 1
+
+
+async def test_unavailable_is_asked_again_with_the_same_id(
+    autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    times: list[float] = []
+
+    async def script(peer: Peer) -> None:
+        while True:
+            frame = await peer.take()
+            assert frame == {"event": "say", "id": 6, "data": 1}
+            times.append(trio.current_time())
+            if len(times) < 5:
+                await peer.put(event="wss.error", re=6, data=UNAVAILABLE)
+            else:
+                await peer.put(event="ok", re=6, data=1)
+
+    async with one_house(monkeypatch, script) as (client, _):
+        assert await client.send("say", 1, timeout=60) == Answer("ok", 1)
+    waits = [later - sooner for sooner, later in pairwise(times)]
+    for wait, bound in zip(waits, [0.4, 0.8, 1.6, 3.2], strict=True):
+        assert bound / 2 <= wait <= bound
+
+
+async def test_unavailable_until_the_callers_time_is_up(
+    autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    taken: list[int] = []
+
+    async def script(peer: Peer) -> None:
+        while True:
+            frame = await peer.take()
+            taken.append(frame["id"])
+            await peer.put(event="wss.error", re=frame["id"], data=UNAVAILABLE)
+
+    async with one_house(monkeypatch, script) as (client, _):
+        with pytest.raises(trio.TooSlowError):
+            await client.send("say", timeout=10)
+        count = len(taken)
+        assert 4 < count < 12
+        await trio.sleep(100)
+        assert len(taken) == count  # nobody waits for it any more
+        assert repr(client) == "<Client s1: open, 0 unanswered>"
+
+
+async def test_unavailable_is_an_answer_where_there_is_one_connection(
+    autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def script(peer: Peer) -> None:
+        frame = await peer.take()
+        await peer.put(event="wss.error", re=frame["id"], data=UNAVAILABLE)
+        await nothing(peer)
+
+    async with one_house(monkeypatch, script, reconnect=False) as (client, _):
+        with pytest.raises(EventError, match="unavailable"):
+            await client.send("say")
+
+
+async def test_an_event_that_nobody_waits_for_is_not_sent_again(
+    autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[Any] = []
+
+    async def script(peer: Peer) -> None:
+        if peer.number == 0:
+            await peer.take()
+            await trio.sleep(5)
+            return await vanish(peer)
+        while True:
+            frame = await peer.take()
+            seen.append(frame["data"])
+            await peer.put(event="ok", re=frame["id"])
+
+    async with one_house(monkeypatch, script) as (client, _):
+        with pytest.raises(trio.TooSlowError):
+            await client.send("say", "late", timeout=1)
+        await client.send("say", "next")
+    assert seen == ["next"]
+
+
+@pytest.mark.parametrize("resumes", [True, False])
+async def test_an_event_whose_time_is_up_while_there_is_no_connection_is_not_sent_again(
+    resumes: bool, autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[Any] = []
+
+    async def script(peer: Peer) -> None:
+        if peer.number == 0:
+            await peer.take()
+            return await peer.socket.aclose(1012, '{"retry": 5}')
+        while True:
+            frame = await peer.take()
+            seen.append(frame["data"])
+            await peer.put(event="ok", re=frame["id"])
+
+    house = House(script, resumes=resumes)
+    async with Street({"a": house}).live(monkeypatch), connect("ws://a") as client:
+        with pytest.raises(trio.TooSlowError):
+            await client.send("say", "late", timeout=1, again=True)
+        await client.send("say", "next")
+    assert seen == ["next"]
+
+
+async def test_a_full_buffer_holds_the_server_back_and_loses_nothing(
+    autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The server closes such a client in time; it goes on from where it was."""
+    put = 0
+
+    async def script(peer: Peer) -> None:
+        nonlocal put
+        first = 1
+        if peer.resume is not None:
+            first = peer.resume["topics"]["a"][1] + 1
+        await joined(peer, "a", first - 1)
+        if peer.number == 0:
+            await broadcast(peer, "a", *range(first, 20))
+            put = 19
+            await peer.socket.aclose(1013, "too slow")
+        await broadcast(peer, "a", *range(first, 31))
+        await nothing(peer)
+
+    async with one_house(monkeypatch, script, buffer=5, ping_interval=1, ping_timeout=1) as (
+        client, house,
+    ):  # fmt: skip
+        await trio.sleep(1000)  # no ping is answered meanwhile, and that is not the server's fault
+        assert len(house.requests) == 1
+        found: list[int] = []
+        while len(found) < 30:
+            match await client.receive():
+                case Event("said", data):
+                    found.append(data)
+            await trio.sleep(0.1)
+        assert len(house.requests) == 2
+    assert found == list(range(1, 31))
+
+
+async def test_a_client_that_keeps_nothing_may_take_no_events(
+    autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def script(peer: Peer) -> None:
+        await joined(peer, "a", 0)
+        await broadcast(peer, "a", *range(1, 2000))
+        await (vanish(peer) if peer.number == 0 else echo(peer))
+
+    async with one_house(monkeypatch, script, buffer=0) as (client, _):
+        assert (await client.send("say", 1)).data == 1
+
+
+async def test_abandon_says_nothing_and_gives_what_resumes_the_session(
+    autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    codes: list[int] = []
+    resumes: list[Any] = []
+
+    async def script(peer: Peer) -> None:
+        resumes.append(peer.resume)
+        await joined(peer, "a", 7)
+        if peer.number == 0:
+            await peer.take()
+            codes.append(await peer.until_closed())
+        else:
+            await echo(peer)
+
+    async with one_house(monkeypatch, script) as (client, _):
+        pending = await client.submit("say")
+        await wait_all_tasks_blocked()
+        ticket = await client.abandon()
+        with pytest.raises(OutcomeUnknown):
+            await pending.answer()
+        with pytest.raises(ConnectionLost, match="abandoned"):
+            await client.send("say")
+        assert len([event async for event in client.events()]) == 2
+        async with connect("ws://a", resume=ticket) as other:
+            assert other.state == Connected(True, "s1", "n1")
+            assert (await other.submit("say")).number == 7  # one above all that were used
+    assert codes == [1006]
+    assert ticket == Ticket("t", {"a": ("x", 7)}, 6)
+    assert resumes[1].pop("attempt") > 0
+    assert resumes == [None, {"token": "t", "topics": {"a": ["x", 7]}}]
+
+
+async def test_each_resume_is_another_attempt_whatever_the_clock_says(
+    autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    attempts: list[int] = []
+
+    async def script(peer: Peer) -> None:
+        if peer.resume is not None:
+            attempts.append(peer.resume["attempt"])
+        await peer.socket.aclose(1012)
+
+    ticket = Ticket("t", {}, 6, 7000)
+    times = chain([5.0, 5.0, 4.0], repeat(9.0))
+    clock = SimpleNamespace(time=lambda: next(times))
+    monkeypatch.setattr("trio_wss.client.client.time", clock)
+    street = Street({"a": House(script)})
+    async with street.live(monkeypatch), connect("ws://a", resume=ticket) as client:
+        while len(attempts) < 5:
+            await client.receive()
+        assert client.ticket().attempt >= 9001
+    assert attempts[:5] == [7001, 7002, 7003, 9000, 9001]
+
+
+async def test_what_an_abandoned_client_had_no_room_for_is_the_others(
+    autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def script(peer: Peer) -> None:
+        await joined(peer, "a", 0)
+        await broadcast(peer, "a", *range(1, 10))
+        await nothing(peer)
+
+    async with one_house(monkeypatch, script, buffer=4) as (client, _):
+        await wait_all_tasks_blocked()
+        ticket = await client.abandon()
+        kept = [event async for event in client.events()]
+    assert isinstance(kept[-1], Event)
+    assert ticket.topics == {"a": ("x", kept[-1].offset)}
+    assert len(kept) == 4
+
+
+async def test_no_secret_is_told(
+    autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def script(peer: Peer) -> None:
+        await peer.put(**welcome(token="sesame"))
+        await peer.socket.aclose(1012)
+
+    secrets = {"headers": {"Cookie": "sesame"}, "query": {"key": "sesame"}}
+    house = House(script, greet=False)
+    street = Street({"a": house})
+    async with street.live(monkeypatch):
+        async with connect("ws://me:sesame@a/x?key=sesame", **secrets) as client:  # type: ignore[arg-type] # of all three
+            told = [repr(client), repr(client.welcome), repr(client.ticket()), repr(client.state)]
+            told += [str(await client.receive())]
+            street.houses.clear()
+            told += [str(await client.receive()) for _ in range(4)]
+            told += [repr(client._reconnector._dialer)]
+        with pytest.raises(Exception, match="cannot connect to ws://a/x: ") as caught:
+            async with connect("ws://me:sesame@a/x?key=sesame"):
+                raise AssertionError
+        told.append(str(caught.value))
+    assert "sesame" not in " ".join(told)
+    assert "ws://a/x" in " ".join(told)
+
+
+# --- every event is settled
+
+
+@pytest.mark.parametrize("reconnect", [True, False])
+async def test_two_events_that_get_no_answer_do_not_hold_up_the_hundred_behind_them(
+    reconnect: bool, autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def script(peer: Peer) -> None:
+        while True:
+            frame = await peer.take()
+            if frame["event"] == "bad":
+                await peer.put(event="wss.error", data={"code": "invalid", "message": "no"})
+            else:
+                await peer.put(event="ok", re=frame["id"], data=frame["data"])
+
+    async with one_house(monkeypatch, script, reconnect=reconnect) as (client, house):
+        bad = [await client.submit("bad") for _ in range(2)]
+        good = [await client.submit("say", n) for n in range(100)]
+        assert [(await one.answer()).data for one in good] == list(range(100))
+        for one in bad:
+            with pytest.raises(OutcomeUnknown, match="gives this event no answer"):
+                await one.answer()
+        assert len(house.requests) == 1
+        assert trio.current_time() < 60
+
+
+async def test_the_last_event_is_settled_too_if_only_pongs_come(
+    autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def script(peer: Peer) -> None:
+        await peer.take()
+        await trio.sleep(100)
+        await peer.put(event="ok", re=6)  # too late, and no fault
+        await echo(peer)
+
+    async with one_house(monkeypatch, script) as (client, house):
+        pending = await client.submit("say")
+        with pytest.raises(OutcomeUnknown):
+            await pending.answer()
+        assert 60 <= trio.current_time() <= 80
+        assert (await client.send("say", 1, timeout=60)).data == 1
+        assert len(house.requests) == 1
+
+
+async def test_answers_that_wait_behind_a_full_buffer_are_not_overdue(
+    autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def script(peer: Peer) -> None:
+        numbers = [(await peer.take())["id"] for _ in range(2)]
+        for _ in range(10):
+            await peer.put(event="tick")
+        for number in numbers:
+            await peer.put(event="ok", re=number)
+        await nothing(peer)
+
+    async with one_house(monkeypatch, script, buffer=1) as (client, _):
+        pending = [await client.submit("say") for _ in range(2)]
+        await trio.sleep(1000)
+        for _ in range(11):
+            await client.receive()
+        assert [await one.answer() for one in pending] == [Answer("ok")] * 2
+
+
+async def test_after_1009_it_comes_back_without_the_largest_event(
+    autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[tuple[int, str]] = []
+
+    async def script(peer: Peer) -> None:
+        while True:
+            frame = await peer.take()
+            if len(frame["data"]) > 1000:
+                return await peer.socket.aclose(1009, "too big")
+            seen.append((frame["id"], frame["data"]))
+            if peer.number > 0:
+                await peer.put(event="ok", re=frame["id"], data=frame["data"])
+
+    async with one_house(monkeypatch, script) as (client, house):
+        pending = [await client.submit("say", text) for text in ("a", "x" * 2000, "b")]
+        for one, text in ((pending[0], "a"), (pending[2], "b")):
+            assert (await one.answer()).data == text
+        with pytest.raises(EventError) as caught:
+            await pending[1].answer()
+        assert caught.value.code == "invalid"
+        assert len(house.requests) == 2
+    assert seen == [(6, "a"), (6, "a"), (8, "b")]
+
+
+async def test_1009_before_a_welcome_ends_it(
+    autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def script(peer: Peer) -> None:
+        if peer.number == 0:
+            await peer.put(**welcome())
+            await peer.take()
+            await vanish(peer)
+        await peer.socket.aclose(1009)
+
+    async with one_house(monkeypatch, script, greet=False) as (client, _):
+        with pytest.raises(OutcomeUnknown):
+            await client.send("say")
+        assert client.state == Disconnected(1009, client.state.reason, None)  # type: ignore[union-attr] # it is one
+
+
+@pytest.mark.parametrize("call", ["send", "submit", "post"])
+@pytest.mark.parametrize(
+    ("event", "data"),
+    [
+        ("say", float("nan")), ("say", "\ud83d"), ("say", 2**64), ("say", object()),
+        (5, 1), ("say\ud83d", 1), ("wss.ping", None), (None, None),
+    ],
+)  # fmt: skip
+async def test_what_cannot_be_sent_is_a_type_error_and_the_client_goes_on(
+    call: str, event: Any, data: Any, autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with one_house(monkeypatch, echo) as (client, _):
+        for _ in range(100):
+            with pytest.raises(TypeError):
+                await getattr(client, call)(event, data)
+        pending = await client.submit("say", 1)
+        assert (pending.number, (await pending.answer()).data) == (6, 1)

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from trio_wss.client import Answer, Event, EventError, Welcome
+from trio_wss.client import Answer, Event, EventError, Ticket, Welcome
 from trio_wss.client.frames import BEGIN, BadFrame, decode, encode, named, raw, welcome
 
 WELCOME = {
@@ -156,3 +156,16 @@ def test_the_welcome() -> None:
 def test_what_is_no_welcome(frame: dict[str, Any], says: str) -> None:
     with pytest.raises(BadFrame, match=says):
         welcome(json.dumps(frame))
+
+
+def test_a_ticket_does_not_show_its_token() -> None:
+    ticket = Ticket("secret", {"room:a": ("e", 7)}, last=3)
+    assert "secret" not in repr(ticket)
+    assert "room:a" in repr(ticket)
+
+
+def test_a_new_ticket_has_used_no_id_and_made_no_attempt() -> None:
+    ticket = Ticket("secret", {})
+    assert (ticket.last, ticket.attempt) == (0, 0)
+    assert ticket == Ticket("secret", {})
+    assert ticket != Ticket("other", {})

@@ -1,11 +1,15 @@
-"""trio_wss/client/inbox.py: bounded, in order, and it holds back who brings too much."""
+"""trio_wss/client/inbox.py: what is new, what was seen, what leaves a gap; and what nobody has
+taken yet, which is bounded and in order."""
+
+from typing import Any
 
 import pytest
 import trio
 from trio.testing import MockClock, wait_all_tasks_blocked
 
-from trio_wss.client import ConnectionLost, Event, FellBehind
-from trio_wss.client.inbox import Inbox
+from trio_wss.client import Connected, ConnectionLost, Disconnected, Event, FellBehind
+from trio_wss.client.frames import BadFrame
+from trio_wss.client.inbox import Cursors, Inbox
 
 ONE, TWO, THREE = Event("one"), Event("two"), Event("three")
 
@@ -82,3 +86,78 @@ async def test_none_is_kept_where_none_is_wanted() -> None:
     with trio.move_on_after(0) as scope:
         await inbox.take()
     assert scope.cancelled_caught
+
+
+def said(offset: int | None, epoch: str | None = "x", topic: str = "a") -> Event:
+    return Event("said", None, topic, epoch, offset)
+
+
+def joined(offset: int, epoch: str = "x", *, recovered: bool = True) -> Event:
+    data = {"topic": "a", "epoch": epoch, "offset": offset, "recovered": recovered}
+    return Event("wss.joined", data)
+
+
+def at(offset: int, epoch: str = "x") -> Cursors:
+    return Cursors({"a": (epoch, offset)})
+
+
+@pytest.mark.parametrize(
+    ("start", "event", "new", "place"),
+    [
+        (None, said(7), True, ("x", 7)),  # it knows nothing of this topic yet
+        (None, joined(41), True, ("x", 41)),
+        (at(41), said(42), True, ("x", 42)),
+        (at(41), said(42, "y"), True, ("y", 42)),  # offsets go on over a new epoch
+        (at(0, ""), said(1), True, ("x", 1)),
+        (at(41), said(41), False, ("x", 41)),
+        (at(41), said(1), False, ("x", 41)),
+        (at(41), said(None, None), True, ("x", 41)),  # volatile
+        (at(41), Event("ok", 5), True, ("x", 41)),
+        (at(41), joined(97, "y", recovered=False), True, ("y", 97)),
+        (at(41), joined(3, recovered=False), True, ("x", 3)),  # Redis came back empty
+        (at(41), Event("wss.left", {"topic": "a"}), True, None),
+    ],
+)
+def test_one_event(start: Cursors | None, event: Event, new: bool, place: Any) -> None:
+    cursors = start or Cursors({})
+    assert cursors.is_new(event) is new
+    if new:
+        cursors.follow(event)
+    assert cursors.copy().get("a") == place
+
+
+@pytest.mark.parametrize(
+    "event",
+    [
+        said(43),
+        said(43, "y"),
+        said(41, "y"),  # not one that was seen
+        said(7, "y"),
+        Event("wss.joined", {"topic": "a"}),
+        Event("wss.joined"),
+        Event("wss.left", {}),
+    ],
+)
+def test_a_gap_and_a_senseless_frame_are_faults(event: Event) -> None:
+    cursors = at(41)
+    with pytest.raises(BadFrame):
+        cursors.is_new(event)
+    assert cursors.copy() == {"a": ("x", 41)}
+
+
+def test_topics_are_apart_and_a_new_session_is_in_none() -> None:
+    cursors = at(41)
+    assert cursors.is_new(said(1, topic="b"))
+    cursors.follow(said(1, topic="b"))
+    assert cursors.copy() == {"a": ("x", 41), "b": ("x", 1)}
+    cursors.clear()
+    assert cursors.copy() == {}
+
+
+def test_states_are_told_apart_by_a_match() -> None:
+    match Connected(True, "s1", "n1"):
+        case Connected(resumed, session, node):
+            assert (resumed, session, node) == (True, "s1", "n1")
+    match Disconnected(1006, "", None):
+        case Disconnected(code, reason, wait):
+            assert (code, reason, wait) == (1006, "", None)

@@ -22,7 +22,7 @@ from trio_websocket import (
 )
 
 from trio_wss.cli.faults import leaves
-from trio_wss.client.dial import Stream, open_stream
+from trio_wss.client.transport import Stream, open_stream
 from trio_wss.errors import SettingsError
 
 GONE: Final = 3.5  # seconds of silence after which a node counts as gone

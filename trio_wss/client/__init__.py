@@ -13,9 +13,9 @@ from trio_wss.client.errors import (
     OutcomeUnknown,
     TooLong,
 )
-from trio_wss.client.frames import Answer, Event, Welcome
+from trio_wss.client.frames import Answer, Event, Ticket, Welcome
+from trio_wss.client.inbox import Connected, Disconnected, State
 from trio_wss.client.pending import Pending
-from trio_wss.client.states import Connected, Disconnected, State, Ticket
 
 __all__ = [
     "Answer",

@@ -12,6 +12,9 @@ import orjson
 
 from trio_wss.client.errors import ConnectError, ConnectionLost, TooLong
 
+VANISHED: Final = 1006
+"""There was no Close (RFC 6455 §7.1.5)."""
+
 COME_BACK: Final = frozenset({1001, 1005, 1006, 1011, 1012, 1013, 1014})
 """Codes that say nothing against this client (RFC 6455 §7.4.1 and its registry). After any other,
 a handler's own included, coming back would be wrong or in vain."""
@@ -19,7 +22,7 @@ a handler's own included, coming back would be wrong or in vain."""
 UNAVAILABLE: Final = (0.2, 5.0)
 """Seconds until an event that was `unavailable` is sent again: the first, and the most."""
 
-LONGEST_HINT: Final = 60.0
+MAX_HINT: Final = 60.0
 """Seconds that a server may have us wait; what is longer is cut."""
 
 
@@ -56,11 +59,11 @@ def read_reason(text: str) -> tuple[str, float | None]:
     why, retry = found.get("why", text), found.get("retry")
     wait = None
     if isinstance(retry, int | float) and not isinstance(retry, bool) and retry >= 0:
-        wait = min(float(retry), LONGEST_HINT)
+        wait = min(float(retry), MAX_HINT)
     return why if isinstance(why, str) else text, wait
 
 
-def rest(tries: int) -> float:
+def retry_delay(tries: int) -> float:
     """Seconds until an event that was `unavailable` so often is sent again."""
     first, most = UNAVAILABLE
     bound = min(most, first * 2**tries)

@@ -10,7 +10,7 @@ from __future__ import annotations
 import ssl
 import time
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from functools import partial
 from math import inf
 from typing import Any, Self, final
@@ -20,18 +20,15 @@ import trio
 from attrs import evolve
 
 from trio_wss.client import frames
-from trio_wss.client.backoff import is_too_big, rest
-from trio_wss.client.connection import VANISHED, Connection
+from trio_wss.client.backoff import VANISHED, is_too_big, retry_delay
+from trio_wss.client.connection import Connection
 from trio_wss.client.credentials import Credentials
-from trio_wss.client.cursors import Cursors
-from trio_wss.client.dial import Dial, parse_url
 from trio_wss.client.errors import ConnectionLost
-from trio_wss.client.frames import Answer, Event, Welcome
-from trio_wss.client.inbox import Inbox
-from trio_wss.client.pending import Ledger, Pending
-from trio_wss.client.reconnect import Journey, Options
-from trio_wss.client.states import Connected, Disconnected, State, Ticket
-from trio_wss.client.transport import Line
+from trio_wss.client.frames import Answer, Event, Ticket, Welcome
+from trio_wss.client.inbox import Connected, Cursors, Disconnected, Inbox, State
+from trio_wss.client.pending import Pending, PendingEvents
+from trio_wss.client.reconnect import Options, Reconnector
+from trio_wss.client.transport import Dialer, Transport, parse_url
 
 
 class Events:
@@ -59,18 +56,18 @@ class Client:
     """A session with a cluster of nodes; `connect` makes one."""
 
     def __init__(
-        self, dial: Dial, urls: list[SplitResult], options: Options, ticket: Ticket | None
+        self, dialer: Dialer, urls: list[SplitResult], options: Options, ticket: Ticket | None
     ) -> None:
         self.state: State = Disconnected(VANISHED, "", 0.0)
         """Whether there is a connection. Disconnected with no `wait`: there will be none."""
         self.closing = False
-        self._abandoned = False  # whoever then leaves the block of `connect` says no goodbye
+        self._abandoned = False  # to leave the block of `connect` then says no goodbye
         self._options = options
         self._ticket = ticket
-        self._journey = Journey(self, dial, urls, options)
+        self._reconnector = Reconnector(self, dialer, urls, options)
         self._attempt = ticket.attempt if ticket else 0  # the last one to resume
         self._cursors = Cursors(ticket.topics if ticket else {})
-        self._ledger = Ledger(ticket.last if ticket else 0)
+        self._pending = PendingEvents(ticket.last if ticket else 0)
         self._inbox = Inbox(options.buffer, waits=options.reconnect)
         self._welcome: Welcome | None = None
         self._connection: Connection | None = None
@@ -80,7 +77,7 @@ class Client:
 
     def __repr__(self) -> str:
         state = str(self._end) if self._end else "open" if self._connection else "away"
-        return f"<Client {self.session}: {state}, {len(self._ledger)} unanswered>"
+        return f"<Client {self.session}: {state}, {len(self._pending)} unanswered>"
 
     @property
     def welcome(self) -> Welcome:
@@ -115,20 +112,20 @@ class Client:
             try:
                 return await pending.answer()
             finally:
-                self._ledger.forget(pending)
+                self._pending.forget(pending)
 
     async def submit(self, event: str, data: Any = None, *, again: bool = False) -> Pending:
         """Send an event without waiting for its answer, so that many can be under way in order.
         Waits while 64 are unanswered. Raises TypeError, as `send` does, and ConnectionLost.
         """
-        return await self._ledger.add(event, data, again=again)
+        return await self._pending.add(event, data, again=again)
 
     async def post(self, event: str, data: Any = None) -> None:
         """Send an event that has no id and so gets no answer: at most once. Raises TypeError, as
         `send` does, and ConnectionLost.
         """
         frame = frames.encode(frames.named(event), frames.raw(data), None)
-        await self._ledger.post(frame)
+        await self._pending.post(frame)
 
     # --- receiving
 
@@ -163,7 +160,7 @@ class Client:
         """What it takes to resume this session: `connect(url, resume=ticket)`. The other client
         goes on behind what this one has received, taken or not.
         """
-        token, last = self.welcome.token, self._ledger.number
+        token, last = self.welcome.token, self._pending.number
         return Ticket(token, self._cursors.copy(), last, self._attempt)
 
     def _finish(self, loss: ConnectionLost) -> None:
@@ -172,19 +169,19 @@ class Client:
             return
         self._end = loss
         self.state = Disconnected(loss.code, loss.reason, None)
-        self._ledger.end(loss)
+        self._pending.end(loss)
         self._inbox.close(loss)
 
-    # --- a life of connections, for `connect` and the journey
+    # --- connections, for `connect` and for Reconnector
 
     async def run(self, task_status: trio.TaskStatus[None]) -> None:
         """Live until there is to be no other connection. Started with the first welcome; else
         raises ConnectError."""
         try:
             with self._life:
-                await self._journey.run(task_status.started)
+                await self._reconnector.run(task_status.started)
         finally:
-            self._finish(self._journey.loss)
+            self._finish(self._reconnector.loss)
             self._over.set()
 
     def to_resume(self) -> Ticket | None:
@@ -195,26 +192,26 @@ class Client:
         self._attempt = max(self._attempt + 1, int(time.time() * 1000))  # an old ticket's, too
         return evolve(ticket, attempt=self._attempt)
 
-    async def talk(self, line: Line) -> ConnectionLost:
+    async def run_connection(self, transport: Transport) -> ConnectionLost:
         """Live one connection to its end."""
-        welcome = line.welcome
+        welcome = transport.welcome
         pings = self._options.ping_interval, self._options.ping_timeout
-        self._connection = Connection(line, self._ledger, self._inbox, self._take, pings)
+        self._connection = Connection(transport, self._pending, self._inbox, self._take, pings)
         if welcome.resumed:
-            self._ledger.resume(welcome.last)
+            self._pending.resume(welcome.last)
         else:
             self._cursors.clear()
-            self._ledger.renew(welcome.last, self._journey.loss)
+            self._pending.renew(welcome.last, self._reconnector.loss)
         self._welcome = welcome
         try:
             await self.tell(Connected(welcome.resumed, welcome.session, welcome.node))
             loss = await self._connection.run()
             if is_too_big(loss):
-                self._ledger.reject_largest()
+                self._pending.reject_largest()
             return loss
         finally:
             self._connection = None
-            self._ledger.connection_over()
+            self._pending.connection_over()
 
     async def tell(self, state: State) -> None:
         """Tell the app how the connection is, where it may come and go."""
@@ -233,20 +230,19 @@ class Client:
                 self._cursors.follow(frame)
             return
         assert number is not None
-        resting = self._ledger.answered(number, frame, retry=self._options.reconnect)
-        if resting is not None and self._connection is not None:
-            again = partial(self._ledger.send_again, resting)
-            self._connection.after(rest(resting.tries), again)
+        unavailable = self._pending.answered(number, frame, retry=self._options.reconnect)
+        if unavailable is not None and self._connection is not None:
+            again = partial(self._pending.send_again, unavailable)
+            self._connection.after(retry_delay(unavailable.tries), again)
 
 
-@asynccontextmanager
-async def connect(
+def connect(
     url: str,
     *more_urls: str,
     headers: Credentials = None,
     query: Credentials = None,
     ssl_context: ssl.SSLContext | None = None,
-    timeout: float = 10.0,  # noqa: ASYNC109 - one that a caller would always have to add
+    timeout: float = 10.0,
     resume: Ticket | None = None,
     reconnect: bool = True,
     back_off: tuple[float, float] = (0.5, 15.0),
@@ -255,7 +251,7 @@ async def connect(
     ping_timeout: float = 20.0,
     buffer: int = 1024,
     max_message: int = 16 << 20,
-) -> AsyncIterator[Client]:
+) -> AbstractAsyncContextManager[Client]:
     """Connect to a node, and to another when that is lost: `async with connect(url) as client`.
 
     The first connection gets one try at each URL, else ConnectError is raised; each later one goes
@@ -272,19 +268,19 @@ async def connect(
 
     Raises RuntimeError where Trio does not run.
     """
+    dialer = Dialer(headers, query, ssl_context, timeout, max_message)
+    options = Options(reconnect, back_off, give_up, ping_interval, ping_timeout, buffer)
+    return _connected((url, *more_urls), dialer, options, resume)
+
+
+@asynccontextmanager
+async def _connected(
+    urls: tuple[str, ...], dialer: Dialer, options: Options, ticket: Ticket | None
+) -> AsyncIterator[Client]:
+    """A client for as long as the block lasts."""
     if not trio.lowlevel.in_trio_task():
         raise RuntimeError("trio_wss.client needs Trio: run it by trio.run, not by asyncio")
-    urls = [parse_url(one) for one in (url, *more_urls)]
-    dial = Dial(headers, query, ssl_context, timeout, max_message)
-    options = Options(
-        reconnect=reconnect,
-        back_off=back_off,
-        give_up=give_up,
-        ping_interval=ping_interval,
-        ping_timeout=ping_timeout,
-        buffer=buffer,
-    )
-    client = Client(dial, urls, options, resume)
+    client = Client(dialer, [parse_url(url) for url in urls], options, ticket)
     try:
         async with trio.open_nursery() as nursery:
             await nursery.start(client.run)

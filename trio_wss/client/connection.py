@@ -10,17 +10,15 @@ from typing import Final, final
 import trio
 from trio_websocket import ConnectionClosed
 
+from trio_wss.client.backoff import VANISHED
 from trio_wss.client.errors import ConnectionLost, FellBehind, TooLong
 from trio_wss.client.frames import BadFrame
 from trio_wss.client.inbox import Inbox
-from trio_wss.client.pending import Ledger
-from trio_wss.client.transport import Line
+from trio_wss.client.pending import PendingEvents
+from trio_wss.client.transport import Transport
 
 CLOSE_TIMEOUT: Final = 2.0
 """How long a closing handshake may take before the socket is just closed, in seconds."""
-
-VANISHED: Final = 1006
-"""There was no Close (RFC 6455 §7.1.5)."""
 
 _TOO_LONG: Final = "Exceeded maximum message size: {} bytes"
 """What trio-websocket gives as the reason when it closes with 1009 of its own accord."""
@@ -32,8 +30,8 @@ class Connection:
 
     def __init__(
         self,
-        line: Line,
-        ledger: Ledger,
+        transport: Transport,
+        pending: PendingEvents,
         inbox: Inbox,
         take: Callable[[str | bytes], Awaitable[None]],
         pings: tuple[float, float],
@@ -41,13 +39,13 @@ class Connection:
         """`take` is given every message; it may raise BadFrame and FellBehind. `pings` are the
         seconds of silence before one, and behind it.
         """
-        self._socket = line.socket
-        self._ears = line.ears
-        self._ledger = ledger
+        self._socket = transport.socket
+        self._stream = transport.stream
+        self._pending = pending
         self._inbox = inbox
         self._take = take
         self._pings = pings
-        self._max_message = line.max_message
+        self._max_message = transport.max_message
         self._pinging = False
         self._loss = ConnectionLost(VANISHED)
         self._closing: trio.Event | None = None
@@ -87,7 +85,7 @@ class Connection:
             while True:
                 message = await self._socket.get_message()
                 await self._take(message)
-                self._ledger.drop_overdue(self._inbox.freed)
+                self._pending.drop_overdue(self._inbox.freed)
         except ConnectionClosed as closed:
             if self._closing is not None:  # trio-websocket still reads, for the server's Close
                 await self._closing.wait()
@@ -101,7 +99,7 @@ class Connection:
 
     async def _write(self) -> None:
         while True:
-            frame = await self._ledger.next_frame()
+            frame = await self._pending.next_frame()
             try:
                 await self._socket.send_message(frame)
             except ConnectionClosed:
@@ -124,12 +122,12 @@ class Connection:
         assert self._nursery is not None
         while True:
             await self._until_silent(interval)
-            self._ledger.drop_overdue(self._inbox.freed)
+            self._pending.drop_overdue(self._inbox.freed)
             asked = trio.current_time()
             if not self._pinging:
                 self._nursery.start_soon(self._ping)
             with trio.move_on_after(timeout):
-                await self._ears.hear()
+                await self._stream.wait_received()
             if self._heard() < asked:
                 self._loss = ConnectionLost(VANISHED, "the server answers no ping")
                 self._nursery.cancel_scope.cancel()
@@ -145,7 +143,7 @@ class Connection:
         """
         if self._inbox.full:
             return trio.current_time()
-        return max(self._ears.heard, self._inbox.freed)
+        return max(self._stream.received_at, self._inbox.freed)
 
     async def _ping(self) -> None:
         """A task of its own: cancelled half-way it would leave half a frame behind."""

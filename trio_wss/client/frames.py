@@ -1,4 +1,6 @@
-"""The frames of the wire protocol, version 1, as a client sees them. Pure: bytes in, values out."""
+"""The frames of the wire protocol, version 1, as a client sees them, and what it must know to
+resume. Pure: bytes in, values out.
+"""
 
 from __future__ import annotations
 
@@ -16,6 +18,22 @@ from trio_wss.client.errors import EventError
 
 class BadFrame(Exception):
     """The server sent what the protocol does not allow; the message says what."""
+
+
+Place = tuple[str, int]
+"""The last broadcast seen of a topic: its epoch and offset."""
+
+
+@frozen
+class Ticket:
+    """What it takes to resume a session: its secret token, where the client was in each topic, the
+    highest id that it used, and the number of its last attempt to resume it.
+    """
+
+    token: str = field(repr=False)
+    topics: Mapping[str, Place]
+    last: int = 0
+    attempt: int = 0
 
 
 @frozen
@@ -104,9 +122,10 @@ def _refuse_not_finite(data: Any) -> None:
             rest.extend(getattr(item, one.name) for one in fields(item))
 
 
-def resume(token: str, topics: Mapping[str, tuple[str, int]], attempt: int) -> str:
+def resume(ticket: Ticket) -> str:
     """The first frame of a client that goes on with a session."""
-    data = {"token": token, "topics": dict(topics), "attempt": attempt}
+    topics = dict(ticket.topics)
+    data = {"token": ticket.token, "topics": topics, "attempt": ticket.attempt}
     return encode("wss.resume", data, None)
 
 

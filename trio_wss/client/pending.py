@@ -39,7 +39,7 @@ class Pending:
     sent: bool = False
     wanted: bool = True
     tries: int = 0
-    turn: int = 0  # which frame of the connection it was
+    position: int = 0  # among the events that were ever written
     since: float = 0.0  # when it was written
     _data: Any = field(default=None, repr=False)
     _done: trio.Event = field(factory=trio.Event, repr=False)
@@ -71,7 +71,7 @@ class Pending:
 
 
 @final
-class Ledger:
+class PendingEvents:
     """What a client has to send, and what it has to be answered."""
 
     def __init__(self, last: int) -> None:
@@ -79,11 +79,11 @@ class Ledger:
         self.number = last
         self._waiting: dict[int, Pending] = {}  # by id, hence in order
         self._written = 0  # events so far
-        self._answered = 0  # the last of these that was answered in its turn
+        self._answered = 0  # the last of these that was answered in its order
         self._dropped = 0  # the highest id for which this connection may bring an answer too late
         self._queue: deque[Pending | str] = deque()
-        self._door = trio.StrictFIFOLock()  # events keep the order in which they were given to us
-        self._news = trio.lowlevel.ParkingLot()
+        self._adding = trio.StrictFIFOLock()  # events keep the order in which they were given to us
+        self._changed = trio.lowlevel.ParkingLot()
         self._end: ConnectionLost | None = None
 
     def __len__(self) -> int:
@@ -96,25 +96,25 @@ class Ledger:
         for a name that is none and for data that is no JSON, and ConnectionLost.
         """
         event, raw = frames.named(event), frames.raw(data)
-        async with self._door:
+        async with self._adding:
             while self._end is None and self._is_full():
-                await self._news.park()
+                await self._changed.park()
             self._raise_if_ended()
             self.number += 1
             pending = Pending(event, self.number, again, data=raw)
             self._waiting[self.number] = pending
             self._queue.append(pending)
-            self._news.unpark_all()
+            self._changed.unpark_all()
         return pending
 
     async def post(self, frame: str) -> None:
         """Take an event that is not answered; wait while too much waits. Raises ConnectionLost."""
-        async with self._door:
+        async with self._adding:
             while self._end is None and len(self._queue) >= MAX_QUEUED:
-                await self._news.park()
+                await self._changed.park()
             self._raise_if_ended()
             self._queue.append(frame)
-            self._news.unpark_all()
+            self._changed.unpark_all()
 
     def forget(self, pending: Pending) -> None:
         """Nobody waits for this answer any more: do not send the event from now on."""
@@ -140,14 +140,14 @@ class Ledger:
     async def next_frame(self) -> str:
         """What is to be written next; wait for it."""
         while not self._queue:
-            await self._news.park()
+            await self._changed.park()
         item = self._queue.popleft()
-        self._news.unpark_all()
+        self._changed.unpark_all()
         if isinstance(item, str):
             return item
         self._written += 1
         item.place, item.sent = "out", True
-        item.turn, item.since = self._written, trio.current_time()
+        item.position, item.since = self._written, trio.current_time()
         return item.frame()
 
     def answered(self, number: int, answer: Answer | EventError, *, retry: bool) -> Pending | None:
@@ -162,9 +162,9 @@ class Ledger:
         if pending is None or pending.place != "out":
             raise BadFrame(f"an answer to {number}, which waits for none")
         code = answer.code if isinstance(answer, EventError) else ""
-        # These may come out of turn; all others come in the order in which the events were sent.
+        # These may come out of order; all others come in the order in which the events were sent.
         if code not in ("unavailable", "rate_limited"):
-            self._answered = pending.turn
+            self._answered = pending.position
         if retry and code == "unavailable" and pending.wanted:
             pending.place = "resting"
             pending.tries += 1
@@ -178,7 +178,7 @@ class Ledger:
         if pending.place == "resting" and self._waiting.get(pending.number) is pending:
             pending.place = "queued"
             self._queue.append(pending)
-            self._news.unpark_all()
+            self._changed.unpark_all()
 
     def drop_overdue(self, since: float) -> None:
         """Settle what gets no answer though the connection lives and is read, `since` when: it
@@ -186,7 +186,7 @@ class Ledger:
         """
         while self._waiting:
             oldest = next(iter(self._waiting.values()))
-            patience = OVERDUE[0 if oldest.turn < self._answered else 1]
+            patience = OVERDUE[0 if oldest.position < self._answered else 1]
             waited = trio.current_time() - max(since, oldest.since)
             if oldest.place != "out" or waited < patience:
                 return
@@ -248,7 +248,7 @@ class Ledger:
             pending.settle(_unknown(loss) if pending.sent else copy(loss))
         self._waiting.clear()
         self._queue.clear()
-        self._news.unpark_all()
+        self._changed.unpark_all()
 
     def _parts(self) -> tuple[list[Pending], list[Pending | str]]:
         """The events that were ever sent, and what has never left, both in order."""
@@ -261,11 +261,11 @@ class Ledger:
         for item in self._queue:
             if isinstance(item, Pending):
                 item.place = "queued"
-        self._news.unpark_all()
+        self._changed.unpark_all()
 
     def _remove(self, pending: Pending) -> None:
         del self._waiting[pending.number]
-        self._news.unpark_all()
+        self._changed.unpark_all()
 
 
 def _unknown(loss: ConnectionLost) -> OutcomeUnknown:

@@ -1,4 +1,4 @@
-"""Where a client goes: connection after connection, until there is to be no other."""
+"""One connection after another, until there is to be no other: where to, after which wait."""
 
 from __future__ import annotations
 
@@ -10,15 +10,14 @@ from urllib.parse import SplitResult
 import trio
 from attrs import frozen
 
-from trio_wss.client.backoff import BackOff, comes_back, is_final, read_reason
-from trio_wss.client.connection import VANISHED
-from trio_wss.client.dial import Dial
+from trio_wss.client.backoff import VANISHED, BackOff, comes_back, is_final, read_reason
 from trio_wss.client.errors import ConnectError, ConnectionLost, GaveUp
-from trio_wss.client.states import Disconnected, Ticket
-from trio_wss.client.transport import Line
+from trio_wss.client.frames import Ticket
+from trio_wss.client.inbox import Disconnected
+from trio_wss.client.transport import Dialer, Transport
 
 
-@frozen(kw_only=True)
+@frozen
 class Options:
     """How a client behaves; `connect` says what each means."""
 
@@ -30,13 +29,13 @@ class Options:
     buffer: int
 
 
-class Traveller(Protocol):
-    """What a journey needs of a client."""
+class Connectable(Protocol):
+    """What is connected again and again."""
 
     def to_resume(self) -> Ticket | None:
         """The session to go on with, in an attempt of its own."""
 
-    async def talk(self, line: Line) -> ConnectionLost:
+    async def run_connection(self, transport: Transport) -> ConnectionLost:
         """Live one connection to its end."""
 
     async def tell(self, state: Disconnected) -> None:
@@ -44,16 +43,16 @@ class Traveller(Protocol):
 
 
 @final
-class Journey:
+class Reconnector:
     """The connections of one client."""
 
     def __init__(
-        self, traveller: Traveller, dial: Dial, urls: list[SplitResult], options: Options
+        self, client: Connectable, dialer: Dialer, urls: list[SplitResult], options: Options
     ) -> None:
         self.loss = ConnectionLost(VANISHED)
         """How the last connection ended."""
-        self._traveller = traveller
-        self._dial = dial
+        self._client = client
+        self._dialer = dialer
         self._urls = urls  # the first one is the present one
         self._options = options
         self._back_off = BackOff(*options.back_off)
@@ -62,26 +61,26 @@ class Journey:
         """Go on until there is to be no other connection; `loss` says why. `started` is called
         with the first welcome. Raises ConnectError if that does not come.
         """
-        self.loss = await self._first_visit(started)
+        self.loss = await self._connect_first(started)
         while self._options.reconnect and comes_back(self.loss):
             try:
-                self.loss = await self._next_visit()
+                self.loss = await self._connect_again()
             except ConnectError as error:
                 self.loss = GaveUp(error.code or VANISHED, str(error), error.status)
                 return
 
-    async def _first_visit(self, started: Callable[[], None]) -> ConnectionLost:
+    async def _connect_first(self, started: Callable[[], None]) -> ConnectionLost:
         """The first connection: each URL gets one try."""
         for _ in self._urls[1:]:
             try:
-                return await self._visit(started, again=False)
+                return await self._try(started, again=False)
             except ConnectError as error:
                 if is_final(error):
                     raise
-            self._turn()
-        return await self._visit(started, again=False)
+            self._next_url()
+        return await self._try(started, again=False)
 
-    async def _next_visit(self) -> ConnectionLost:
+    async def _connect_again(self) -> ConnectionLost:
         """Wait and try until a node takes us; how that connection ended. Raises ConnectError when
         it is time to give up.
         """
@@ -89,36 +88,35 @@ class Journey:
         give_up = self._options.give_up
         with trio.CancelScope(deadline=trio.current_time() + give_up) as patience:
 
-            def taken() -> None:
+            def welcomed() -> None:
                 patience.deadline = inf
 
             while True:
                 wait = self._back_off.next() if wait is None else wait
-                await self._traveller.tell(Disconnected(code, reason, wait))
+                await self._client.tell(Disconnected(code, reason, wait))
                 await trio.sleep(wait)
-                self._turn()
+                self._next_url()
                 try:
-                    return await self._visit(taken, again=True)
+                    return await self._try(welcomed, again=True)
                 except ConnectError as error:
                     if is_final(error):
                         raise
                     code, reason, wait = error.code or VANISHED, str(error), None
         raise ConnectError(f"no connection for {give_up:g} s: {reason}")
 
-    async def _visit(self, taken: Callable[[], None], *, again: bool) -> ConnectionLost:
+    async def _try(self, welcomed: Callable[[], None], *, again: bool) -> ConnectionLost:
         """One connection, to its end. Raises ConnectError if there is no welcome."""
 
-        async def talk(line: Line) -> ConnectionLost:
+        async def run(transport: Transport) -> ConnectionLost:
             began = trio.current_time()
-            taken()
+            welcomed()
             try:
-                return await self._traveller.talk(line)
+                return await self._client.run_connection(transport)
             finally:
                 self._back_off.connection_lasted(trio.current_time() - began)
 
-        ticket = self._traveller.to_resume()
-        return await self._dial.visit(self._urls[0], ticket, talk, again=again)
+        ticket = self._client.to_resume()
+        return await self._dialer.dial(self._urls[0], ticket, run, again=again)
 
-    def _turn(self) -> None:
-        """Go on to the next URL."""
+    def _next_url(self) -> None:
         self._urls.append(self._urls.pop(0))

@@ -1,39 +1,58 @@
-"""A connection whose welcome has come, as it is handed from who dialled it to who lives it; and the
-ears that hear whether its server is there.
+"""From a URL to a transport, which is a WebSocket whose welcome has come: `Dialer.dial` owns its
+stream and its tasks.
+
+Whatever goes wrong before the welcome is a ConnectError, unless the caller's own headers or query
+are what fails; no socket is left open.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import final
+import ssl
+from collections.abc import Awaitable, Callable
+from typing import Final, final
+from urllib.parse import SplitResult, urlsplit
 
 import trio
 from attrs import define, field, frozen
-from trio_websocket import WebSocketConnection
+from trio_websocket import (
+    ConnectionClosed,
+    ConnectionRejected,
+    WebSocketConnection,
+    wrap_client_stream,
+)
+from wsproto.utilities import LocalProtocolError
 
-from trio_wss.client.frames import Welcome
+from trio_wss.client import frames
+from trio_wss.client.backoff import VANISHED, read_reason
+from trio_wss.client.credentials import Credentials, header_lines, made, target
+from trio_wss.client.errors import ConnectError, ConnectionLost, EventError
+from trio_wss.client.frames import BadFrame, Ticket, Welcome
+
+Stream = trio.SocketStream | trio.SSLStream[trio.SocketStream]
+
+RECEIVE_BUFFER: Final = 65_536
 
 
-def _nothing() -> None:
+def _ignore() -> None:
     """At the end of a stream that nobody waits for."""
 
 
 @final
 @define(eq=False)
-class Ears(trio.abc.ReceiveStream):
+class WatchedStream(trio.abc.ReceiveStream):
     """What trio-websocket reads. It would wait on for its handshake when the peer has gone, and
-    has no word for the bytes of a message that is still on its way.
+    tells nothing of the bytes of a message that is still on its way.
     """
 
-    stream: trio.abc.ReceiveStream
-    at_end: Callable[[], None] = field(default=_nothing)
-    heard: float = field(factory=trio.current_time)
+    stream: trio.abc.Stream
+    at_end: Callable[[], None] = field(default=_ignore)
+    received_at: float = field(factory=trio.current_time)
     """When the last bytes came."""
-    _news: trio.lowlevel.ParkingLot = field(factory=trio.lowlevel.ParkingLot)
+    _received: trio.lowlevel.ParkingLot = field(factory=trio.lowlevel.ParkingLot)
 
-    async def hear(self) -> None:
+    async def wait_received(self) -> None:
         """Wait for the next bytes."""
-        await self._news.park()
+        await self._received.park()
 
     async def receive_some(self, max_bytes: int | None = None) -> bytes | bytearray:
         """Read the stream, and tell when it has ended."""
@@ -43,8 +62,8 @@ class Ears(trio.abc.ReceiveStream):
             self.at_end()
             raise
         if received:
-            self.heard = trio.current_time()
-            self._news.unpark_all()
+            self.received_at = trio.current_time()
+            self._received.unpark_all()
         else:
             self.at_end()
         return received
@@ -55,11 +74,180 @@ class Ears(trio.abc.ReceiveStream):
 
 
 @frozen(eq=False)
-class Line:
-    """One connection."""
+class Transport:
+    """A WebSocket whose welcome has come."""
 
     socket: WebSocketConnection
-    ears: Ears
+    stream: WatchedStream
     welcome: Welcome
     max_message: int
     """The longest message that we take, in bytes."""
+
+
+Run = Callable[[Transport], Awaitable[ConnectionLost]]
+
+
+@define(eq=False)
+class Dialer:
+    """How a client connects. `headers` and `query` may hold secrets."""
+
+    headers: Credentials = field(repr=False)
+    query: Credentials = field(repr=False)
+    ssl_context: ssl.SSLContext | None
+    timeout: float
+    max_message: int
+
+    async def dial(
+        self, url: SplitResult, ticket: Ticket | None, run: Run, *, again: bool
+    ) -> ConnectionLost:
+        """Connect, say who we were, `run` the connection to its end, close. Raises ConnectError,
+        and what the caller's functions raise unless it is `again`.
+        """
+        stream: trio.abc.Stream | None = None
+        failure: BaseException | None = None
+        loss = ConnectionLost(VANISHED)
+        try:
+            async with trio.open_nursery() as nursery:
+                try:
+                    with trio.fail_after(self.timeout):
+                        headers = header_lines(await made("headers", self.headers, again=again))
+                        query = await made("query", self.query, again=again)
+                        where = target(url, query, resumes=ticket is not None)
+                        stream = await self._stream(url)
+                        watched = WatchedStream(stream)
+                        socket = await self._upgrade(nursery, watched, url, where, headers)
+                        welcome = await _greet(socket, url, ticket)
+                except trio.TooSlowError:
+                    message = f"{shown(url)} did not answer within {self.timeout:g} s"
+                    raise ConnectError(message) from None
+                loss = await run(Transport(socket, watched, welcome, self.max_message))
+                nursery.cancel_scope.cancel()
+        except BaseExceptionGroup as group:
+            # Only one part can fail: trio-websocket in the handshake, or what came after it.
+            if len(group.exceptions) != 1:
+                raise
+            [failure] = group.exceptions
+        finally:
+            if stream is not None:
+                await trio.aclose_forcefully(stream)  # a failed handshake leaves it open
+        match failure:
+            case None | LocalProtocolError():  # the latter: a ping met our Close half-way
+                return loss
+            case ConnectionRejected():
+                raise _rejected(url, failure)
+        raise failure  # here, not in the handler, so that its context and cause stay its own
+
+    async def _stream(self, url: SplitResult) -> trio.abc.Stream:
+        """A TCP stream to the URL's host, with TLS if its scheme says so."""
+        assert url.hostname is not None
+        try:
+            return await open_stream(url.scheme, url.hostname, url.port, self.ssl_context)
+        except trio.BrokenResourceError as error:
+            raise ConnectError(f"cannot connect to {shown(url)}: {error.__cause__}") from error
+        except (OSError, UnicodeError) as error:  # the latter: a name that DNS cannot have
+            raise ConnectError(f"cannot connect to {shown(url)}: {error}") from error
+
+    async def _upgrade(
+        self,
+        nursery: trio.Nursery,
+        watched: WatchedStream,
+        url: SplitResult,
+        where: str,
+        headers: list[tuple[bytes, bytes]],
+    ) -> WebSocketConnection:
+        """The WebSocket's handshake."""
+        with trio.CancelScope() as scope:
+            watched.at_end = scope.cancel
+            return await wrap_client_stream(
+                nursery,
+                trio.StapledStream(watched.stream, watched),  # type: ignore[arg-type] # any stream will do
+                url.netloc.rpartition("@")[2],
+                where,
+                extra_headers=headers,
+                max_message_size=self.max_message,
+                receive_buffer_size=RECEIVE_BUFFER,
+            )
+        raise ConnectError(f"{shown(url)} hung up during the handshake")
+
+
+def parse_url(url: str) -> SplitResult:
+    """A URL that one can connect to. Raises ConnectError."""
+    try:
+        parts = urlsplit(url)
+        if parts.scheme in ("ws", "wss") and parts.hostname and parts.port != 0 and url.encode():
+            return parts
+    except ValueError:  # a port that is no number, an unclosed bracket, a lone surrogate
+        pass
+    told = ascii(url)[1:-1].partition("?")[0].rpartition("@")[2]  # see `shown`
+    raise ConnectError(f'{told} must be a URL such as "ws://127.0.0.1:8000"')
+
+
+def shown(url: SplitResult) -> str:
+    """A URL as it may be told: the query and a password are nobody's business."""
+    return f"{url.scheme}://{url.netloc.rpartition('@')[2]}{url.path}"
+
+
+async def open_stream(
+    scheme: str, host: str, port: int | None, context: ssl.SSLContext | None = None
+) -> Stream:
+    """A TCP stream to a host, with TLS if the scheme is `wss`, its handshake done: trio-websocket
+    would wait for it for ever. Raises OSError, BrokenResourceError, and UnicodeError for a name
+    that DNS cannot have.
+    """
+    secure = scheme == "wss"
+    plain = await trio.open_tcp_stream(host, port or (443 if secure else 80))
+    if not secure:
+        return plain
+    context = context or ssl.create_default_context()
+    stream = trio.SSLStream(plain, context, server_hostname=host, https_compatible=True)
+    try:
+        await stream.do_handshake()
+    except BaseException:
+        await trio.aclose_forcefully(stream)
+        raise
+    return stream
+
+
+async def _greet(socket: WebSocketConnection, url: SplitResult, ticket: Ticket | None) -> Welcome:
+    """The protocol's handshake: who we were, and the welcome."""
+    try:
+        if ticket is not None:
+            await socket.send_message(frames.resume(ticket))
+        welcome = frames.welcome(await socket.get_message())
+        if ticket is not None and not welcome.resumed:
+            await socket.send_message(frames.BEGIN)
+        return welcome
+    except BadFrame as fault:
+        message = f"{shown(url)} speaks another protocol: {fault}"
+        raise ConnectError(message, code=1002) from None
+    except EventError as refusal:
+        message = f"{shown(url)} refused: {refusal}"
+        raise ConnectError(message, code=await _code_behind(socket)) from None
+    except ConnectionClosed as closed:
+        code, text = _told(closed)
+        message = f"{shown(url)} closed the connection: {code} {read_reason(text)[0]}".rstrip()
+        raise ConnectError(message, code=code) from None
+
+
+async def _code_behind(socket: WebSocketConnection) -> int:
+    """The code of the Close behind a refusal: it says whether to come again."""
+    try:
+        while True:
+            await socket.get_message()
+    except ConnectionClosed as closed:
+        return _told(closed)[0]
+
+
+def _told(closed: ConnectionClosed) -> tuple[int, str]:
+    """Code and reason of a Close."""
+    if closed.reason is None:
+        return VANISHED, ""
+    return int(closed.reason.code), closed.reason.reason or ""
+
+
+def _rejected(url: SplitResult, answer: ConnectionRejected) -> ConnectError:
+    """What an HTTP answer other than 101 means (RFC 6455 §4.1)."""
+    body = (answer.body or b"").decode(errors="replace").strip()
+    status = answer.status_code
+    message = f"{shown(url)} answered with HTTP {status}{f': {body}' if body else ''}"
+    return ConnectError(message, status)

@@ -1,7 +1,7 @@
 // When the client connects, where to, and when it comes back.
 import assert from "node:assert/strict";
 import { after, test } from "node:test";
-import { ConnectionLost, EventError, OutcomeUnknown, connect } from "../../trio_wss/web/trio-wss.js";
+import { ConnectionLost, EventError, OutcomeUnknown, connect } from "../../../trio_wss/web/trio-wss.js";
 import { FakeSocket, joined, pass, said, settle, start, started, watch } from "./fake.mjs";
 
 test("the welcome tells session and node", async (t) => {

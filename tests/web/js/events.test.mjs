@@ -1,7 +1,7 @@
 // Events and their answers: once each, in order, over as many connections as it takes.
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { ConnectionLost, EventError, OutcomeUnknown } from "../../trio_wss/web/trio-wss.js";
+import { ConnectionLost, EventError, OutcomeUnknown } from "../../../trio_wss/web/trio-wss.js";
 import { FakeSocket, pass, settle, start, started, watch } from "./fake.mjs";
 
 const ids = (socket) => socket.events.map((frame) => frame.id);

@@ -1,6 +1,6 @@
 // The other side of the client: sockets that a test scripts, and a clock that a test moves.
 import { mock } from "node:test";
-import { connect } from "../../trio_wss/web/trio-wss.js";
+import { connect } from "../../../trio_wss/web/trio-wss.js";
 
 /**
  * A WebSocket as far as the client uses one. `all` holds those that were made, in order.

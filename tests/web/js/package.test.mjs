@@ -4,7 +4,7 @@ import { readFileSync } from "node:fs";
 import { test } from "node:test";
 import { gzipSync } from "node:zlib";
 
-const file = (name) => readFileSync(new URL(`../../trio_wss/web/${name}`, import.meta.url));
+const file = (name) => readFileSync(new URL(`../../../trio_wss/web/${name}`, import.meta.url));
 const about = JSON.parse(file("package.json"));
 
 test("the module has less than 6 KB when compressed", () => {
@@ -22,6 +22,6 @@ test("it needs nothing, and is what the package names", () => {
 });
 
 test("its version is the server's", () => {
-  const project = String(readFileSync(new URL("../../pyproject.toml", import.meta.url)));
+  const project = String(readFileSync(new URL("../../../pyproject.toml", import.meta.url)));
   assert.equal(about.version, project.match(/^version = "(.+)"$/m)[1]);
 });
