@@ -6,7 +6,7 @@ serve() owns the stream and every task of the connection; its end leaves neither
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Generic, Protocol, TypeVar, final
+from typing import Final, Generic, Protocol, TypeVar, final
 
 import trio
 from attrs import frozen
@@ -28,6 +28,10 @@ from trio_wss.wire.lane import Lane
 from trio_wss.wire.limits import WireLimits
 from trio_wss.wire.outbox import Outbox
 from trio_wss.wire.seldom import Seldom
+from trio_wss.wire.states import LaneState, PeerState
+
+_SLOW: Final = PeerState.SLOW
+_OPEN: Final = LaneState.OPEN
 
 seldom = Seldom()
 
@@ -82,9 +86,9 @@ class WebSocket:
         The socket is read only in here. Cancelling it loses nothing. Raises Closed.
         """
         lane = self.lane
-        while not lane.slow:
+        while lane.peer is not _SLOW:
             await lane.settled()
-            if self.outbox.sealed or lane.over:
+            if self.outbox.sealed or lane.state is not _OPEN:
                 raise self._closed()
             if batch := await lane.read():
                 return batch
