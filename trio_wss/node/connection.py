@@ -16,12 +16,12 @@ from attrs import frozen
 from trio_wss.errors import Unavailable
 from trio_wss.node.decide import Decision, refuse, take_turn
 from trio_wss.node.rate_limit import Bucket
-from trio_wss.node.session import AGAIN_LATER, RESTART, Session, SessionParts
+from trio_wss.node.session import Session, SessionParts
 from trio_wss.ops.statistics import UNKNOWN
 from trio_wss.reads import Client
 from trio_wss.store.outcome import Cursor, Outcome
 from trio_wss.store.sessions import Overtaken
-from trio_wss.wire import BEHIND, Closed, WebSocket, codec
+from trio_wss.wire import BEHIND, CloseCode, Closed, WebSocket, codec
 from trio_wss.wire.intake import Intake
 
 RESUME_SECONDS: Final = 10.0  # for the first frame of a client that wants to resume
@@ -155,8 +155,8 @@ class Connection:
 
     def _turn_away(self, why: str) -> NoReturn:
         """Send a client away that has no session yet. Raises Closed."""
-        self.close_soon(AGAIN_LATER, why)
-        raise Closed(AGAIN_LATER)
+        self.close_soon(CloseCode.AGAIN_LATER, why)
+        raise Closed(CloseCode.AGAIN_LATER)
 
     async def _look_ahead(self, resuming: trio.CancelScope) -> None:
         """Give the resume up when the client has gone: it may have its session elsewhere by now,
@@ -392,7 +392,7 @@ class Connections:
                     give_up = max(give_up, trio.current_time() + seconds / 4)
                 for connection in batch:
                     reason = codec.restart_reason(why, random.uniform(0, spread))
-                    nursery.start_soon(connection.retire, RESTART, reason, give_up)
+                    nursery.start_soon(connection.retire, CloseCode.RESTART, reason, give_up)
 
 
 def _parse(raw: str | bytes) -> codec.Message | Decision:

@@ -14,6 +14,7 @@ from typing import Final, final
 import trio
 from trio_websocket import WebSocketConnection, wrap_server_stream
 
+from trio_wss.wire.close_codes import CloseCode
 from trio_wss.wire.frames import CLOSE, Parser, Walker
 from trio_wss.wire.head import ANY_UPGRADE
 from trio_wss.wire.limits import WireLimits
@@ -211,13 +212,13 @@ class Lane(trio.abc.Stream):
         """For the interface; trio-websocket does not use it."""
         await trio.lowlevel.checkpoint()
 
-    async def farewell(self, code: int = 1000, reason: str = "") -> None:
+    async def farewell(self, code: int = CloseCode.NORMAL, reason: str = "") -> None:
         """Say Close if nobody has, and wait for the peer's. The outbox's writer sees to the
         deadline. Cancelled, it leaves the socket open: that is for `aclose`."""
         self.state = LANE[self.state]["end"]
         self._calm_down()
         fault = None if self.websocket is None else self.websocket.closed
-        if self.peer is PeerState.GONE and (fault is None or fault.code == 1006):
+        if self.peer is PeerState.GONE and (fault is None or fault.code == CloseCode.ABNORMAL):
             return  # nobody to say it to
         if fault is not None:  # trio-websocket sends no Close for a broken protocol
             code, reason = fault.code, fault.reason or ""
@@ -336,7 +337,9 @@ class Lane(trio.abc.Stream):
             if self._walker.closed:
                 self.peer = PEER[self.peer]["close"]
             if self._walker.fragments > self._limits.fragments:
-                self.outbox.seal(1009, "too many fragments")  # empty ones have no other bound
+                self.outbox.seal(
+                    CloseCode.TOO_BIG, "too many fragments"
+                )  # empty ones have no other bound
         self._at = end
         if end == len(feed):
             self._feed = b""

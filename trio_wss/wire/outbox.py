@@ -13,6 +13,7 @@ from typing import Final, Protocol, final
 
 import trio
 
+from trio_wss.wire.close_codes import CloseCode
 from trio_wss.wire.frames import close_frame, frame_end, joined
 from trio_wss.wire.limits import WireLimits
 from trio_wss.wire.states import OUTBOX, OutboxEvent, OutboxState
@@ -308,7 +309,7 @@ class Outbox:
             self.size += len(frame)
             self._out -= len(frame)
         self._begun = bool(kept)
-        self.seal(1013, BEHIND)
+        self.seal(CloseCode.AGAIN_LATER, BEHIND)
 
     def _clear(self) -> None:
         self._queue.clear()

@@ -12,6 +12,7 @@ import trio
 from attrs import frozen
 from trio_websocket import ConnectionClosed
 
+from trio_wss.wire.close_codes import CloseCode
 from trio_wss.wire.head import (
     BadHead,
     Head,
@@ -94,7 +95,7 @@ class WebSocket:
                 return batch
         return [await self._slow_message()]
 
-    async def close(self, code: int = 1000, reason: str = "") -> None:
+    async def close(self, code: int = CloseCode.NORMAL, reason: str = "") -> None:
         """Send Close behind all that waits, wait for the peer's, close the socket.
 
         Takes at most `close_seconds`. On a connection that is closing already: wait for its end.
@@ -122,7 +123,7 @@ class WebSocket:
                 except ConnectionClosed:
                     raise self._closed() from None
                 if lane.is_too_long(message):
-                    self.outbox.seal(1009, "the message is too long")
+                    self.outbox.seal(CloseCode.TOO_BIG, "the message is too long")
                     raise self._closed()
                 return message
 
@@ -132,7 +133,7 @@ class WebSocket:
         websocket = self.lane.websocket
         reason = None if websocket is None else websocket.closed
         if reason is None:
-            return Closed(1006)
+            return Closed(CloseCode.ABNORMAL)
         return Closed(reason.code, reason.reason or "", self.lane.clean)
 
 
@@ -183,7 +184,7 @@ async def serve(stream: trio.abc.Stream, host: Host[T]) -> None:
         finally:
             host.keep_alive.discard(socket.lane)
             if not socket.lane.closed:
-                socket.outbox.seal(1001)
+                socket.outbox.seal(CloseCode.GOING_AWAY)
                 await trio.aclose_forcefully(socket.lane)
             nursery.cancel_scope.cancel()
 
