@@ -219,7 +219,7 @@ class Connection:
             await trio.lowlevel.checkpoint()  # no commit to wait for at the door
             return
         event = "" if isinstance(message, Decision) else message.event
-        if event == "wss.ping" or event == "wss.begin" or self._ignores:
+        if event == codec.PING_EVENT or event == codec.BEGIN_EVENT or self._ignores:
             self._take_word(event)
             await trio.lowlevel.checkpoint()  # no commit to wait for at the door
             return
@@ -245,9 +245,9 @@ class Connection:
 
     def _take_word(self, event: str) -> None:
         """Take what is meant for the connection and not for the app, or for no session of ours."""
-        if event == "wss.ping":
+        if event == codec.PING_EVENT:
             self.session.push(codec.pong())
-        elif event == "wss.begin":
+        elif event == codec.BEGIN_EVENT:
             self._ignores = False
         else:
             self.session.push(codec.error(None, "not_resumed", NOT_RESUMED))

@@ -22,7 +22,7 @@ from trio_wss.ops.heartbeat import Heartbeat
 from trio_wss.ops.server import Operations
 from trio_wss.ops.snapshot import Snapshot
 from trio_wss.ops.statistics import Statistics
-from trio_wss.settings import Settings
+from trio_wss.settings import Settings, host_and_port
 from trio_wss.store.executor import Executor
 from trio_wss.store.keys import Keys
 from trio_wss.store.link.address import parse_address
@@ -30,11 +30,6 @@ from trio_wss.store.link.link import Link, Listener
 from trio_wss.store.scripts import link_to
 from trio_wss.store.sessions import Sessions
 from trio_wss.wire import KeepAlive, WireLimits
-
-
-def address(host: str, port: int) -> str:
-    """Host and port as they stand in a URL."""
-    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 
 class Node:
@@ -110,13 +105,7 @@ class Node:
         )
 
         # From sockets to events.
-        limits = WireLimits(
-            handshake_seconds=settings.handshake_timeout,
-            message_bytes=settings.max_message,
-            outbox_bytes=settings.outbox,
-            ping_seconds=settings.ping_interval,
-            pong_seconds=settings.ping_timeout,
-        )
+        limits = WireLimits.of(settings)
         self.keep_alive: Final = KeepAlive(limits)
         self.admission: Final = Admission(
             ConnectionParts(
@@ -151,7 +140,7 @@ class Node:
     @property
     def url(self) -> str:
         """Where clients connect."""
-        return f"ws://{address(self.host, self.port)}"
+        return f"ws://{host_and_port(self.host, self.port)}"
 
     def unready(self) -> str:
         """Why no client should be sent here now; empty: it is ready."""
