@@ -14,7 +14,7 @@ from typing import Any, Final, TypeAlias, TypeVar
 
 from attrs import define, field, frozen
 
-from trio_wss.commit.plan import MAX_TTL
+from trio_wss.commit.plan import MAX_TTL, RESERVED
 from trio_wss.effects import Effects
 from trio_wss.errors import RegistrationError
 from trio_wss.handling.handler import Handler
@@ -182,8 +182,10 @@ def _check_event(name: object) -> None:
             f'an event has a name of 1 to {MOST_EVENT_NAME} characters, as in @app.on("say"), '
             f"not {name!r:.100}"
         )
-    if name.startswith("wss."):
-        raise RegistrationError(f"event {name!r}: names that begin with wss. are the server's own")
+    if name.startswith(RESERVED):
+        raise RegistrationError(
+            f"event {name!r}: names that begin with {RESERVED} are the server's own"
+        )
 
 
 def _checked(what: str, history: int, ttl: float) -> tuple[int, float]:

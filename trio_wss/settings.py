@@ -26,6 +26,11 @@ _MIB = 1 << 20
 _Check = Callable[[Any, "Attribute[Any]", Any], None]
 
 
+def host_and_port(host: str, port: int) -> str:
+    """The two as they stand in a URL: an IPv6 address in brackets."""
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+
 def _between(low: float, high: float, note: str = "") -> _Check:
     """A check that a number lies in low..high, both included; NaN never does."""
 

@@ -148,7 +148,7 @@ NODES: Final[dict[str, Mutant]] = {
         "sends what found no script again behind what others of its connection did meanwhile",
     ),
     "dropped-in-silence": Mutant(
-        "wire/outbox.py", "self.seal(1013, BEHIND)", "pass",
+        "wire/outbox.py", "self.seal(CloseCode.AGAIN_LATER, BEHIND)", "pass",
         "drops what a slow client does not take, and goes on",
     ),
 }  # fmt: skip

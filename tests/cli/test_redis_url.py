@@ -6,7 +6,7 @@ from pathlib import Path
 import click
 import pytest
 
-from trio_wss.cli.redis_url import MOST, find_redis_url, redis_file
+from trio_wss.cli.redis_url import MAX_URL, find_redis_url, redis_file
 from trio_wss.errors import SettingsError
 
 VARIABLES = ("REDIS_SERVER", "REDIS_SERVER_FILE")
@@ -79,7 +79,7 @@ def test_a_file_holds_one_url_and_nothing_else(text: str, tmp_path: Path, find: 
 
 def test_a_file_that_is_something_else_is_not_read_to_its_end(tmp_path: Path, find: Find) -> None:
     file = tmp_path / "url"
-    file.write_bytes(b"x" * (MOST + 1))
+    file.write_bytes(b"x" * (MAX_URL + 1))
     with pytest.raises(SettingsError, match="nothing else"):
         find("--redis-file", file)
 

@@ -189,7 +189,7 @@ def test_a_file_is_no_folder(folder: Path) -> None:
 
 
 def test_too_many_bytes_stop_the_start(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(static, "MOST_BYTES", sum(len(body) for body in contents(folder)))
+    monkeypatch.setattr(static, "MAX_STATIC_BYTES", sum(len(body) for body in contents(folder)))
     StaticFiles(folder)
     (folder / "more").write_bytes(b"x")
     with pytest.raises(RegistrationError, match="a web server or a CDN"):
@@ -197,7 +197,7 @@ def test_too_many_bytes_stop_the_start(folder: Path, monkeypatch: pytest.MonkeyP
 
 
 def test_too_many_files_stop_the_start(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(static, "MOST_FILES", 3)
+    monkeypatch.setattr(static, "MAX_STATIC_FILES", 3)
     with pytest.raises(RegistrationError, match="more than 3 files"):
         StaticFiles(folder)
 

@@ -2,7 +2,7 @@
 
 from structlog.testing import capture_logs
 
-from trio_wss.wire.seldom import LONGEST, PAUSE, Seldom
+from trio_wss.wire.seldom import MAX_VALUE, PAUSE, Seldom
 
 
 def test_a_warning_comes_once_a_minute_with_what_was_left_out() -> None:
@@ -27,4 +27,4 @@ def test_values_are_escaped_and_cut() -> None:
     with capture_logs() as logs:
         Seldom().warning("a", odd="x\n\x1b[31m\xe9", long="\n" * 10_000)
     assert logs[0]["odd"] == r"x\n\x1b[31m\xe9"
-    assert logs[0]["long"] == r"\n" * (LONGEST // 2)
+    assert logs[0]["long"] == r"\n" * (MAX_VALUE // 2)

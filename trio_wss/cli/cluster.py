@@ -29,7 +29,7 @@ GONE: Final = 3.5  # seconds of silence after which a node counts as gone
 FORGOTTEN: Final = 60.0
 ALL: Final = 1.5  # seconds in which every node that is there has spoken
 PATIENCE: Final = 10.0
-LONGEST: Final = 1 << 24  # bytes of a word
+MAX_WORD: Final = 1 << 24  # bytes of a word
 
 PUBLIC: Final = "is the public port of a node, which shows nothing of the cluster"
 
@@ -116,7 +116,7 @@ async def watching(url: str) -> AsyncIterator[WebSocketConnection]:
                 try:
                     with trio.fail_after(PATIENCE):
                         socket = await wrap_client_stream(
-                            nursery, stream, parts.netloc, parts.path, max_message_size=LONGEST
+                            nursery, stream, parts.netloc, parts.path, max_message_size=MAX_WORD
                         )
                 except ConnectionRejected:
                     raise
@@ -157,7 +157,7 @@ async def _is_node(parts: SplitResult) -> bool:
         if stream is not None:
             async with stream:
                 await stream.send_all(b"GET /healthz HTTP/1.0\r\n\r\n")
-                while len(answer) < LONGEST and (chunk := await stream.receive_some()):
+                while len(answer) < MAX_WORD and (chunk := await stream.receive_some()):
                     answer += chunk
     return answer.startswith(b"HTTP/1.1 200 ") and answer.endswith(b"\r\n\r\nok\n")
 

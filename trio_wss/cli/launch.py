@@ -15,7 +15,7 @@ from trio_wss.errors import SettingsError
 from trio_wss.settings import Settings
 from trio_wss.store.link.address import parse_address
 
-MOST_PORT: Final = 65_535
+MAX_PORT: Final = 65_535
 EVERYWHERE: Final = {"0.0.0.0": "127.0.0.1", "::": "::1"}
 """Addresses that stand for all of a machine's, each with the one for somebody on it."""
 
@@ -51,7 +51,7 @@ class Launch:
                 f"--port and --ops-port are the same, {self.settings.port}: each needs its own"
                 f"{', and so does each of the --workers' if self.workers > 1 else ''}."
             )
-        if ops is not None and ops + self.workers - 1 > MOST_PORT:
+        if ops is not None and ops + self.workers - 1 > MAX_PORT:
             raise SettingsError(
                 f"--ops-port {ops} leaves no port for the last of {self.workers} --workers: choose"
                 " a lower one."

@@ -11,7 +11,7 @@ from collections import deque
 from collections.abc import Callable
 from typing import Final, final
 
-MOST_WAITING: Final = 1 << 20
+MAX_WAITING: Final = 1 << 20
 """Bytes that wait for the reader."""
 
 LAST_WORDS: Final = 1.0
@@ -23,7 +23,7 @@ class LogWriter:
     """Writes to a file descriptor; what structlog's `WriteLogger` takes for a file."""
 
     def __init__(
-        self, descriptor: int, told: Callable[[int], None], most: int = MOST_WAITING
+        self, descriptor: int, told: Callable[[int], None], most: int = MAX_WAITING
     ) -> None:
         """`told` is called with the number of lines that were dropped, once there is room again,
         in the thread that writes: it may write a line.

@@ -12,6 +12,7 @@ import socket
 import trio
 
 from trio_wss.errors import SettingsError
+from trio_wss.settings import host_and_port
 
 _BACKLOG = 65_535  # the kernel cuts it to its own limit
 EVERY = "::"
@@ -72,7 +73,7 @@ def urls(host: str, port: int) -> str:
 
 def url(host: str, port: int) -> str:
     """The WebSocket URL of an address."""
-    return f"ws://[{host}]:{port}" if ":" in host else f"ws://{host}:{port}"
+    return f"ws://{host_and_port(host, port)}"
 
 
 def _addresses(host: str, port: int) -> list[tuple[int, str]]:

@@ -13,7 +13,7 @@ from click.core import ParameterSource
 
 from trio_wss.errors import SettingsError
 
-MOST: Final = 4096  # bytes of a URL: whatever is longer is another file
+MAX_URL: Final = 4096  # bytes of a URL: whatever is longer is another file
 
 _FLAG: Final = ParameterSource.COMMANDLINE
 _NAME: Final = "--redis-file (REDIS_SERVER_FILE)"
@@ -52,14 +52,14 @@ def find_redis_url() -> str | None:
         )
     try:
         with file.open("rb") as opened:
-            text = opened.read(MOST + 1).decode().strip()
+            text = opened.read(MAX_URL + 1).decode().strip()
     except (OSError, UnicodeDecodeError) as error:
         reason = (isinstance(error, OSError) and error.strerror) or "it is not text"
         raise SettingsError(
             f"{_NAME} names {file}, which cannot be read ({reason}): it must be a file that holds"
             " the URL of Redis."
         ) from None
-    if not text or len(text) > MOST or len(text.split()) != 1:
+    if not text or len(text) > MAX_URL or len(text.split()) != 1:
         raise SettingsError(
             f"{_NAME} names {file}, which must hold the URL of Redis and nothing else."
         )

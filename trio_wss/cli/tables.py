@@ -12,8 +12,8 @@ from rich.text import Text
 
 from trio_wss.cli.cluster import Cluster, Load
 
-MOST_TOPICS: Final = 10
-MOST_FAULTS: Final = 8
+MAX_TOPICS: Final = 10
+MAX_FAULTS: Final = 8
 DEAF: Final = 5.0  # seconds
 LATE: Final = 100.0  # milliseconds: an event loop that clients notice
 
@@ -30,7 +30,7 @@ def everything(cluster: Cluster) -> RenderableType:
     )
     if cluster.note:
         head.append(f"   {cluster.note}", "bold red")
-    return Group(head, nodes_table(cluster), topics_table(cluster, MOST_TOPICS), faults(cluster))
+    return Group(head, nodes_table(cluster), topics_table(cluster, MAX_TOPICS), faults(cluster))
 
 
 def nodes_table(cluster: Cluster) -> Table:
@@ -84,7 +84,7 @@ def topics_table(cluster: Cluster, most: int) -> Table:
 def faults(cluster: Cluster) -> Table:
     """What went wrong of late."""
     table = Table(box=None, pad_edge=False, show_header=False)
-    for time, node, kind, text in cluster.faults()[:MOST_FAULTS]:
+    for time, node, kind, text in cluster.faults()[:MAX_FAULTS]:
         clock = datetime.fromtimestamp(time).strftime("%H:%M:%S")
         table.add_row(clock, node[:8], Text(kind, _KINDS.get(kind, "red")), Text(text))
     return table

@@ -15,13 +15,13 @@ from attrs import frozen
 from trio_wss.errors import Unavailable
 from trio_wss.node.connections import Connections
 from trio_wss.node.decide import Decision, Undecided, decide, refuse
-from trio_wss.node.session import AGAIN_LATER, Session, SessionParts
+from trio_wss.node.session import Session, SessionParts
 from trio_wss.ops.statistics import UNKNOWN_EVENT
 from trio_wss.reads import Client
 from trio_wss.store.history import Cursor
 from trio_wss.store.outcome import CommitOutcome
 from trio_wss.store.sessions import Overtaken
-from trio_wss.wire import BEHIND, Closed, WebSocket, codec
+from trio_wss.wire import BEHIND, CloseCode, Closed, WebSocket, codec
 from trio_wss.wire.intake import Intake
 from trio_wss.wire.rate_limit import RateLimit
 
@@ -153,8 +153,8 @@ class Connection:
 
     def _turn_away(self, why: str) -> NoReturn:
         """Send a client away that has no session yet. Raises Closed."""
-        self.close_soon(AGAIN_LATER, why)
-        raise Closed(AGAIN_LATER)
+        self.close_soon(CloseCode.AGAIN_LATER, why)
+        raise Closed(CloseCode.AGAIN_LATER)
 
     async def _look_ahead(self, resuming: trio.CancelScope) -> None:
         """Give the resume up when the client has gone: it may have its session elsewhere by now,
@@ -217,7 +217,7 @@ class Connection:
             await trio.lowlevel.checkpoint()  # no commit to wait for at the door
             return
         event = "" if isinstance(message, Decision) else message.event
-        if event == "wss.ping" or event == "wss.begin" or self._ignores:
+        if event == codec.PING_EVENT or event == codec.BEGIN_EVENT or self._ignores:
             self._take_word(event)
             await trio.lowlevel.checkpoint()  # no commit to wait for at the door
             return
@@ -247,9 +247,9 @@ class Connection:
 
     def _take_word(self, event: str) -> None:
         """Take what is meant for the connection and not for the app, or for no session of ours."""
-        if event == "wss.ping":
+        if event == codec.PING_EVENT:
             self.session.push(codec.pong())
-        elif event == "wss.begin":
+        elif event == codec.BEGIN_EVENT:
             self._ignores = False
         else:
             self.session.push(codec.error(None, "not_resumed", NOT_RESUMED))

@@ -8,8 +8,8 @@ from typing import Final, NoReturn, Protocol
 
 import trio
 
-from trio_wss.node.session import RESTART, Session
-from trio_wss.wire import WebSocket, codec
+from trio_wss.node.session import Session
+from trio_wss.wire import CloseCode, WebSocket, codec
 
 LONG: Final = 0.25  # seconds that a reader waits before its client is heard by another task
 BATCH: Final = 100  # clients told to go at once
@@ -77,4 +77,4 @@ class Connections:
                     give_up = max(give_up, trio.current_time() + seconds / 4)
                 for connection in batch:
                     reason = codec.restart_reason(why, random.uniform(0, spread))
-                    nursery.start_soon(connection.retire, RESTART, reason, give_up)
+                    nursery.start_soon(connection.retire, CloseCode.RESTART, reason, give_up)

@@ -23,7 +23,7 @@ from trio_wss.ops.heartbeat import Heartbeat
 from trio_wss.ops.server import Operations
 from trio_wss.ops.snapshot import Snapshot
 from trio_wss.ops.statistics import Statistics
-from trio_wss.settings import Settings
+from trio_wss.settings import Settings, host_and_port
 from trio_wss.store.executor import Executor
 from trio_wss.store.keys import Keys
 from trio_wss.store.link.address import parse_address
@@ -31,11 +31,6 @@ from trio_wss.store.link.link import Link, Listener
 from trio_wss.store.scripts import link_to
 from trio_wss.store.sessions import Sessions
 from trio_wss.wire import KeepAlive, WireLimits
-
-
-def address(host: str, port: int) -> str:
-    """Host and port as they stand in a URL."""
-    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 
 class Node:
@@ -75,7 +70,7 @@ class Node:
         self.custody: Final = Custody()
         self.connections: Final = Connections()
         self.janitor: Final = self._janitor()
-        limits = wire_limits(settings)
+        limits = WireLimits.of(settings)
         self.keep_alive: Final = KeepAlive(limits)
         self.admission: Final = self._admission(self._session_parts(app), limits)
         self.operations: Final = self._operations(limits)
@@ -166,7 +161,7 @@ class Node:
     @property
     def url(self) -> str:
         """Where clients connect."""
-        return f"ws://{address(self.host, self.port)}"
+        return f"ws://{host_and_port(self.host, self.port)}"
 
     def unready(self) -> str:
         """Why no client should be sent here now; empty: it is ready."""
@@ -204,14 +199,3 @@ class Node:
             outbox_most=max(sizes, default=0),
             faults=tuple(statistics.faults),
         )
-
-
-def wire_limits(settings: Settings) -> WireLimits:
-    """What one connection may take."""
-    return WireLimits(
-        handshake_seconds=settings.handshake_timeout,
-        message_bytes=settings.max_message,
-        outbox_bytes=settings.outbox,
-        ping_seconds=settings.ping_interval,
-        pong_seconds=settings.ping_timeout,
-    )

@@ -45,16 +45,11 @@ from trio_wss.store.sessions import (
     new_token,
     next_generation,
 )
-from trio_wss.wire import Outbox, codec, text_frame
+from trio_wss.wire import CloseCode, Outbox, codec, text_frame
 
 log = structlog.get_logger(__name__)
 
 FIRST: Final = "1"  # the generation of a session that has begun and was never resumed
-REFUSED: Final = 4403  # close code: on_connect said no
-INTERNAL_ERROR: Final = 1011  # close code: on_connect failed
-REPLACED: Final = 4409  # close code: the session is on another connection; do not come back
-RESTART: Final = 1012  # close code: come back, to any node
-AGAIN_LATER: Final = 1013  # close code: try again later
 AWAY: Final = "the outcome is not known: send the event again with the same id"
 RACES: Final = 5  # tries to take over a session that keeps changing
 
@@ -151,7 +146,7 @@ class Session:
             for topic in held:
                 hub.release(topic)
         if self.generation == NEW:  # and where on_connect said no, that was said before
-            self._close(AGAIN_LATER, "the session could not begin")
+            self._close(CloseCode.AGAIN_LATER, "the session could not begin")
         return self.generation != NEW
 
     async def resume(
@@ -338,10 +333,10 @@ class Session:
                 self.unavailable(decision.number)
             case Fenced():
                 self._moved = True
-                self._close(REPLACED, "replaced")
+                self._close(CloseCode.REPLACED, "replaced")
             case Gone():
                 self._moved = True
-                self._close(RESTART, codec.restart_reason("the session is gone"))
+                self._close(CloseCode.RESTART, codec.restart_reason("the session is gone"))
             case _:
                 assert_never(outcome)
 
@@ -357,11 +352,11 @@ class Session:
         """on_connect said no, or failed: there is no session."""
         self.push(decision.answer)
         if decision.refusal == "internal":
-            self._close(INTERNAL_ERROR, "on_connect failed")
+            self._close(CloseCode.INTERNAL_ERROR, "on_connect failed")
         elif decision.refusal == "conflict":
-            self._close(AGAIN_LATER, "the session could not begin")
+            self._close(CloseCode.AGAIN_LATER, "the session could not begin")
         else:
-            self._close(REFUSED, "refused")
+            self._close(CloseCode.REFUSED, "refused")
 
     def _error(self, number: int | None, code: str, message: str) -> None:
         self.push(codec.error(number, code, message))
@@ -374,4 +369,4 @@ class Session:
             log.error("commit refused", fault=fault, session=self.client.session)
             self._error(number, "internal", INTERNAL)
         if self.generation == NEW:
-            self._close(INTERNAL_ERROR, "on_connect failed")
+            self._close(CloseCode.INTERNAL_ERROR, "on_connect failed")

@@ -12,8 +12,8 @@ import trio
 
 from trio_wss.app import App
 from trio_wss.errors import SettingsError, Unavailable, WrongSetting
-from trio_wss.node.node import Node, address
-from trio_wss.settings import Settings
+from trio_wss.node.node import Node
+from trio_wss.settings import Settings, host_and_port
 from trio_wss.store.link.resp import LinkLost, WrongRedis
 from trio_wss.wire import listen, listen_everywhere
 
@@ -48,7 +48,7 @@ async def serve(
     async with trio.open_nursery() as services:
         if ops_listeners:
             host, port = ops_listeners[0].socket.getsockname()[:2]
-            node.ops_url = f"http://{address(host, port)}"
+            node.ops_url = f"http://{host_and_port(host, port)}"
             services.start_soon(node.operations.run, ops_listeners)
         _start_services(services, node)
         async with trio.open_nursery() as lease:

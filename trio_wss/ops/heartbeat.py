@@ -13,12 +13,13 @@ from typing import Final, NoReturn, Protocol
 import trio
 from attrs import frozen
 
+from trio_wss.commit.plan import RESERVED
 from trio_wss.data.json import encode
 from trio_wss.ops.rates import TOP, Rates, TopicRates, rates_between, top_topics
 from trio_wss.ops.snapshot import Snapshot
 from trio_wss.ops.statistics import Statistics
 
-NODES: Final = "wss.nodes"
+NODES: Final = f"{RESERVED}nodes"
 """The topic on which every node tells how it is. No app can use a name that begins like that."""
 
 BEAT: Final = 1.0  # seconds
@@ -101,7 +102,7 @@ def _top(peers: Peers, heard: Heard, seconds: float) -> tuple[TopicRates, ...]:
     return top_topics(
         (name, members, rates.get(name, 0))
         for name, members in found.items()
-        if not name.startswith(("session:", "wss."))
+        if not name.startswith(("session:", RESERVED))
     )
 
 

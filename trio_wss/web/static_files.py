@@ -15,8 +15,8 @@ from attrs import frozen
 from trio_wss.errors import RegistrationError
 from trio_wss.wire import Head, Response
 
-MOST_FILES: Final = 10_000
-MOST_BYTES: Final = 64 << 20
+MAX_STATIC_FILES: Final = 10_000
+MAX_STATIC_BYTES: Final = 64 << 20
 """Of all files together. What is larger belongs on a web server or a CDN."""
 
 CLIENT: Final = "/trio-wss.js"
@@ -98,17 +98,17 @@ class StaticFiles:
 def _read(folder: Path) -> dict[str, _File]:
     """The files below a folder, by path; an `index.html` by that of its folder too."""
     found: dict[str, _File] = {}
-    left = MOST_BYTES
+    left = MAX_STATIC_BYTES
     try:
         for path in _paths(folder, folder.resolve()):
             name = f"/{path.relative_to(folder).as_posix()}"
             with path.open("rb") as stream:
                 body = stream.read(left + 1)
             left -= len(body)
-            if left < 0 or len(found) >= MOST_FILES:
+            if left < 0 or len(found) >= MAX_STATIC_FILES:
                 raise RegistrationError(
-                    f"static folder {folder}: more than {MOST_FILES:,} files or"
-                    f" {MOST_BYTES >> 20} MiB: serve them from a web server or a CDN"
+                    f"static folder {folder}: more than {MAX_STATIC_FILES:,} files or"
+                    f" {MAX_STATIC_BYTES >> 20} MiB: serve them from a web server or a CDN"
                 )
             found[name] = _file(name, body)
             if path.name == "index.html":

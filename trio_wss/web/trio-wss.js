@@ -9,9 +9,9 @@ const COME_BACK = new Set([1001, 1005, 1006, 1011, 1012, 1013, 1014]); // they b
 const VANISHED = 1006; // there was no Close (RFC 6455 §7.1.5)
 const WRONG = 1002; // the server breaks the protocol
 const TOO_BIG = 1009; // a message of ours
-const MOST_UNANSWERED = 64; // the server keeps so many answers of a session
-const MOST_WAITING = 1024; // events that were never sent
-const MOST_LEFT = 4; // connections given up, and not closed yet
+const MAX_UNANSWERED = 64; // the server keeps so many answers of a session
+const MAX_WAITING = 1024; // events that were never sent
+const MAX_LEFT = 4; // connections given up, and not closed yet
 const LONGEST_HINT = 60; // seconds that a server may have us wait
 const UNAVAILABLE = [0.2, 5]; // seconds until an event is sent again: the first, and the most
 const OVERDUE = [10, 60]; // seconds without an answer: if later events have theirs, and at all
@@ -116,8 +116,8 @@ export class Client {
       checkName(event);
       pending.data = JSON.stringify(data); // may run code of the app's, so all else is behind it
       signal?.throwIfAborted();
-      if (this.#waiting.length >= MOST_WAITING) {
-        throw new EventError("rate_limited", `${MOST_WAITING} events wait already`);
+      if (this.#waiting.length >= MAX_WAITING) {
+        throw new EventError("rate_limited", `${MAX_WAITING} events wait already`);
       }
       const forget = () => this.#forget(pending, signal.reason);
       const settled = (settle) => (outcome) => {
@@ -211,7 +211,7 @@ export class Client {
     const lived = this.state === "connected";
     const socket = this.#leave();
     // The first may have the session still; a try that came to nothing is followed by newer ones.
-    if (socket && this.#left.push(socket) > MOST_LEFT) this.#left.splice(1, 1)[0].close();
+    if (socket && this.#left.push(socket) > MAX_LEFT) this.#left.splice(1, 1)[0].close();
     const [first, most] = this.#options.backOff;
     const bound = () => Math.min(most, first * 2 ** this.#tries);
     if (lived) {
@@ -430,7 +430,7 @@ export class Client {
   #pump() {
     while (this.state === "connected" && this.#waiting.length) {
       const [oldest = this.#id + 1] = this.#unanswered.keys();
-      if (this.#id + 1 - oldest >= MOST_UNANSWERED) return;
+      if (this.#id + 1 - oldest >= MAX_UNANSWERED) return;
       const pending = this.#waiting.shift();
       this.#unanswered.set(++this.#id, pending);
       this.#write(this.#id, pending);

@@ -1,5 +1,6 @@
 """One connection's bytes: frames, the fast lane, the outbox, the request head. Re-exports only."""
 
+from trio_wss.wire.close_codes import CloseCode
 from trio_wss.wire.frames import text_frame
 from trio_wss.wire.head import Head, Response
 from trio_wss.wire.keep_alive import KeepAlive
@@ -11,6 +12,7 @@ from trio_wss.wire.socket import Closed, Host, WebSocket, serve
 
 __all__ = [
     "BEHIND",
+    "CloseCode",
     "Closed",
     "Head",
     "Host",

@@ -13,6 +13,9 @@ from trio_wss.errors import Invalid
 from trio_wss.wire.faulty import BEYOND, LARGEST_ID, find_beyond, look
 
 PROTOCOL: Final = 1
+RESUME_EVENT: Final = "wss.resume"
+BEGIN_EVENT: Final = "wss.begin"
+PING_EVENT: Final = "wss.ping"
 _EPOCH: Final = re.compile(r"[!-~]{0,64}")  # visible ASCII, as the commit script makes them
 _DIGITS: Final = frozenset("0123456789")
 
@@ -85,7 +88,7 @@ def parse_resume(text: str | bytes) -> Resume | None:
         return None
     data = message.data
     token = data.get("token") if type(data) is dict else None
-    if message.event != "wss.resume" or type(token) is not str:
+    if message.event != RESUME_EVENT or type(token) is not str:
         return None
     topics = data.get("topics")
     cursors: dict[str, tuple[str, int]] = {}

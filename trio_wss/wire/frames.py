@@ -9,6 +9,8 @@ from collections.abc import Iterable
 from struct import Struct
 from typing import Final, final
 
+from trio_wss.wire.close_codes import NEVER_SENT
+
 Data = bytes | bytearray
 
 TEXT: Final = 0x81  # FIN and opcode 1
@@ -21,7 +23,6 @@ _FAST: Final = frozenset((TEXT, BINARY, CLOSE, PING, PONG))
 _MEDIUM: Final = Struct("!BBH").pack
 _LARGE: Final = Struct("!BBQ").pack
 _CODE: Final = Struct("!H")
-_NEVER_SENT: Final = (1005, 1006, 1015)  # RFC 6455 §7.4.1: they describe, they do not travel
 
 
 def text_frame(payload: bytes) -> bytes:
@@ -39,7 +40,7 @@ def close_frame(code: int, reason: str = "") -> bytes:
 
     The codes that may not travel (1005, 1006, 1015) make a Close without a code.
     """
-    if code in _NEVER_SENT:
+    if code in NEVER_SENT:
         return _frame(CLOSE, b"")
     text = reason.encode("utf-8", "replace")[:123].decode("utf-8", "ignore")
     return _frame(CLOSE, _CODE.pack(code) + text.encode())

@@ -103,9 +103,9 @@ class Intake:
 
 
 def _is_ping(frame: str | bytes) -> bool:
-    if not isinstance(frame, str) or len(frame) > PING_LENGTH or "wss.ping" not in frame:
+    if not isinstance(frame, str) or len(frame) > PING_LENGTH or codec.PING_EVENT not in frame:
         return False
     try:
-        return codec.parse_message(frame).event == "wss.ping"
+        return codec.parse_message(frame).event == codec.PING_EVENT
     except codec.Malformed:
         return False

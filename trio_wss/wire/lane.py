@@ -3,7 +3,7 @@
 Pings and Closes go through trio-websocket, which answers them, and is not made before the first of
 them. The first data that is not plain makes the connection slow for good: from there every byte
 goes through trio-websocket. The socket is read only when somebody asks, a chunk at a time; `aclose`
-is the only place that closes it.
+is the only place that closes it. How it goes from one state to another stands in `states.py`.
 """
 
 from __future__ import annotations
@@ -16,13 +16,23 @@ from typing import Final, final
 import trio
 from trio_websocket import WebSocketConnection, wrap_server_stream
 
+from trio_wss.wire.close_codes import CloseCode
 from trio_wss.wire.frames import CLOSE, Parser, Walker
 from trio_wss.wire.head import ANY_UPGRADE
 from trio_wss.wire.limits import WireLimits
 from trio_wss.wire.outbox import Outbox
+from trio_wss.wire.states import LANE, LIBRARY, PEER, LaneState, LibraryState, PeerState
 
 _CHUNK: Final = 64 * 1024
 _CLOSE: Final = bytes((CLOSE,))
+# To look a member up in its enum costs more than the comparison.
+_PLAIN: Final = PeerState.PLAIN
+_SLOW: Final = PeerState.SLOW
+_OPEN: Final = LaneState.OPEN
+_SHUT: Final = LaneState.SHUT
+_ABSENT: Final = LibraryState.ABSENT
+_MAKING: Final = LibraryState.MAKING
+_FED: Final = LibraryState.FED
 
 
 def _nothing() -> None:
@@ -37,10 +47,10 @@ class Lane(trio.abc.Stream):
         "_at",
         "_calm",
         "_early",
-        "_eof",
         "_feed",
         "_free",
         "_head",
+        "_library",
         "_limits",
         "_nursery",
         "_parser",
@@ -48,15 +58,11 @@ class Lane(trio.abc.Stream):
         "_wake",
         "_walker",
         "before_close",
-        "clean",
-        "closed",
         "heard",
-        "hungry",
         "outbox",
-        "over",
-        "peer_closed",
+        "peer",
         "reading",
-        "slow",
+        "state",
         "websocket",
         "when_hungry",
     )
@@ -81,7 +87,7 @@ class Lane(trio.abc.Stream):
         self._feed = b""  # for trio-websocket, from `_at` on
         self._at = 0
         self._early = early
-        self._eof = False
+        self._library = _ABSENT
         self._wake: trio.Event | None = None  # something for trio-websocket
         self._calm: trio.Event | None = None
         self._free: trio.Event | None = None
@@ -91,20 +97,29 @@ class Lane(trio.abc.Stream):
         """Called when trio-websocket asks for bytes and there are none."""
         self.websocket: WebSocketConnection | None = None
         """Set once there was something for it to do."""
-        self.hungry = True
-        """trio-websocket has used up what it was given."""
-        self.slow = False
+        self.peer = _PLAIN
+        self.state = _OPEN
+        # Two facts that are no states: they change with every read, whatever else is the case.
         self.reading = False
         """A task waits for bytes from the peer."""
         self.heard = False
         """A wait for bytes has ended since somebody last set this to False."""
-        self.peer_closed = False
-        """The peer's Close has come."""
-        self.over = False
-        """trio-websocket, or our side, has begun to close."""
-        self.clean = False
+
+    @property
+    def hungry(self) -> bool:
+        """trio-websocket has used up what it was given, and may be given more."""
+        library = self._library
+        return library is not _FED and library is not _MAKING and self.state is not _SHUT
+
+    @property
+    def clean(self) -> bool:
         """The peer said Close, and it was well-formed."""
-        self.closed = False
+        return self.peer is PeerState.CLEAN
+
+    @property
+    def closed(self) -> bool:
+        """The socket is closed."""
+        return self.state is _SHUT
 
     def start_writer(self) -> None:
         """For the outbox."""
@@ -117,12 +132,12 @@ class Lane(trio.abc.Stream):
 
     async def settled(self) -> None:
         """Wait until trio-websocket has done all it can with what it was given."""
-        while not (self.hungry or self.over):
+        while (self._library is _FED or self._library is _MAKING) and self.state is _OPEN:
             await self._until_calm()
 
     async def made(self) -> WebSocketConnection | None:
         """trio-websocket's connection, once there is one; None if it came to an end first."""
-        while self.websocket is None and not (self.hungry or self.over):
+        while self.state is _OPEN and self._library is _MAKING:
             await self._until_calm()
         return self.websocket
 
@@ -170,9 +185,11 @@ class Lane(trio.abc.Stream):
             if self._feed and self.websocket is not None:
                 return self._next_piece()
             if not self._feed:
-                if self._eof:
+                if self.peer is PeerState.GONE:
+                    self.state = LANE[self.state]["end"]
+                    self._calm_down()
                     break
-                self.hungry = True
+                self._library = LIBRARY[self._library]["asks"]
                 self._calm_down()
                 self.when_hungry()
             self._wake = trio.Event()
@@ -186,7 +203,8 @@ class Lane(trio.abc.Stream):
             return  # its answer to the handshake: the client has had ours
         frames = bytes(data)
         if frames[:1] == _CLOSE:
-            self.clean = self.peer_closed
+            if self.peer is PeerState.CLOSED:  # this answers it
+                self.peer = PEER[self.peer]["clean"]
             self.outbox.seal_with(frames)
         else:
             self.outbox.push_now(frames)
@@ -196,13 +214,13 @@ class Lane(trio.abc.Stream):
         """For the interface; trio-websocket does not use it."""
         await trio.lowlevel.checkpoint()
 
-    async def farewell(self, code: int = 1000, reason: str = "") -> None:
+    async def farewell(self, code: int = CloseCode.NORMAL, reason: str = "") -> None:
         """Say Close if nobody has, and wait for the peer's. The outbox's writer sees to the
         deadline. Cancelled, it leaves the socket open: that is for `aclose`."""
-        self.over = True
+        self.state = LANE[self.state]["end"]
         self._calm_down()
         fault = None if self.websocket is None else self.websocket.closed
-        if self._eof and (fault is None or fault.code == 1006):
+        if self.peer is PeerState.GONE and (fault is None or fault.code == CloseCode.ABNORMAL):
             return  # nobody to say it to
         if fault is not None:  # trio-websocket sends no Close for a broken protocol
             code, reason = fault.code, fault.reason or ""
@@ -210,13 +228,8 @@ class Lane(trio.abc.Stream):
         with suppress(trio.BrokenResourceError):
             await self.outbox.sent()
             self._skip(b"")  # the peer's Close may be here already
-            while not self._peer_done:
+            while self.peer in (_PLAIN, _SLOW) and not self.closed:
                 await self.read()
-
-    @property
-    def _peer_done(self) -> bool:
-        """Nothing more is to be had from the peer."""
-        return self.peer_closed or self._eof or self.closed
 
     async def aclose(self) -> None:
         """Say farewell and close; cancelled, close at once."""
@@ -229,10 +242,9 @@ class Lane(trio.abc.Stream):
         if self.closed:
             await trio.lowlevel.checkpoint()
             return
-        self.closed = True
+        self.state = LANE[self.state]["shut"]
         self.before_close()
         self.outbox.detach()
-        self.hungry = False
         self._wake_up()
         with trio.move_on_after(self._limits.close_seconds):
             await self._stream.aclose()
@@ -240,46 +252,59 @@ class Lane(trio.abc.Stream):
     def _sort(self, chunk: bytes) -> list[str | bytes]:
         """Part what came into messages, returned, and what trio-websocket must see."""
         if not chunk:
-            self._eof = True
-            if self.websocket is None and not self._parser.rest:  # nobody to tell
-                self.over = True
-                return []
-        if self.outbox.sealed:
+            self._end()
+        elif self.outbox.sealed:
             self._skip(chunk)
-            return []
-        if self.slow:
+        elif self.peer is _PLAIN:
+            messages, given = self._parser.feed(chunk)
+            if self._parser.closed:
+                self.peer = PEER[self.peer]["close"]
+            elif self._parser.slow:
+                self.peer = PEER[self.peer]["odd"]
+                given += self._unsorted()
+            if given:
+                self._give(given)
+            return messages
+        elif self.peer is _SLOW:
             self._give(chunk)
-            return []
-        messages, given = self._parser.feed(chunk)
-        self.peer_closed = self._parser.closed
-        if self._parser.slow or self._eof:
-            self.slow = True
-            self._walker = Walker()
-            given += self._parser.rest
-            self._parser.rest.clear()
-        if given or self._eof:
-            self._give(given)
-        return messages
+        return []
 
-    def _skip(self, chunk: bytes) -> None:
-        """Behind our Close: all is dropped, only the peer's Close is looked for."""
-        if self.peer_closed:
-            return
-        pending = self._feed[self._at :] if self.slow else bytes(self._parser.rest)
-        self._feed = b""
-        self._at = 0
+    def _unsorted(self) -> bytes:
+        """What the parser has left, for trio-websocket to see a frame at a time."""
+        rest = bytes(self._parser.rest)
         self._parser.rest.clear()
         if self._walker is None:
             self._walker = Walker()
-        self._walker.skip(pending + chunk)
-        if self._walker.closed:
-            self.peer_closed = self.clean = True
+        return rest
+
+    def _end(self) -> None:
+        """The peer's bytes have ended; trio-websocket is told, with the frame that is not whole."""
+        self.peer = PEER[self.peer]["end"]
+        if self.websocket is None and not self._parser.rest:  # nobody to tell
+            self.state = LANE[self.state]["end"]
+        elif self.outbox.sealed:
+            self._skip(b"")
+        else:
+            self._give(self._unsorted())
+
+    def _skip(self, chunk: bytes) -> None:
+        """Behind our Close: all is dropped, only the peer's Close is looked for."""
+        if self.peer is PeerState.CLOSED or self.clean:
+            return
+        pending = self._feed[self._at :]  # Pings, or all of a slow peer's: then nothing is unsorted
+        self._feed = b""
+        self._at = 0
+        walker = self._walker = self._walker or Walker()
+        walker.skip(pending + self._unsorted() + chunk)
+        if walker.closed:
+            self.peer = PEER[self.peer]["clean"]
 
     def _give(self, feed: bytes) -> None:
         self._feed = feed
         self._at = 0
-        self.hungry = False
-        if self.websocket is None:
+        absent = self._library is _ABSENT
+        self._library = LIBRARY[self._library]["given"]
+        if absent:
             self._nursery.start_soon(self._make)
         else:
             self._wake_up()
@@ -295,6 +320,7 @@ class Lane(trio.abc.Stream):
             receive_buffer_size=None,
         )
         self.websocket = await request.accept()
+        self._library = LIBRARY[self._library]["made"]
         self._calm_down()
         self._wake_up()
 
@@ -310,9 +336,12 @@ class Lane(trio.abc.Stream):
         end = len(feed)
         if self._walker is not None:
             end = self._walker.step(feed, start)
-            self.peer_closed = self._walker.closed
+            if self._walker.closed:
+                self.peer = PEER[self.peer]["close"]
             if self._walker.fragments > self._limits.fragments:
-                self.outbox.seal(1009, "too many fragments")  # empty ones have no other bound
+                self.outbox.seal(
+                    CloseCode.TOO_BIG, "too many fragments"
+                )  # empty ones have no other bound
         self._at = end
         if end == len(feed):
             self._feed = b""

@@ -2,7 +2,8 @@
 
 What flush() cannot write at once is left to a task that there is only while it is needed. A Close
 seals it: nothing follows, and the socket has `close_seconds` left. Whoever lets it grow over its
-bound falls behind: all but the frame begun is dropped, then Close 1013.
+bound falls behind: all but the frame begun is dropped, then Close 1013. How it goes from one
+state to another stands in `states.py`.
 """
 
 from __future__ import annotations
@@ -14,14 +15,18 @@ from typing import Final, Protocol, final
 
 import trio
 
+from trio_wss.wire.close_codes import CloseCode
 from trio_wss.wire.frames import close_frame, frame_end, joined
 from trio_wss.wire.limits import WireLimits
+from trio_wss.wire.states import OUTBOX, OutboxEvent, OutboxState
 
 BEHIND: Final = "this client reads too slowly"
 """The reason in the Close 1013 of a client that fell behind."""
 
 _CHUNK: Final = 256 * 1024
 """Bytes joined for one write; more would copy a long queue again and again."""
+
+_OPEN: Final = OutboxState.OPEN
 
 
 class Owner(Protocol):
@@ -47,17 +52,14 @@ class Outbox:
         "_progress",
         "_queue",
         "_stream",
-        "_writing",
         "code",
-        "detached",
         "dirty",
-        "failed",
         "fd",
         "limit",
         "owner",
         "reason",
-        "sealed",
         "size",
+        "state",
     )
 
     def __init__(
@@ -75,27 +77,43 @@ class Outbox:
         """Set before anything is pushed."""
         # A list, not a deque: an empty deque keeps 700 bytes, and there is one per connection.
         self._queue: list[bytes] = []
-        self._begun = False  # the first item is the rest of a frame that is partly out
+        # The first item is the rest of a frame that is partly out. A fact about the queue: it comes
+        # and goes in every state in which something is written.
+        self._begun = False
         self._flying = 0  # bytes inside send_all, no longer in the queue
         self._out = 0  # bytes written or dropped, ever
-        self._bound = self.limit = limits.outbox_bytes  # -1 once nothing may follow
+        self._bound = self.limit = limits.outbox_bytes  # -1 once it is not open
         self._progress: trio.Event | None = None
-        self._writing = False  # there is a writer task
-        self._life: trio.CancelScope | None = None  # its
-        self._close_at = inf  # when the socket is to be closed at the latest (trio's clock)
+        self._life: trio.CancelScope | None = None  # of the writer task, while there is one
+        self._close_at = inf  # once sealed: when the socket is to be closed at the latest
+        self.state = _OPEN
         self.size = 0
         """Bytes that wait."""
         self.dirty = False
-        """Something was pushed since the last flush()."""
-        self.sealed = False
-        """A Close is queued or out: nothing follows."""
+        """Something was pushed since the last flush(). No state: it goes up and down with each."""
         self.code: int | None = None
         """The code of the Close that our side decided on."""
         self.reason = ""
-        self.failed = False
+
+    @property
+    def sealed(self) -> bool:
+        """A Close was queued: nothing follows it, whatever became of the socket."""
+        return self._close_at < inf
+
+    @property
+    def failed(self) -> bool:
         """The socket is of no more use."""
-        self.detached = False
+        return self.state is OutboxState.FAILED or self.detached
+
+    @property
+    def detached(self) -> bool:
         """The socket is closed, or about to be: nothing is written any more."""
+        return self.state is OutboxState.DETACHED
+
+    def _enter(self, event: OutboxEvent) -> None:
+        """Go on to another state. None of them is the first again, so nothing is taken from now."""
+        self.state = OUTBOX[self.state][event]
+        self._bound = -1
 
     def push(self, frames: bytes) -> None:
         """Queue whole frames; never waits, never writes. Dropped once sealed."""
@@ -116,7 +134,7 @@ class Outbox:
     def flush(self) -> None:
         """Try one write that does not wait; leave what remains to the writer task."""
         self.dirty = False
-        if not self._queue or self._writing:
+        if not self._queue or self._life is not None:
             return
         if self.fd >= 0:
             self._write()
@@ -128,16 +146,15 @@ class Outbox:
 
         From here the socket has `close_seconds`, whatever the peer does.
         """
-        if self._bound >= 0:
+        if self.state is _OPEN:
             self.code, self.reason = code, reason
             self.seal_with(close_frame(code, reason))
 
     def seal_with(self, frame: bytes) -> None:
         """Queue `frame`, a Close made elsewhere, as the last one."""
-        if self._bound < 0:
+        if self.state is not _OPEN:
             return
-        self.sealed = True
-        self._bound = -1
+        self._enter("seal")
         self._queue.append(frame)
         self.size += len(frame)
         self._close_at = trio.current_time() + self._limits.close_seconds
@@ -148,18 +165,19 @@ class Outbox:
 
     def fail(self) -> None:
         """The socket is of no more use: the writer task ends and the lane closes it."""
-        self.failed = True
-        self._bound = -1
+        self._give_up("fail")
+
+    def detach(self) -> None:
+        """Forget the socket, in the same step as its close: its fd may soon be another's."""
+        self.fd = -1
+        self._give_up("detach")
+
+    def _give_up(self, event: OutboxEvent) -> None:
+        self._enter(event)
         self._clear()
         if self._life is not None:
             self._life.cancel()
         self._have_writer()
-
-    def detach(self) -> None:
-        """Forget the socket, in the same step as its close: its fd may soon be another's."""
-        self.detached = True
-        self.fd = -1
-        self.fail()
 
     async def sent(self) -> None:
         """Wait until all that is queued now is out, or dropped because the client is behind.
@@ -176,7 +194,7 @@ class Outbox:
     async def room(self) -> None:
         """Wait until less than half of the bound is used, or the outbox takes no more."""
         await trio.lowlevel.checkpoint()
-        while self.size * 2 >= self.limit and self._bound >= 0:
+        while self.size * 2 >= self.limit and self.state is _OPEN:
             await self._next_progress()
 
     async def run(self) -> None:
@@ -185,22 +203,23 @@ class Outbox:
         `failed` is set when a write failed, the client took nothing for `stall_seconds`, or
         `close_seconds` have passed since a Close was queued: the socket should be closed now.
         """
-        with trio.CancelScope(deadline=self._close_at) as self._life:
+        life = self._life
+        assert life is not None
+        with life:
             while self._queue:
                 with trio.move_on_after(self._limits.stall_seconds) as stalled:
                     await self._write_more()
                 if stalled.cancelled_caught:
                     self.fail()
-            if self.sealed and not self.failed:
+            if self.state is OutboxState.SEALED:
                 await trio.sleep_forever()
-        if self._life.cancelled_caught:
+        if life.cancelled_caught:
             self.fail()
         self._life = None
-        self._writing = False
 
     def _have_writer(self) -> None:
-        if not (self._writing or self.detached):
-            self._writing = True
+        if self._life is None and not self.detached:
+            self._life = trio.CancelScope(deadline=self._close_at)
             assert self.owner is not None
             self.owner.start_writer()
 
@@ -274,7 +293,7 @@ class Outbox:
 
     def _over(self, frames: bytes) -> None:
         """The last push went over the bound."""
-        if self._bound < 0:
+        if self.state is not _OPEN:
             self._queue.pop()
             self.size -= len(frames)
         elif self.size == len(frames):
@@ -292,7 +311,7 @@ class Outbox:
             self.size += len(frame)
             self._out -= len(frame)
         self._begun = bool(kept)
-        self.seal(1013, BEHIND)
+        self.seal(CloseCode.AGAIN_LATER, BEHIND)
 
     def _clear(self) -> None:
         self._queue.clear()

@@ -13,7 +13,7 @@ import structlog
 log = structlog.get_logger(__name__)
 
 PAUSE: Final = 60.0  # seconds
-LONGEST: Final = 128  # characters of a value
+MAX_VALUE: Final = 128  # characters of a value
 
 
 @final
@@ -37,4 +37,4 @@ class Seldom:
 
 
 def _escaped(text: str) -> str:
-    return text[:LONGEST].encode("unicode_escape").decode()[:LONGEST]
+    return text[:MAX_VALUE].encode("unicode_escape").decode()[:MAX_VALUE]

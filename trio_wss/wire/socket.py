@@ -6,12 +6,13 @@ serve() owns the stream and every task of the connection; its end leaves neither
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Generic, Protocol, TypeVar, final
+from typing import Final, Generic, Protocol, TypeVar, final
 
 import trio
 from attrs import frozen
 from trio_websocket import ConnectionClosed
 
+from trio_wss.wire.close_codes import CloseCode
 from trio_wss.wire.head import (
     BadHead,
     Head,
@@ -28,6 +29,10 @@ from trio_wss.wire.lane import Lane
 from trio_wss.wire.limits import WireLimits
 from trio_wss.wire.outbox import Outbox
 from trio_wss.wire.seldom import Seldom
+from trio_wss.wire.states import LaneState, PeerState
+
+_SLOW: Final = PeerState.SLOW
+_OPEN: Final = LaneState.OPEN
 
 seldom = Seldom()
 
@@ -82,15 +87,15 @@ class WebSocket:
         The socket is read only in here. Cancelling it loses nothing. Raises Closed.
         """
         lane = self.lane
-        while not lane.slow:
+        while lane.peer is not _SLOW:
             await lane.settled()
-            if self.outbox.sealed or lane.over:
+            if self.outbox.sealed or lane.state is not _OPEN:
                 raise self._closed()
             if batch := await lane.read():
                 return batch
         return [await self._slow_message()]
 
-    async def close(self, code: int = 1000, reason: str = "") -> None:
+    async def close(self, code: int = CloseCode.NORMAL, reason: str = "") -> None:
         """Send Close behind all that waits, wait for the peer's, close the socket.
 
         Takes at most `close_seconds`. On a connection that is closing already: wait for its end.
@@ -118,7 +123,7 @@ class WebSocket:
                 except ConnectionClosed:
                     raise self._closed() from None
                 if lane.is_too_long(message):
-                    self.outbox.seal(1009, "the message is too long")
+                    self.outbox.seal(CloseCode.TOO_BIG, "the message is too long")
                     raise self._closed()
                 return message
 
@@ -128,7 +133,7 @@ class WebSocket:
         websocket = self.lane.websocket
         reason = None if websocket is None else websocket.closed
         if reason is None:
-            return Closed(1006)
+            return Closed(CloseCode.ABNORMAL)
         return Closed(reason.code, reason.reason or "", self.lane.clean)
 
 
@@ -179,7 +184,7 @@ async def serve(stream: trio.abc.Stream, host: Host[T]) -> None:
         finally:
             host.keep_alive.discard(socket.lane)
             if not socket.lane.closed:
-                socket.outbox.seal(1001)
+                socket.outbox.seal(CloseCode.GOING_AWAY)
                 await trio.aclose_forcefully(socket.lane)
             nursery.cancel_scope.cancel()
 

@@ -13,6 +13,7 @@ from attrs import evolve, field, frozen
 from redis.connection import parse_url
 
 from trio_wss.errors import WrongSetting
+from trio_wss.settings import host_and_port
 from trio_wss.store.link import sentinel
 from trio_wss.store.link.resp import LOSSES, lost_by
 
@@ -50,7 +51,7 @@ class Address:
         scheme = "rediss" if self.tls else "redis"
         if self.sentinels is not None:
             return f"{scheme}+sentinel://{self.sentinels}/{self.database}"
-        return f"{scheme}://{sentinel.shown_address(self.host, self.port)}/{self.database}"
+        return f"{scheme}://{host_and_port(self.host, self.port)}/{self.database}"
 
     async def open(self) -> trio.abc.Stream:
         """Connect, TLS handshake included. Raises OSError or trio.BrokenResourceError; with

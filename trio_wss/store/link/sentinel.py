@@ -17,6 +17,7 @@ from redis.exceptions import RedisError
 from redis.retry import Retry
 
 from trio_wss.errors import WrongSetting
+from trio_wss.settings import host_and_port
 from trio_wss.store.link.resp import LinkLost
 
 PORT: Final = 26379
@@ -43,7 +44,7 @@ class Sentinels:
     options: Mapping[str, Any] = field(factory=dict, repr=False)
 
     def __str__(self) -> str:
-        return f"{','.join(starmap(shown_address, self.members))}/{self.service}"
+        return f"{','.join(starmap(host_and_port, self.members))}/{self.service}"
 
     async def primary(self) -> tuple[str, int]:
         """Host and port of the primary. Raises LinkLost with what each Sentinel said.
@@ -58,7 +59,7 @@ class Sentinels:
             try:
                 return self._ask(*member)
             except RedisError as error:
-                reasons.append(f"{shown_address(*member)}: {error}")
+                reasons.append(f"{host_and_port(*member)}: {error}")
         text = "; ".join(reasons).replace(self.options.get("password") or "\0", "…")
         raise LinkLost(f"no Sentinel knows the primary of {self.service} ({text})")
 
@@ -77,11 +78,6 @@ class Sentinels:
         if not state["is_master"] or state["is_sdown"] or state["is_odown"]:
             raise RedisError("the primary is down")
         return state["ip"], state["port"]
-
-
-def shown_address(host: str, port: int) -> str:
-    """The two as in a URL."""
-    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 
 def split(url: str) -> tuple[str, Sentinels]:

@@ -3,7 +3,7 @@
 export const PAST = 120 // seconds that are shown
 export const GONE = 3500 // milliseconds of silence after which a node counts as gone
 const FORGOTTEN = 60_000
-const MOST_FAULTS = 60
+const MAX_FAULTS = 60
 
 const sum = (values) => values.reduce((all, value) => all + value, 0)
 const most = (values) => {
@@ -57,7 +57,7 @@ export class Cluster {
     if (this.faults.some((one) => one.time === time && one.node === node && one.text === text)) return
     this.faults.push({ time, node, kind, text })
     this.faults.sort((a, b) => b.time - a.time)
-    this.faults.length = Math.min(this.faults.length, MOST_FAULTS)
+    this.faults.length = Math.min(this.faults.length, MAX_FAULTS)
   }
 
   /** Topics of all nodes: clients add up; every node hears every broadcast, so rates do not. */
