@@ -1,5 +1,7 @@
 """The codes of a Close that a node sends or tells of, each with its meaning and its source."""
 
+from __future__ import annotations
+
 from enum import IntEnum
 from typing import Final
 

@@ -45,7 +45,7 @@ class WireLimits:
     """A peer that is silent for so long after a ping is gone (at most 2 % of the above later)."""
 
     @classmethod
-    def of(cls, settings: Settings) -> "WireLimits":
+    def of(cls, settings: Settings) -> WireLimits:
         """Those of a node."""
         return cls(
             handshake_seconds=settings.handshake_timeout,

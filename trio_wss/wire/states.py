@@ -5,6 +5,8 @@ A table names the next state by the state and what happens. What stands in no ta
 then the look-up fails, as it should.
 """
 
+from __future__ import annotations
+
 from enum import Enum, auto
 from typing import Final, Literal
 
