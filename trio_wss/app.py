@@ -1,5 +1,5 @@
 """The app: the table of a program's handlers and topics. It is filled at import and only read from
-then on; it holds no data and does nothing."""
+then on. It holds no data and runs no handler."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ from trio_wss.handling.template import name_of
 from trio_wss.reads import Gap
 
 MOST_EVENT_NAME: Final = 64
-"""So many characters may an event's name have."""
+"""The most characters of an event's name."""
 
 MOST_HISTORY: Final = 100_000
-"""So many broadcasts may a topic keep."""
+"""The most broadcasts that a topic may keep."""
 
 LEAST_TTL: Final = 0.001
-"""Seconds: Redis counts in milliseconds."""
+"""The shortest time to live, in seconds: Redis counts in milliseconds."""
 
 _MISSING: Final[Any] = None  # what a decorator with () behind it is given for its function
 
@@ -37,7 +37,7 @@ HandlerT = TypeVar("HandlerT", bound=Callable[..., Effects])
 
 @frozen
 class Identity:
-    """Who a client is, as `authenticate` found. `info` goes with the session to every handler."""
+    """A client's identity, from `authenticate`. `info` goes with the session to every handler."""
 
     user: str
     info: Any = None
@@ -46,8 +46,8 @@ class Identity:
 @define
 class Request:
     """The handshake's request. `headers` has lower-case names; parts of a list are joined by ", ",
-    cookies by "; ". What `authenticate` takes out of `query` (a token, say) is used up and does not
-    reach `Client.query`; `remote` is the peer."""
+    cookies by "; ". Parameters that `authenticate` takes out of `query`, such as a token, do not
+    reach `Client.query`. `remote` is the peer's address."""
 
     path: str
     headers: Mapping[str, str] = field(factory=dict)
@@ -63,8 +63,9 @@ class App:
     """A program's handlers and topics.
 
     A topic keeps its last `history` broadcasts for `history_ttl` seconds, for clients that come
-    back; `topic` says otherwise for some. A decorator returns its function unchanged, so a test
-    calls the handler itself. All of them raise `RegistrationError`.
+    back; `topic` sets other bounds for some topics. A decorator returns its function unchanged, so
+    that a test can call it. Every decorator raises `RegistrationError` for a function that can
+    never work.
 
     `static` is a folder of files that every node serves over HTTP; a relative one lies beside the
     module that makes the app.
@@ -100,7 +101,7 @@ class App:
         return register
 
     def on_connect(self, function: HandlerT = _MISSING) -> HandlerT:
-        """Register what runs when a session begins. It takes no event."""
+        """Register the handler that runs when a session begins. It takes no event."""
         _check_slot("on_connect", function, self.connect)
         self.connect = Handler(
             function, "on_connect", takes_event=False, localns=_locals_of_caller()
@@ -108,7 +109,8 @@ class App:
         return function
 
     def on_disconnect(self, function: HandlerT = _MISSING) -> HandlerT:
-        """Register what runs once when a session is over. It takes no event and cannot Reply."""
+        """Register the handler that runs once when a session is over. It takes no event and cannot
+        reply."""
         _check_slot("on_disconnect", function, self.disconnect)
         self.disconnect = Handler(
             function, "on_disconnect", takes_event=False, localns=_locals_of_caller()
@@ -116,8 +118,8 @@ class App:
         return function
 
     def on_gap(self, function: HandlerT = _MISSING) -> HandlerT:
-        """Register what runs when a client has missed broadcasts that are no longer kept. Its
-        event is a `Gap`; what it replies, the client is sent: the topic's state anew, say."""
+        """Register the handler that runs when a client has missed broadcasts that are no longer
+        kept. Its event is a `Gap`. Its reply goes to the client: for example, the topic's state."""
         _check_slot("on_gap", function, self.gap)
         handler = Handler(function, "on_gap", localns=_locals_of_caller())
         if handler.event_type not in (None, Gap):
@@ -126,8 +128,9 @@ class App:
         return function
 
     def authenticate(self, function: AuthenticatorT = _MISSING) -> AuthenticatorT:
-        """Register what tells who a client is, before there is a session. It may be async: it
-        returns an Identity, or None for an anonymous client, or raises Refused (HTTP 401)."""
+        """Register the function that identifies a client, before there is a session. It may be
+        async. It returns an Identity, or None for an anonymous client, or raises Refused (HTTP
+        401)."""
         _check_given("authenticate", function)
         if self.authenticator is not None:
             raise RegistrationError(f"authenticate is registered: {name_of(self.authenticator)}")
@@ -136,8 +139,9 @@ class App:
         return function
 
     def topic(self, pattern: str, *, history: int, ttl: float) -> None:
-        """Topics that match `pattern` (`*`, `?`, `[…]`) keep their last `history` broadcasts for
-        `ttl` seconds. The first match wins; 0 makes every broadcast there volatile."""
+        """Let topics that match `pattern` (`*`, `?`, `[…]`) keep their last `history` broadcasts
+        for `ttl` seconds. The first match wins. A `history` of 0 makes every broadcast there
+        volatile. Raises `RegistrationError` for a bound out of range or a known pattern."""
         rule = _checked(f"topic {pattern!r}", history, ttl)
         compiled = re.compile(translate(pattern))
         if any(known == compiled for known, _ in self._topics):
@@ -145,7 +149,7 @@ class App:
         self._topics.append((compiled, rule))
 
     def history(self, topic: str) -> tuple[int, float]:
-        """How many broadcasts of a topic are kept, and for how many seconds."""
+        """The number of broadcasts that a topic keeps, and the seconds for which it keeps them."""
         for pattern, rule in self._topics:
             if pattern.match(topic):
                 return rule
@@ -197,10 +201,10 @@ def _checked(what: str, history: int, ttl: float) -> tuple[int, float]:
 
 
 def _beside_caller(folder: str | PurePath) -> PurePath:
-    """The folder, seen from the module that makes the app, or from here if that is no file."""
+    """The folder, relative to the module that makes the app, or to here if that is no file."""
     return PurePath(sys._getframe(2).f_globals.get("__file__", "")).parent / folder
 
 
 def _locals_of_caller() -> Mapping[str, Any]:
-    """The names where the decorator stands: a handler inside a function finds its classes there."""
+    """The local names at the decorator: a handler inside a function finds its classes there."""
     return sys._getframe(2).f_locals

@@ -1,5 +1,5 @@
-"""Effects: what a handler wants done, as plain frozen data compared by value. Nothing here does
-or checks anything; the set is closed, the plan checks it and the executor alone applies it."""
+"""Effects: a handler's wishes as plain frozen data, compared by value. The set is closed. Nothing
+here applies or checks an effect: the plan checks them, and the executor alone applies them."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ class Result:
     """Stands for the outcome of `effect` in the data of the same commit's replies and broadcasts.
 
     The outcome is known only when the commit is made, so a placeholder can be compared with
-    another placeholder and nothing else: every operator, `str`, `format`, `bool` raises TypeError.
+    another placeholder and nothing else: every operator, `str`, `format`, `bool` raise TypeError.
     """
 
     __slots__ = ("effect",)
@@ -55,7 +55,7 @@ class _WithResult:
 
     @property
     def result(self: Any) -> Any:
-        """Stands for this effect's outcome. The effect itself must be returned too."""
+        """A placeholder for this effect's outcome. The handler must return the effect too."""
         return Result(self)
 
 
@@ -73,7 +73,7 @@ class Reply:
 class Broadcast:
     """Send to every member of `topic`, on every node, in one order.
 
-    `volatile`: without an offset and without history, so a client that misses it never gets it.
+    A `volatile` broadcast has no offset and no history: a client that misses it never gets it.
     """
 
     topic: str
@@ -85,7 +85,7 @@ class Broadcast:
 @final
 @frozen
 class Close:
-    """Close this connection, behind what was sent before, with a code of RFC 6455 §7.4."""
+    """Close this connection after the frames sent before, with a code of RFC 6455 §7.4."""
 
     code: int = 1000
     reason: str = ""
@@ -94,7 +94,7 @@ class Close:
 @final
 @frozen
 class Join:
-    """Make this session a member of `topic`. `info` is what `Members` shows of it."""
+    """Make this session a member of `topic`. `Members` shows its `info`."""
 
     topic: str
     info: Any = None
@@ -111,7 +111,7 @@ class Leave:
 @final
 @frozen
 class Store:
-    """Set `key` to `value`. With `ttl` (seconds) it expires, without it the key is permanent."""
+    """Set `key` to `value`. With `ttl` (seconds) the key expires, without it the key stays."""
 
     key: str
     value: Any
@@ -131,7 +131,7 @@ class Delete:
 class Increment(_WithResult):
     """Add `by` to the counter `key`. `.result` is the new value.
 
-    `ttl` (seconds) counts from the counter's creation: a rate window.
+    `ttl` (seconds) counts from the counter's creation, which makes a rate window.
     """
 
     key: str
@@ -213,7 +213,7 @@ Effect: TypeAlias = (
     | Add
     | Remove
 )
-"""Any effect. Closed: an interpreter is one `match` that ends in `assert_never`."""
+"""Any effect. The set is closed: an interpreter is one `match` that ends in `assert_never`."""
 
 EFFECTS: Final[tuple[type, ...]] = (
     Reply,
@@ -232,13 +232,13 @@ EFFECTS: Final[tuple[type, ...]] = (
 )
 
 Effects: TypeAlias = Effect | Iterable[Effect] | None
-"""What a handler returns: an effect, an iterable of them, or None. A generator is annotated
-`Iterator[Effect]`, which is one of these."""
+"""The return type of a handler: an effect, an iterable of effects, or None. A generator is
+annotated `Iterator[Effect]`, which is one of these."""
 
 
 def same(one: Effect, other: Effect) -> bool:
-    """Whether two effects are equal; one that holds a placeholder where the other holds plain
-    data is not (their own `==` would raise there)."""
+    """Whether two effects are equal. A placeholder never equals plain data here, where `==` of the
+    effects would raise."""
     if one is other:
         return True
     try:
@@ -248,7 +248,7 @@ def same(one: Effect, other: Effect) -> bool:
 
 
 def position(effect: Effect, effects: Sequence[Effect]) -> int:
-    """The index of the first effect in `effects` that is the same, or -1."""
+    """The index of the first effect in `effects` that equals this one, or -1."""
     for index, other in enumerate(effects):
         if same(effect, other):
             return index

@@ -1,6 +1,6 @@
-"""Every error of the package. Who is at fault is in the type: the client (`Invalid`),
+"""Every error of the package. The type of an error says who is at fault: the client (`Invalid`),
 the app (`RegistrationError`, `PlanError`), the operator (`SettingsError`), Redis (`Unavailable`,
-`EmbeddedEnded`); `Refused` is nobody's fault: it is a handler's answer."""
+`EmbeddedEnded`). `Refused` is not a fault but a handler's answer."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ class WssError(Exception):
 
 
 class Refused(WssError):
-    """Raised by a handler or by `authenticate`: the answer is no, and nothing is applied.
+    """A handler or `authenticate` raises it to say no: nothing is applied.
 
     `code` (`[a-z0-9_]{1,64}`) is for the client's program, `message` for its user. Raises
     `ValueError` for another code, and for `unavailable`, which tells a client to send again.
@@ -34,7 +34,7 @@ class Refused(WssError):
 
 
 class Invalid(WssError):
-    """What a client sent is wrong. `path` says where, as in `data.items[2].n`."""
+    """A client sent wrong data. `path` says where, as in `data.items[2].n`."""
 
     def __init__(self, message: str, path: str = "") -> None:
         super().__init__(message, path)
@@ -46,21 +46,21 @@ class Invalid(WssError):
 
 
 class RegistrationError(WssError):
-    """A handler, template or annotation that can never work: it stops the start."""
+    """A handler, template or annotation can never work. The node does not start."""
 
 
 class PlanError(WssError):
     """The app's fault while an event is handled: effects that may not stand together, a value
-    that is no JSON, a stored value of another shape. The client is told `internal`."""
+    that is no JSON, a stored value of another shape. The client gets `internal`."""
 
 
 class SettingsError(WssError):
-    """A setting is wrong: one sentence that names it and the cure. Exit code 2."""
+    """A setting is wrong. The text is one sentence that names it and the cure. Exit code 2."""
 
 
 class WrongSetting(SettingsError):
     """One setting has a wrong value. `setting` is its name in `Settings`; `complaint` is the rest
-    of the sentence, for whoever calls it something else: the command line does."""
+    of the sentence, since the command line has another name for the setting."""
 
     def __init__(self, setting: str, complaint: str) -> None:
         super().__init__(setting, complaint)
@@ -76,11 +76,12 @@ class Unavailable(WssError):
 
 
 class EmbeddedEnded(WssError):
-    """The embedded Redis has ended by itself: one sentence that says how. Exit code 1."""
+    """The embedded Redis has ended by itself. The text is one sentence that says how. Exit code
+    1."""
 
 
 def shown(value: object) -> str:
-    """A value in the words of an error: at most 80 characters, and never an error itself."""
+    """A value as the text of an error shows it: at most 80 characters. Never raises."""
     try:
         text = repr(value)
     except ValueError:  # Python writes no integer of more than 4300 digits

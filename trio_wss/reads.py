@@ -1,5 +1,5 @@
-"""What a handler declares that it needs to know: markers for its annotations, and the plain values
-they bring. Declared, not performed: nothing here reads anything."""
+"""The reads that a handler declares: markers for its annotations, and the plain values that they
+bring. Nothing here performs a read."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from attrs import frozen
 @final
 @frozen
 class Read:
-    """`Annotated[T, Read("game:{event.game}")]`: what the key holds, structured into T.
+    """`Annotated[T, Read("game:{event.game}")]`: the value of the key, structured into T.
 
     A map comes as an object, a set or a list as an array, a counter as a number; `field` reads one
     field of a map. Both may hold `{event.…}` and `{client.…}`. If nothing is stored, the parameter
@@ -35,7 +35,7 @@ class Members:
 
 @final
 class _Given:
-    """A marker with no more to say than its name."""
+    """A marker with no parameters."""
 
     __slots__ = ("name",)
 
@@ -56,10 +56,10 @@ Rng: Final = _Given("Rng")
 @final
 @frozen
 class Client:
-    """Who sent the event. The same in every handler, on whichever node it runs.
+    """The sender of the event. It is the same in every handler, on every node.
 
-    `user` is None for an anonymous one; `info` is what `authenticate` returned, as JSON has it;
-    `query` is the URL's query less what `authenticate` took out.
+    `user` is None for an anonymous client. `info` is that of its `Identity`, as JSON has it.
+    `query` is the URL's query without the parameters that `authenticate` took out.
     """
 
     session: str
@@ -71,7 +71,7 @@ class Client:
 @final
 @frozen
 class Member:
-    """A session in a topic; `info` is what its `Join` said."""
+    """A session in a topic, with the `info` of its `Join`."""
 
     session: str
     user: str | None = None
@@ -81,7 +81,7 @@ class Member:
 @final
 @frozen
 class Gap:
-    """What `on_gap` is told: broadcasts of `topic` that the client cannot be given any more."""
+    """The event of `on_gap`: broadcasts of `topic` are lost for this client."""
 
     topic: str
 
@@ -89,7 +89,7 @@ class Gap:
 @final
 @frozen
 class ReadRequest:
-    """One thing to be read in Redis, in the terms of the language."""
+    """One read of a key in Redis, in the terms of the language."""
 
     kind: Literal["value", "field", "members"]
     key: str
@@ -97,7 +97,7 @@ class ReadRequest:
 
 
 def is_implied(topic: str) -> bool:
-    """Whether connections are in this topic by themselves; such topics are not read or joined."""
+    """Whether every connection of its kind is in this topic; handlers cannot read or join it."""
     return topic == "all" or topic.startswith(("session:", "user:"))
 
 

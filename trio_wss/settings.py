@@ -1,4 +1,4 @@
-"""Everything that can be set on a node, with its default, its unit and its check.
+"""All settings of a node, each with its default, its unit and its check.
 
 Pure: nothing here reads the environment or a file; the command line does that.
 A wrong value raises WrongSetting, with one sentence that names the setting and the cure.
@@ -55,7 +55,7 @@ def _check_host(_: Any, attribute: Attribute[str], value: Any) -> None:
 
 
 def _check_redis(_: Any, attribute: Attribute[str | None], value: Any) -> None:
-    """Only the scheme, and never the value in the message: it may hold a password."""
+    """Check the scheme only. The message never shows the value, which may hold a password."""
     if value is None or str(value).startswith(_SENTINEL):
         return
     try:
@@ -98,63 +98,65 @@ class Settings:
     """The settings of one node. Times are in seconds, sizes in bytes."""
 
     host: str = field(default="127.0.0.1", validator=_check_host)
-    """The address to listen on; "0.0.0.0" for every IPv4 address of the machine, "::" for every
-    one, IPv4 and IPv6, on one port."""
+    """The address to listen on. "0.0.0.0" is every IPv4 address of the machine; "::" is every
+    address, IPv4 and IPv6, on one port."""
 
     port: int = field(default=0, validator=_between(0, 65535, " (0 takes a free port)"))
     """The TCP port to listen on; 0 takes a free one."""
 
     ops_host: str = field(default="127.0.0.1", validator=_check_host)
-    """The address of the operations listener. It asks nobody who they are: keep it private."""
+    """The address of the operations listener. Everybody who reaches it can read it: keep it
+    private."""
 
     ops_port: int | None = field(
         default=None, validator=optional(_between(0, 65535, " (0 takes a free port)"))
     )
     """The TCP port of the operations listener (metrics and the cluster's page), never the public
-    one; 0 takes a free one, None has no such listener."""
+    one. 0 takes a free one; with None there is no such listener."""
 
     redis: str | None = field(default=None, validator=_check_redis, repr=False)
     """`redis://`, `rediss://` or `unix://` URL. A node needs one; None lets the command line
     start an embedded server. Not in the repr, since it may hold a password."""
 
     namespace: str = field(default="wss", validator=_check_namespace)
-    """What all keys begin with, as their hash tag: nodes of one namespace are one cluster."""
+    """The beginning of all keys, as their hash tag. Nodes of one namespace are one cluster."""
 
     origins: tuple[str, ...] = field(default=(), converter=_as_tuple, validator=_check_origins)
-    """Origins of browsers that may connect beside the node's own Host (RFC 6455 §10.2).
-    "*" is any."""
+    """Origins from which browsers may connect, beside the node's own Host (RFC 6455 §10.2).
+    "*" is any origin."""
 
     max_connections: int = field(default=20_000, validator=_between(1, 10_000_000))
-    """Connections a node accepts at once; more are answered with 503."""
+    """The connections that a node holds at once; more get HTTP 503."""
 
     max_message: int = field(default=_MIB, validator=_between(1, 512 * _MIB))
     """The longest message from a client, in bytes; a longer one closes with 1009."""
 
     max_topics: int = field(default=100, validator=_between(1, 100_000))
-    """Topics that one session may be in."""
+    """The number of topics that one session may join."""
 
     outbox: int = field(default=_MIB, validator=_between(4096, 1024 * _MIB))
-    """Bytes that may wait for one client; one that falls further behind is closed with 1013."""
+    """The bytes that may wait for one client. A client that falls further behind is closed with
+    1013."""
 
     rate: float = field(default=1_000.0, validator=_between(0, 10**9, " (0 sets no limit)"))
     """Events per second that one connection may send in the long run; 0 sets no limit."""
 
     burst: float = field(default=2_000.0, validator=_between(1, 10**9))
-    """Events that one connection may send at once before `rate` holds it."""
+    """The events that one connection may send at once before `rate` limits it."""
 
     handshake_timeout: float = field(default=10.0, validator=_between(0.01, 3600))
     """The time from accepting a socket to the end of its WebSocket handshake."""
 
     ping_interval: float = field(default=20.0, validator=_between(0.01, 3600))
-    """A client is sent a keep-alive ping before it has been silent for so long, after four fifths
-    at least (RFC 6455 §5.5.2)."""
+    """A node pings a client before it has been silent for so long, after four fifths at least
+    (RFC 6455 §5.5.2)."""
 
     ping_timeout: float = field(default=20.0, validator=_between(0.01, 3600))
-    """How long a client may stay silent after a ping before its connection counts as dead: one
-    that vanishes is found within `ping_interval + ping_timeout`."""
+    """How long a client may stay silent after a ping before its connection counts as dead. A node
+    finds a vanished client within `ping_interval + ping_timeout`."""
 
     event_deadline: float = field(default=5.0, validator=_between(0.01, 3600))
-    """How long an event may be re-run on fresh values before it is answered `conflict`."""
+    """How long a handler may run again on fresh values before the answer is `conflict`."""
 
     link_deadline: float = field(default=5.0, validator=_between(0.01, 3600))
     """How long the oldest command sent to Redis may go unanswered before the link is dropped."""
@@ -175,10 +177,10 @@ class Settings:
     """How often, on average, a node looks for sessions whose grace is over."""
 
     drain: float = field(default=10.0, validator=_between(0.01, 3600))
-    """How long a node that was told to stop may take to finish what is in flight."""
+    """How long a stopping node may take to finish the events in flight."""
 
     catchup_page: int = field(default=32, validator=_between(1, 1000))
-    """Entries of a topic's stream that are read at once for a member that catches up."""
+    """The entries of a topic's stream in one page for a member that catches up."""
 
     catchup_in_flight: int = field(default=4, validator=_between(1, 1000))
-    """Pages that a node reads at the same time."""
+    """The number of pages that a node reads at the same time."""

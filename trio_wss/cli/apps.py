@@ -51,7 +51,7 @@ def find(target: str | None) -> str:
 
 
 def load(target: str) -> App:
-    """Import an app, or call what makes it: `module:app`, `module:holder.app`, `module:create_app`.
+    """Import an app, or call its factory: `module:app`, `module:holder.app`, `module:create_app`.
 
     Raises SettingsError, or the RegistrationError of a wrong handler.
     """
@@ -74,7 +74,7 @@ def load(target: str) -> App:
 
 
 def _look_up(module: ModuleType, path: str) -> Any:
-    """What a dotted path leads to; None: nothing."""
+    """The value at a dotted path, or None."""
     found: Any = module
     for part in path.split("."):
         found = getattr(found, part, None)
@@ -89,8 +89,8 @@ def _cure(module: ModuleType) -> str:
 
 
 def _made(factory: Callable[[], Any], target: str) -> App:
-    """What a factory gives. Raises SettingsError if it wants arguments, fails, or gives another
-    thing.
+    """The App that a factory makes. Raises SettingsError if it wants arguments, fails, or returns
+    anything else.
     """
     try:
         inspect.signature(factory).bind()
@@ -124,7 +124,7 @@ def folder(target: str) -> Path:
 
 
 def _look_here() -> None:
-    """`python -m` looks in the current folder, the `trio-wss` script must be told to."""
+    """Let imports look in the current folder, as under `python -m` and not under `trio-wss`."""
     here = str(Path.cwd())
     if here not in sys.path and "" not in sys.path:
         sys.path.insert(0, here)
@@ -132,8 +132,8 @@ def _look_here() -> None:
 
 @contextmanager
 def _explained(attempt: str, module_name: str = "") -> Iterator[None]:
-    """Say of what the user's code raises in this block that we cannot do what we attempt; with a
-    module's name, whether that one is not there."""
+    """Explain an exception of the user's code in this block by the attempt that it broke. With a
+    module's name, say whether that module is missing."""
     try:
         yield
     except RegistrationError as error:
@@ -150,7 +150,7 @@ def _explained(attempt: str, module_name: str = "") -> Iterator[None]:
 
 
 def _place(error: BaseException) -> str:
-    """The file and line of the user's that raised, or "": never one of ours or Python's."""
+    """The file and line of the user's code that raised, or "": never one of ours or Python's."""
     if isinstance(error, SyntaxError):
         return ""  # its text names the file and the line
     for frame in reversed(traceback.extract_tb(error.__traceback__)):

@@ -1,7 +1,8 @@
-"""Node processes and their parent: started, told to stop, killed when they do not, started again.
+"""The parent's side of node processes: it starts and stops them, kills those that do not stop, and
+starts them again.
 
-A child runs in a process group of its own, so that a terminal's Ctrl-C reaches it only through
-the parent; a parent that is killed leaves none behind, because each child watches its channel.
+A child runs in a process group of its own, so that a terminal's Ctrl-C reaches it only through the
+parent. A killed parent leaves no child behind, because each child watches its channel.
 """
 
 from __future__ import annotations
@@ -22,10 +23,10 @@ WRONG_CALL: Final = 2
 """The exit code for a setting, an app or an argument that is wrong."""
 
 LISTENS: Final = b"1"
-"""What a child says on its channel when it listens."""
+"""A child sends it on its channel when it listens."""
 
 WRONG: Final = b"0"
-"""What it says before the name of a setting, a space, and what is wrong with that."""
+"""A child sends it before the name of a wrong setting, a space, and the complaint."""
 
 _LONGEST_PAUSE: Final = 10.0
 _FIRST_PAUSE: Final = 0.1
@@ -51,9 +52,9 @@ class Child:
     async def run(self, stop: trio.Event, ready: Callable[[], None]) -> int:
         """Run the process until it ends; returns its exit code.
 
-        Calls `ready` when it listens. When `stop` is set it gets SIGTERM, and SIGKILL if it is
-        there after `patience`; if we are cancelled, SIGKILL at once. Raises WrongSetting where it
-        ended for that, and left it to us to say so.
+        Calls `ready` when it listens. When `stop` is set, the process gets SIGTERM, and SIGKILL if
+        it is there after `patience`; after a cancellation it gets SIGKILL at once. Raises
+        WrongSetting if the process ended for that and left it to us to say so.
         """
         said = bytearray()
         ours, theirs = socket.socketpair()
@@ -105,10 +106,10 @@ async def _hear(
 async def keep(
     child: Child, stop: trio.Event, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED
 ) -> None:
-    """Keep one child running until `stop` is set; started when it listens for the first time.
+    """Keep one child running until `stop` is set. It counts as started when it first listens.
 
-    One that keeps dying is started more and more slowly. Raises ChildFailed if the very first
-    never listens, WrongSetting if that is why.
+    A child that keeps dying is started more and more slowly. Raises ChildFailed if the very first
+    never listens, WrongSetting if a setting is the reason.
     """
     log = structlog.get_logger()
     listened = False

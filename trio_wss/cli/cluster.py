@@ -1,6 +1,4 @@
-"""What the nodes of a cluster say of themselves, heard over the WebSocket of any operations
-listener: the last word of each.
-"""
+"""The last report of each node of a cluster, heard over the WebSocket of an operations listener."""
 
 from __future__ import annotations
 
@@ -39,14 +37,14 @@ Load = Mapping[str, Any]
 
 @define
 class Cluster:
-    """The last word of each node, and when it came (trio's clock)."""
+    """The last report of each node, and when it came (trio's clock)."""
 
     words: dict[str, tuple[float, Load]] = field(factory=dict)
     note: str = ""  # why nothing is heard now
     public: bool = False  # what speaks is the public port of a node, which tells nothing
 
     def hear(self, load: Load) -> None:
-        """Take a node's word."""
+        """Take in a node's report."""
         now = trio.current_time()
         self.words[load["node"]] = now, load
         for node, (heard, _) in list(self.words.items()):
@@ -54,13 +52,13 @@ class Cluster:
                 del self.words[node]
 
     def nodes(self) -> list[tuple[Load, bool]]:
-        """Every node's load, and whether it is gone; by address."""
+        """Every node's load, and whether the node is gone, by address."""
         now = trio.current_time()
         found = [(load, now - heard > GONE) for heard, load in self.words.values()]
         return sorted(found, key=lambda one: str(one[0]["url"]))
 
     def here(self) -> list[Load]:
-        """The loads of the nodes that are there."""
+        """The loads of the nodes that are not gone."""
         return [load for load, gone in self.nodes() if not gone]
 
     def topics(self) -> list[tuple[str, int, float]]:
@@ -76,7 +74,7 @@ class Cluster:
         return sorted(rows, key=lambda row: (-row[2], -row[1], row[0]))
 
     def faults(self) -> list[tuple[float, str, str, str]]:
-        """Time, node, kind and text; the newest first."""
+        """The faults as time, node, kind and text, the newest first."""
         return sorted(
             (
                 (fault["time"], load["node"], fault["kind"], fault["text"])
@@ -150,7 +148,7 @@ def _wrong(url: str, failure: str) -> SettingsError:
 
 
 async def _is_node(parts: SplitResult) -> bool:
-    """Whether a node's health can be asked for there."""
+    """Whether a node answers a question for its health there."""
     answer = b""
     with trio.move_on_after(PATIENCE), suppress(trio.BrokenResourceError):
         stream = await _open(parts.scheme, parts.hostname or "", parts.port)
@@ -163,7 +161,7 @@ async def _is_node(parts: SplitResult) -> bool:
 
 
 async def _open(scheme: str, host: str, port: int | None) -> Stream | None:
-    """A stream to a host; None: nobody is there."""
+    """A stream to a host, or None if nothing listens there."""
     try:
         return await open_stream(scheme, host, port)
     except (OSError, UnicodeError, trio.BrokenResourceError):
@@ -171,7 +169,7 @@ async def _open(scheme: str, host: str, port: int | None) -> Stream | None:
 
 
 async def hear(socket: WebSocketConnection, cluster: Cluster) -> None:
-    """Take what comes until the connection ends, or turns out to be on a public port."""
+    """Take in reports until the connection ends, or turns out to be on a public port."""
     try:
         while not cluster.public:
             _take(await socket.get_message(), cluster)
@@ -189,14 +187,14 @@ def _take(message: str | bytes, cluster: Cluster) -> None:
 
 
 async def first_word(socket: WebSocketConnection, cluster: Cluster) -> None:
-    """Wait until a node has spoken; not for ever."""
+    """Wait until a node has reported, but not for ever."""
     with suppress(ConnectionClosed), trio.move_on_after(PATIENCE):
         while not (cluster.words or cluster.public):
             _take(await socket.get_message(), cluster)
 
 
 async def look(url: str) -> Cluster:
-    """Listen until every node has spoken. Raises SettingsError if nobody does."""
+    """Listen until every node has reported. Raises SettingsError if none does."""
     cluster = Cluster()
     async with watching(url) as socket:
         with trio.move_on_after(ALL):
@@ -207,7 +205,7 @@ async def look(url: str) -> Cluster:
 
 
 def check(url: str, cluster: Cluster) -> None:
-    """Raises SettingsError if no node has spoken at an address."""
+    """Raises SettingsError if no node has reported at an address."""
     if cluster.public:
         raise _wrong(url, PUBLIC)
     if not cluster.words:

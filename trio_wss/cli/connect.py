@@ -1,4 +1,5 @@
-"""`trio-wss connect`: a client for the terminal. A line is `EVENT JSON`; what comes is printed.
+"""`trio-wss connect`: a client for the terminal. It sends each line, `EVENT JSON`, and prints each
+frame that comes.
 
 From a pipe it sends every line in order and waits for all answers; into a pipe it prints one JSON
 object per line. The exit code says whether an answer was an error, or there was no connection.
@@ -62,7 +63,7 @@ def connect(
 ) -> int:
     """Connect to a node and type EVENT JSON, as in: say {"room":"lobby","text":"hi"}
 
-    When the connection is lost, go on with the session at the next URL, or at the same.
+    After a lost connection it goes on with the session at the next URL, or at the same one.
 
     In a pipe: one line in for each event, one JSON object out for each answer and broadcast; `re`
     is the number of the line. Exit code 1: an answer was an error, 2: no connection.
@@ -115,7 +116,7 @@ class _Conversation:
     code: int = 0
 
     async def run(self) -> int:
-        """Send what comes on stdin until it ends and all is answered; returns the exit code."""
+        """Send the lines of stdin until it ends and all have answers; returns the exit code."""
         if os.isatty(_STDIN):
             _note("type EVENT JSON, and Ctrl-D to leave")
         async with trio.open_nursery() as nursery:
@@ -165,7 +166,7 @@ class _Conversation:
             self._fail(f"line {number}: no answer within {self.patience:g} s")
 
     async def _listen(self) -> None:
-        """Print what comes. At a terminal, how the connection is too, in dim lines."""
+        """Print each frame, and at a terminal the state of the connection too, in dim lines."""
         async for event in self.client.events():
             if isinstance(event, Event):
                 self._print(event)
@@ -183,7 +184,7 @@ class _Conversation:
 async def lines(descriptor: int) -> AsyncIterator[bytes]:
     """The lines of a file, read in a thread that may be left behind when we are cancelled.
 
-    Not sys.stdin: a thread left in its buffer's lock would crash the interpreter's end.
+    The file is not sys.stdin: a thread left in its buffer's lock would crash the interpreter's end.
     """
     rest = b""
     while chunk := await trio.to_thread.run_sync(

@@ -1,5 +1,5 @@
-"""The nodes of `trio-wss demo`, started again when the page has killed them. Its wishes come as
-broadcasts and which nodes are up is said in events, so this is a client of its own nodes.
+"""The nodes of `trio-wss demo`, started again when the page has killed them. The page's wishes come
+as broadcasts and this program's reports go out as events, so it is a client of its own nodes.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from trio_wss.demo.cluster import KEY_VARIABLE, NODE_VARIABLE
 APP: Final = "trio_wss.demo.cluster:app"
 
 PAUSE: Final = 5.0
-"""Seconds that a killed node stays away."""
+"""The seconds for which a killed node stays away."""
 
 MARGIN: Final = 5.0
 """Seconds beyond `drain` until a node that was told to stop is killed."""
@@ -45,12 +45,12 @@ class DemoNode:
         self._news = trio.lowlevel.ParkingLot()
 
     def kill(self) -> None:
-        """End the process as a crash would: it says goodbye to nobody."""
+        """End the process as a crash would, with no goodbye."""
         self._life.cancel()
 
     async def run(self, stop: trio.Event, task_status: trio.TaskStatus[None]) -> None:
-        """Keep it until `stop` is set; started when it listens. Raises ChildFailed if the first
-        one never does.
+        """Keep the node running until `stop` is set. It counts as started when it listens. Raises
+        ChildFailed if the first process never does.
         """
         started = False
 
@@ -75,7 +75,7 @@ class DemoNode:
                 return
 
     async def report(self, client: Client) -> None:
-        """Tell the page whether it is up, whenever that has changed."""
+        """Tell the page whether the node is up, whenever that has changed."""
         told = 0
         while True:
             while told == self.changes:
@@ -120,7 +120,7 @@ async def run_nodes(launch: Launch, count: int) -> int:
 
 
 async def _attend(client: Client, nodes: Mapping[str, DemoNode], stop: trio.Event) -> None:
-    """Report which nodes are up and kill those that the page says, until told to stop."""
+    """Report which nodes are up and kill those that the page names, until told to stop."""
     async with trio.open_nursery() as nursery:
         for node in nodes.values():
             nursery.start_soon(node.report, client)

@@ -1,4 +1,4 @@
-"""A commit from outside a node: whoever makes it is a node for a moment, with a record in Redis."""
+"""A commit from outside a node: the process is a node for a moment, with a record in Redis."""
 
 from __future__ import annotations
 
@@ -26,10 +26,10 @@ NOBODY: Final = Client("", None, None, {})
 
 
 async def broadcast(settings: Settings, effect: Broadcast, history: tuple[int, float]) -> None:
-    """Make one broadcast, and return when it has happened.
+    """Make one broadcast, and return when it is committed.
 
-    `history`: how many broadcasts the topic keeps, and for how many seconds. Raises SettingsError
-    if nothing can have happened, Unavailable if nobody knows.
+    `history` is how many broadcasts the topic keeps, and for how many seconds. Raises SettingsError
+    if nothing was sent, Unavailable if the outcome is not known.
     """
     assert settings.redis is not None
     try:

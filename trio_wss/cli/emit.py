@@ -16,7 +16,7 @@ from trio_wss.errors import SettingsError, WssError
 from trio_wss.settings import Settings
 
 NOT_KNOWN = 1
-"""The exit code where Redis did not say whether it happened."""
+"""The exit code if Redis did not answer: the outcome is not known."""
 
 
 @click.command()
@@ -51,10 +51,10 @@ NOT_KNOWN = 1
 )
 @as_typed()
 def emit(topic: str, event: str, json: str | None, namespace: str, **options: Any) -> int:
-    """Broadcast EVENT with the data JSON to everyone in TOPIC, whichever node they are on.
+    """Broadcast EVENT with the data JSON to everyone in TOPIC, on every node.
 
-    As in: trio-wss emit room:lobby said '{"text":"hi"}'. Exit code 1: it is not known whether it
-    happened.
+    As in: trio-wss emit room:lobby said '{"text":"hi"}'. Exit code 1: the outcome is
+    not known.
     """
     # Here, not above: `--help` starts twice as fast without Redis's client library.
     from trio_wss.cli import log

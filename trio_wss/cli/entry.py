@@ -1,4 +1,4 @@
-"""The entry point: whatever is wrong with how it was called is one sentence and exit code 2."""
+"""The entry point: a wrong call ends with one sentence and exit code 2."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from trio_wss.cli.top import top, topics
 from trio_wss.errors import EmbeddedEnded, RegistrationError, SettingsError, WssError
 
 FAILED = 1
-"""The exit code when what it needs was lost."""
+"""The exit code after the loss of something that the process needs."""
 
 INTERRUPTED = 128 + signal.SIGINT
 BROKEN_PIPE = 128 + signal.SIGPIPE
@@ -45,7 +45,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 
 def call(arguments: Sequence[str]) -> int:
-    """Run the command line; returns the exit code, when all that it had to say is written."""
+    """Run the command line; returns the exit code when all output is written."""
     try:
         return _call(arguments)
     finally:

@@ -1,4 +1,4 @@
-"""Errors that come out of nurseries: in groups of groups, though only one of them matters."""
+"""Errors that come out of nurseries, in groups of groups. Often only one of them matters."""
 
 from __future__ import annotations
 

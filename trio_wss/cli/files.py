@@ -1,5 +1,5 @@
-"""How many files this process may open: each connection is one, and what a process is given at
-first, its soft limit, is often 1,024, though it may raise that itself up to the hard one.
+"""The limit of open files: each connection is one. A process begins with its soft limit, which is
+often 1,024, and may raise that itself up to the hard limit.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ SPARE: Final = 256
 
 
 def allow_files(connections: int) -> None:
-    """Raise the limit so far that this many connections fit, and say so where they cannot."""
+    """Raise the limit until this many connections fit, and log it if they cannot."""
     wanted = connections + SPARE
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     if soft == resource.RLIM_INFINITY or soft >= wanted:

@@ -1,4 +1,4 @@
-"""What a start prints on stdout: one line for machines, then what a person may do next."""
+"""The greeting of a start on stdout: one line for machines, then a person's next steps."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from trio_wss.cli.ports import EVERY, url, urls
 
 
 def greet(launch: Launch, host: str, port: int, ops_ports: Sequence[int] = ()) -> None:
-    """Say where the node listens; to people, that temporary data is temporary, and what to type."""
+    """Say where the node listens. Tell people also that temporary data goes, and what to type."""
     lines = [f"listening on {urls(host, port)}"]
     lines += [f"operations on {_pages(launch.settings.ops_host, one)}" for one in ops_ports]
     if launch.log_format == "json":  # for a collector, which may take this for a part of the log
@@ -34,7 +34,7 @@ def greet(launch: Launch, host: str, port: int, ops_ports: Sequence[int] = ()) -
 
 
 def near(host: str, port: int) -> str:
-    """The WebSocket URL for somebody on this machine."""
+    """The WebSocket URL for a client on this machine."""
     return url(EVERYWHERE.get(host, host), port)
 
 
@@ -44,13 +44,13 @@ def page(host: str, port: int) -> str:
 
 
 def _pages(host: str, port: int) -> str:
-    """The address of the page, or both where there are two."""
+    """The addresses of the pages: one or two."""
     found = page(host, port)
     return f"{found} and {page('127.0.0.1', port)}" if host == EVERY else found
 
 
 def command() -> str:
-    """How this person can call us: by name if we are on the PATH, else by our path."""
+    """The command that starts this program: its name if it is on the PATH, else its path."""
     if shutil.which("trio-wss"):
         return "trio-wss"
     script = Path(sys.executable).parent / "trio-wss"

@@ -1,4 +1,4 @@
-"""What `trio-wss run` was asked for, and the same thing again as a child's command line."""
+"""The start that `trio-wss run` was asked for, and the same start as a child's command line."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from trio_wss.store.link.address import parse_address
 
 MAX_PORT: Final = 65_535
 EVERYWHERE: Final = {"0.0.0.0": "127.0.0.1", "::": "::1"}
-"""Addresses that stand for all of a machine's, each with the one for somebody on it."""
+"""Addresses that stand for all of a machine's, each with the one for a client on the machine."""
 
 
 @frozen
@@ -33,7 +33,7 @@ class Launch:
     channel: int | None = None
 
     def check(self) -> None:
-        """What no single option can tell. Raises SettingsError."""
+        """Check the options against each other. Raises SettingsError."""
         if self.settings.redis is not None:
             parse_address(self.settings.redis)
             if self.data is not None:
@@ -58,13 +58,13 @@ class Launch:
             )
 
     def _one_host(self) -> bool:
-        """Whether a port of one listener is taken for the other."""
+        """Whether a port of one listener is taken for the other one too."""
         hosts = {self.settings.host, self.settings.ops_host}
         return len(hosts) == 1 or bool(hosts & EVERYWHERE.keys())
 
     @property
     def demo(self) -> bool:
-        """Whether the bundled demo is what runs."""
+        """Whether the app is the bundled demo."""
         return self.target == DEMO
 
     @property
@@ -77,7 +77,7 @@ class Launch:
         """Arguments and environment of a node process that listens on this port too; `number`
         tells the processes apart.
 
-        The URL of Redis goes by the environment: arguments are for everyone to see.
+        The URL of Redis goes by the environment, since everybody can see arguments.
         """
         settings = self.settings
         arguments = [
@@ -103,7 +103,7 @@ class Launch:
             yield from ("--ops-host", self.settings.ops_host, "--ops-port", str(ports[number]))
 
     def _other_settings(self) -> Iterator[str]:
-        """The settings that have no flag of their own and are not as they would be anyway."""
+        """The settings that have no flag of their own and are not at their default."""
         for one in fields(Settings):
             value = getattr(self.settings, one.name)
             flag = one.name in ("port", "drain")

@@ -1,5 +1,5 @@
-"""How the log looks: structlog on stderr, as text for people or as JSON for machines. That nobody
-reads it, or that its disk is full, neither ends a node nor holds it up.
+"""The log: structlog on stderr, as text for people or as JSON for machines. A reader that stops, or
+a full disk, neither ends a node nor holds it up.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ def configure(log_format: str) -> None:
 
 
 def forget() -> None:
-    """Write what is left, if that takes but a moment, and be as before `configure`."""
+    """Write the waiting lines, if that takes but a moment, and undo `configure`."""
     global _writer
     if _writer is not None:
         _writer.finish()
@@ -49,7 +49,7 @@ def forget() -> None:
 
 
 def say(sentence: str) -> None:
-    """One sentence on stderr, which is no part of the log. It waits for nobody, as the log."""
+    """Write one sentence on stderr beside the log. Like the log it never waits for a reader."""
     if _writer is None:
         print(sentence, file=sys.stderr, flush=True)
     else:

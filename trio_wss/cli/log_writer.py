@@ -1,5 +1,6 @@
-"""Lines of the log on their way out, written by a thread of their own: a reader that is slow, or
-has stopped reading, holds up no node. What does not fit is dropped, counted, and told once it does.
+"""A thread of its own writes the lines of the log, so that a reader that is slow, or has stopped
+reading, holds up no node. It drops lines that do not fit, counts them, and reports the number when
+there is room.
 """
 
 from __future__ import annotations
@@ -12,15 +13,15 @@ from collections.abc import Callable
 from typing import Final, final
 
 MAX_WAITING: Final = 1 << 20
-"""Bytes that wait for the reader."""
+"""The most bytes that wait for the reader."""
 
 LAST_WORDS: Final = 1.0
-"""Seconds for what is left when the process ends."""
+"""The seconds for the waiting lines when the process ends."""
 
 
 @final
 class LogWriter:
-    """Writes to a file descriptor; what structlog's `WriteLogger` takes for a file."""
+    """Writes to a file descriptor. structlog's `WriteLogger` takes it as a file."""
 
     def __init__(
         self, descriptor: int, told: Callable[[int], None], most: int = MAX_WAITING
@@ -38,7 +39,7 @@ class LogWriter:
         self._thread: threading.Thread | None = None
 
     def write(self, text: str) -> int:
-        """Have it written, unless too much waits already. Never waits."""
+        """Queue a line, or drop it if too much waits already. Never waits."""
         line = text.encode(errors="backslashreplace")
         with self._changed:
             if self._size and self._size + len(line) > self._most:
@@ -54,10 +55,10 @@ class LogWriter:
         return len(text)
 
     def flush(self) -> None:
-        """For structlog: all that was written is on its way already."""
+        """Do nothing: structlog calls it, and all lines are on their way already."""
 
     def finish(self, patience: float = LAST_WORDS) -> None:
-        """Wait until all is written, at most `patience` seconds."""
+        """Wait until all lines are written, at most `patience` seconds."""
         with self._changed:
             self._changed.wait_for(lambda: not self._lines, patience)
 

@@ -1,4 +1,4 @@
-"""The parent of node processes: it holds the port and the embedded Redis, they do the rest."""
+"""The parent of node processes: it holds the port and the embedded Redis; the nodes do the rest."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _MARGIN = 5.0  # seconds beyond `drain` until a process that was told to stop is
 
 async def run_children(launch: Launch) -> int:
     """Run the node processes until told to stop; returns the exit code. Raises ChildFailed, and
-    WrongSetting for what the first of them found.
+    WrongSetting if the first of them found one.
     """
     held = hold(launch.settings.host, launch.settings.port)
     try:
@@ -46,7 +46,7 @@ async def run_children(launch: Launch) -> int:
 async def _keep_all(
     launch: Launch, children: list[Child], stop: Stop, host: str, port: int
 ) -> None:
-    """One first, and the others when it listens: what is wrong with all is said once."""
+    """Start one node first, and the others when it listens, so that a common fault is told once."""
     async with trio.open_nursery() as nursery:
         await nursery.start(keep, children[0], stop.asked)
         async with trio.open_nursery() as starts:
@@ -57,7 +57,7 @@ async def _keep_all(
 
 
 async def _keep_fresh(launch: Launch, child: Child, stop: Stop, host: str, port: int) -> None:
-    """A new process after each edit; one that ends by itself is not tried again before."""
+    """Start a new process after each edit, and none before the next edit if it ends by itself."""
     log = structlog.get_logger()
     folder = apps.folder(launch.target)
     watch = Watch(folder)

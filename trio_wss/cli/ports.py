@@ -1,6 +1,7 @@
-"""Sockets to listen on: bound by us, so that a taken port or a wrong host is one sentence.
+"""Sockets to listen on. We bind them ourselves, so that a taken port or a wrong host is one
+sentence.
 
-With `shared`, several processes listen on one port (SO_REUSEPORT): the parent holds it by a
+With `shared`, several processes listen on one port (SO_REUSEPORT). The parent holds the port by a
 socket that is bound and never listens, so that the port stays theirs while they restart.
 """
 
@@ -16,7 +17,7 @@ from trio_wss.settings import host_and_port
 
 _BACKLOG = 65_535  # the kernel cuts it to its own limit
 EVERY = "::"
-"""The one address that takes IPv4 in, too, whatever the machine's own setting says."""
+"""The address that takes IPv4 too, whatever the machine's own setting says."""
 
 _NOT_HERE = (errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT)
 
@@ -25,7 +26,7 @@ def bind(
     host: str, port: int, *, shared: bool = False, option: str = "--port"
 ) -> list[socket.socket]:
     """A bound socket for each address of the host, all on one port. Raises SettingsError, which
-    names the option that the port is from.
+    names the option of the port.
     """
     sockets: list[socket.socket] = []
     try:
@@ -48,7 +49,7 @@ def bind(
 
 
 def hold(host: str, port: int) -> list[socket.socket]:
-    """Take a port for processes that will share it. Raises SettingsError if anybody has it."""
+    """Take a port for processes that will share it. Raises SettingsError if it is taken."""
     if port:
         for probe in bind(host, port):  # SO_REUSEPORT alone would let us join a stranger's port
             probe.close()
@@ -56,7 +57,7 @@ def hold(host: str, port: int) -> list[socket.socket]:
 
 
 def listeners(sockets: list[socket.socket], *, option: str = "--port") -> list[trio.SocketListener]:
-    """Listen on bound sockets. Raises SettingsError, which names the option that they are from."""
+    """Listen on bound sockets. Raises SettingsError, which names their option."""
     try:
         for bound in sockets:
             bound.listen(_BACKLOG)
@@ -67,7 +68,7 @@ def listeners(sockets: list[socket.socket], *, option: str = "--port") -> list[t
 
 
 def urls(host: str, port: int) -> str:
-    """The WebSocket URLs of what is listened on."""
+    """The WebSocket URLs of the listening sockets."""
     return f"{url(host, port)} and {url('0.0.0.0', port)}" if host == EVERY else url(host, port)
 
 

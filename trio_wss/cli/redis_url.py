@@ -1,5 +1,5 @@
-"""Where Redis is, as the command line is told: a URL, or a file that holds one, such as a secret
-that an orchestrator mounts. What the file says is never in an error: it may hold a password.
+"""The address of Redis on the command line: a URL, or a file that holds one, such as a secret that
+an orchestrator mounts. No error shows the file's text, which may hold a password.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ redis_file: Final[Callable[..., Any]] = click.option(
 
 
 def given_redis(context: click.Context) -> tuple[str | None, Path | None]:
-    """What a command was given as --redis and --redis-file: a flag wins over both variables."""
+    """The values of --redis and --redis-file for a command: a flag wins over both variables."""
     given = {name: context.params.get(name) for name in ("redis", "redis_file")}
     flags = [name for name in given if context.get_parameter_source(name) is _FLAG]
     if len(flags) == 1:
@@ -40,7 +40,7 @@ def given_redis(context: click.Context) -> tuple[str | None, Path | None]:
 def find_redis_url() -> str | None:
     """The URL that the running command was given, or that the file holds; None for neither.
 
-    Raises SettingsError where both are given, and for a file that cannot be read or is empty.
+    Raises SettingsError if both are given, and for a file that cannot be read or is empty.
     """
     url, file = given_redis(click.get_current_context())
     if file is None:

@@ -1,4 +1,4 @@
-"""What a client receives, as one line: the wire's own JSON for programs, words for people."""
+"""A received frame as one line: the wire's own JSON for programs, words for people."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def as_json(shown: Answer | EventError | Event, number: int | None = None) -> st
 
 
 def as_text(shown: Answer | EventError | Event) -> str:
-    """As a person reads it: `said room:lobby #3 {"n":3}`."""
+    """The frame in words: `said room:lobby #3 {"n":3}`."""
     if isinstance(shown, EventError):
         return f"error {shown}"
     words = [shown.event]
@@ -42,7 +42,7 @@ def as_text(shown: Answer | EventError | Event) -> str:
 
 
 def as_sentence(state: State) -> str:
-    """How the connection is: `connected to node f98a as session YJL6, resumed`."""
+    """The state of the connection: `connected to node f98a as session YJL6, resumed`."""
     match state:
         case Connected():
             resumed = ", resumed" if state.resumed else ""

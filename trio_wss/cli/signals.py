@@ -1,7 +1,7 @@
-"""What ends a process: a first SIGTERM or SIGINT asks for a clean stop, a second one forces it.
+"""The end of a process: a first SIGTERM or SIGINT asks for a clean stop, a second one forces it.
 
-A child of ours is asked, too, when the channel to its parent ends: then the parent is gone. And
-the loss of what we cannot do without asks: once all has stopped, it is raised.
+A child also stops when the channel to its parent ends, since then the parent is gone. The loss of
+something that the process needs asks for a stop too, and is raised when everything has stopped.
 """
 
 from __future__ import annotations
@@ -16,13 +16,13 @@ from attrs import define, field
 from trio_wss.errors import WssError
 
 FORCED = 1
-"""The exit code when the second signal had to end it."""
+"""The exit code after a second signal."""
 
 
 @define(eq=False)
 class Stop:
-    """`asked` is set by the first signal; `forced` says that a second one came; `error` is what
-    asked, if no signal did.
+    """The first signal sets `asked`, a second one sets `forced`. `error` is the loss that asked, if
+    no signal did.
     """
 
     asked: trio.Event = field(factory=trio.Event)
@@ -44,7 +44,7 @@ class Stop:
 async def stopping(channel: trio.socket.SocketType | None = None) -> AsyncIterator[Stop]:
     """Obey the signals for the length of the block; a second one cancels it.
 
-    Raises what the block was made to `fail` with.
+    Raises the error that was given to `fail`.
     """
     stop = Stop()
 

@@ -1,7 +1,7 @@
-"""One node in this process: for itself, or as the child of a parent that holds a channel to it.
+"""One node in this process, alone or as the child of a parent that holds a channel to it.
 
-The channel is a socket, on which the node says that it listens, or what is wrong with a setting;
-when it ends, the parent is gone.
+The channel is a socket, on which the node says that it listens, or which setting is wrong. When the
+channel ends, the parent is gone.
 """
 
 from __future__ import annotations
@@ -30,8 +30,8 @@ from trio_wss.store.embedded import embedded
 
 @asynccontextmanager
 async def redis_for(launch: Launch, stop: Stop) -> AsyncIterator[str]:
-    """The URL of the Redis to use; an embedded one runs for the length of the block, and its end
-    asks for a stop.
+    """The URL of the Redis to use. An embedded one runs for the length of the block, and its own
+    end asks for a stop.
     """
     if launch.settings.redis is not None:
         yield launch.settings.redis
@@ -52,7 +52,7 @@ def calm_collector() -> None:
 async def run_node(launch: Launch, app: App) -> int:
     """Run a node until it is told to stop; returns the exit code.
 
-    A child leaves it to its parent to say which setting is wrong, for it was given it.
+    A child leaves it to its parent to say which setting is wrong, since the parent was given it.
     """
     calm_collector()
     allow_files(launch.settings.max_connections)

@@ -47,7 +47,7 @@ def nodes_table(cluster: Cluster) -> Table:
 
 
 def state(load: Load, gone: bool) -> Text:
-    """How a node is, in a word and its colour."""
+    """A node's state as a word and its colour."""
     if gone:
         return Text("gone", "red")
     if load["unready"]:
@@ -82,7 +82,7 @@ def topics_table(cluster: Cluster, most: int) -> Table:
 
 
 def faults(cluster: Cluster) -> Table:
-    """What went wrong of late."""
+    """The latest faults."""
     table = Table(box=None, pad_edge=False, show_header=False)
     for time, node, kind, text in cluster.faults()[:MAX_FAULTS]:
         clock = datetime.fromtimestamp(time).strftime("%H:%M:%S")
@@ -91,14 +91,14 @@ def faults(cluster: Cluster) -> Table:
 
 
 def milliseconds(value: float | None) -> str:
-    """A time as people read it."""
+    """A time for people."""
     if value is None:
         return "-"
     return f"{value / 1000:.1f} s" if value >= 1000 else f"{value:.1f} ms"
 
 
 def size(value: float) -> str:
-    """Bytes as people read them."""
+    """A number of bytes for people."""
     if value < 1024:
         return f"{value:.0f} B"
     return f"{value / 1024:.0f} KiB" if value < 1 << 20 else f"{value / (1 << 20):.1f} MiB"

@@ -1,4 +1,4 @@
-"""`trio-wss top` and `trio-wss topics`: the cluster in a terminal, and as JSON for programs."""
+"""`trio-wss top` and `trio-wss topics` show the cluster in a terminal, and as JSON for programs."""
 
 from __future__ import annotations
 
@@ -25,8 +25,8 @@ PAUSE: Final = 1.0  # seconds between two pictures, and two tries
 def top(urls: tuple[str, ...], once: bool) -> int:
     """Show the cluster live, as seen from the operations listener of any node.
 
-    URL is what `trio-wss run --ops-port` prints. When that node goes, the next URL is tried, or
-    the same again. Ctrl-C ends it; in a pipe it prints one JSON object, as with --once.
+    `trio-wss run --ops-port` prints the URL. When that node goes away, the next URL is tried, or
+    the same one again. Ctrl-C ends it; in a pipe it prints one JSON object, as with --once.
     """
     if once or not sys.stdout.isatty():
         trio.run(_print_once, urls[0])
@@ -77,7 +77,7 @@ async def _print_topics(url: str, most: int) -> int:
 
 
 async def _show(urls: Sequence[str]) -> None:
-    """Show it until Ctrl-C. Raises SettingsError if nobody answers at the first URL."""
+    """Show the cluster until Ctrl-C. Raises SettingsError if the first URL does not answer."""
     from rich.live import Live
 
     from trio_wss.cli.cluster import Cluster, check, first_word, watching

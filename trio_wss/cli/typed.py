@@ -1,5 +1,5 @@
-"""Settings as they are typed: `--port (SERVER_PORT)` and not `port`, and what `--set` takes. All
-names are those of the command that runs, so none can be forgotten here.
+"""Settings as they are typed: `--port (SERVER_PORT)` and not `port`, and the values of `--set`. All
+names come from the command that runs, so none can be forgotten here.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from trio_wss.settings import Settings
 
 @contextmanager
 def as_typed() -> Iterator[None]:
-    """Name a wrong setting as it is typed. Around or inside a command's function."""
+    """Name a wrong setting as it is typed. Use it around or inside a command's function."""
     try:
         yield
     except (WrongSetting, BaseExceptionGroup) as error:
@@ -59,7 +59,7 @@ def parse_settings(pairs: Iterable[str]) -> dict[str, Any]:
 
 
 def _title(setting: str) -> str:
-    """What a setting is called where it was given."""
+    """The name of a setting where it was given."""
     context = click.get_current_context()
     if setting == "redis" and given_redis(context)[0] is None:
         return f"the URL in {_title('redis_file')}"
@@ -70,7 +70,7 @@ def _title(setting: str) -> str:
 
 
 def _option(name: str) -> click.Option | None:
-    """The option of the command that runs which has this name, or is for this setting."""
+    """The running command's option that has this name or is for this setting."""
     for one in click.get_current_context().command.params:
         if isinstance(one, click.Option) and name in (one.name, one.opts[0].removeprefix("--")):
             return None if one.hidden or one.name == "pairs" else one

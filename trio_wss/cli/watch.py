@@ -1,4 +1,4 @@
-"""Files watched by asking for their times, so that no operating system needs a library."""
+"""Watches files by asking for their times, so that it needs no library on any system."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ Snapshot = dict[str, tuple[int, int]]
 
 
 def snapshot(folder: Path) -> Snapshot:
-    """Time and size of every source file below a folder; hidden folders and venvs left out."""
+    """Time and size of every source file below a folder, without hidden folders and venvs."""
     found: Snapshot = {}
     for path, folders, files in os.walk(folder):
         if "pyvenv.cfg" in files:
@@ -42,7 +42,7 @@ class Watch:
         self._seen = snapshot(folder)
 
     async def edited(self) -> None:
-        """Wait until a file is not as it was, or was new or gone, the last time we asked."""
+        """Wait until a file has changed, is new or is gone since we last asked."""
         while True:
             now = await trio.to_thread.run_sync(snapshot, self._folder)
             if now != self._seen:

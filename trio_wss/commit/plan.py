@@ -1,7 +1,7 @@
 """The plan: one event's effects, checked and encoded, ready to be one commit.
 
-What can be refused without asking Redis is refused here, so the commit script need not look for it.
-Everything is pure: the same effects give the same plan.
+The plan refuses everything that can be refused without Redis, so that the commit script need not
+look for it. It is pure: the same effects give the same plan.
 """
 
 from __future__ import annotations
@@ -56,7 +56,7 @@ StateEffect = Increment | Store | Put | Add | Append | Delete | Drop | Remove
 
 @define(eq=False)  # not frozen: one is made per event, and a frozen __init__ costs three times it
 class PlannedReply:
-    """What a Reply says: its event, and its data as JSON with placeholders left in."""
+    """A Reply in a plan: its event, and its data as JSON with the placeholders still in it."""
 
     event: str
     data: bytes
@@ -84,8 +84,8 @@ def plan(
 ) -> Plan:
     """Check one event's effects and encode them.
 
-    `history` gives a topic's number of kept broadcasts and their time to live in seconds.
-    Raises PlanError for effects that may not stand together or carry what cannot be sent.
+    `history` returns how many broadcasts a topic keeps and for how many seconds. Raises PlanError
+    for effects that may not stand together or whose data cannot be sent.
     """
     draft = _Draft(client, history)
     for count, effect in enumerate(effects, 1):
@@ -120,7 +120,7 @@ class _Draft:
         self.size = 0
 
     def add(self, effect: Effect) -> None:
-        """Take one effect in: here and in `add_state` the kinds of effects are told apart."""
+        """Take one effect in: this and `add_state` tell the kinds of effects apart."""
         match effect:
             case Reply():
                 if self.reply is not None:
@@ -189,7 +189,7 @@ class _Draft:
         self.ops.append(op)
 
     def member(self, topic: str) -> None:
-        """Refuse a topic that cannot be joined or left, or is so twice."""
+        """Refuse a topic that cannot be joined or left, or that is joined or left twice."""
         check_name("topic", topic)
         if is_implied(topic):
             raise PlanError(f"topic {topic!r}: connections are in it by themselves")
@@ -238,7 +238,7 @@ class _Draft:
         self.close = effect
 
     def place_results(self) -> None:
-        """Give each effect whose result is used the number of its placeholder."""
+        """Number the effects whose results are used, as their placeholders are numbered."""
         for number, used in enumerate(self.results):
             pairs = zip(self.written, self.ops, strict=True)
             places = [op for effect, op in pairs if same(effect, used)]
@@ -260,14 +260,15 @@ class _Draft:
 
 
 def check_name(what: str, name: str) -> str:
-    """The name of a key, field or topic: text of 1 to 256 bytes. Raises PlanError."""
+    """Return the name of a key, field or topic, which is text of 1 to 256 bytes, or raise
+    PlanError."""
     if not (_is_text(name, MAX_NAME) and name):
         raise PlanError(f"the {what} must be text of 1 to {MAX_NAME} bytes, not {shown(name)}")
     return name
 
 
 def _is_text(value: object, most: int) -> bool:
-    """Whether it is text of at most so many bytes."""
+    """Whether a value is text of at most so many bytes."""
     if type(value) is not str or len(value) > most:
         return False
     if value.isascii():
@@ -279,7 +280,7 @@ def _is_text(value: object, most: int) -> bool:
 
 
 def check_event(name: str) -> str:
-    """The name of an event that is sent. Raises PlanError."""
+    """Return the name of an event to send, or raise PlanError."""
     check_name("event", name)
     if name.startswith(RESERVED):
         raise PlanError(f"event {name!r}: names that begin with {RESERVED!r} are reserved")
@@ -288,7 +289,8 @@ def check_event(name: str) -> str:
 
 @lru_cache(4096)
 def broadcast_head(topic: str, event: str) -> bytes:
-    """How the JSON of such broadcasts begins. Raises PlanError for names that may not be sent."""
+    """The beginning of the JSON of such broadcasts. Raises PlanError for names that may not be
+    sent."""
     if topic.startswith(RESERVED):
         raise PlanError(f"topic {topic!r}: names that begin with {RESERVED!r} are reserved")
     return b'{"event":%b,"topic":%b' % (encode(check_event(event)), encode(topic))

@@ -1,5 +1,5 @@
 """Annotations that are strings, or hold some, such as `list["Node"]`: the fields of a class get the
-types that these name, looked up where the class stands. Raises NameError for what is not there.
+types that these name, looked up where the class stands. Raises NameError for an unknown name.
 """
 
 from __future__ import annotations
@@ -26,12 +26,12 @@ AT_RUN_TIME: Final = (
     "Its names must be there at run time: import them outside `if TYPE_CHECKING`, and define "
     "classes before the handler, in its module or the same function"
 )
-"""The cure of a name that is not found."""
+"""The cure for a name that is not found."""
 
 
 def resolve(cls: Any, localns: Mapping[str, Any] | None = None) -> None:
-    """Resolve the fields of an attrs class, a dataclass, a TypedDict or a NamedTuple; nothing else
-    is touched. `localns`: names of the function in which the class was written.
+    """Resolve the fields of an attrs class, a dataclass, a TypedDict or a NamedTuple, and of no
+    other type. `localns` has the names of the function in which the class was written.
     """
     if not any(map(_is_open, fields_of(cls).values())):
         return
@@ -70,7 +70,7 @@ def resolve_local(type_: Any, localns: Mapping[str, Any] | None) -> None:
 
 
 def fields_of(cls: Any) -> dict[str, Any]:
-    """The fields of such a class with their types as they are known now; none of another kind."""
+    """The fields of such a class with their types as they are known now. Another type has none."""
     if not isinstance(cls, type):
         return {}
     if attrs.has(cls):
@@ -83,14 +83,14 @@ def fields_of(cls: Any) -> dict[str, Any]:
 
 
 def _is_optional(cls: Any, name: str, hint: Any) -> bool:
-    """Whether a key of a TypedDict may be missing; Python does not see it in a string."""
+    """Whether a key of a TypedDict may be missing, which Python does not see in a string."""
     if get_origin(hint) in (Required, NotRequired):
         return get_origin(hint) is NotRequired
     return name in cls.__optional_keys__
 
 
 def _is_open(type_: Any) -> bool:
-    """Whether there is a string in it that stands for a type."""
+    """Whether an annotation holds a string that stands for a type."""
     if isinstance(type_, str | ForwardRef):
         return True
     origin, inner = get_origin(type_), get_args(type_)
@@ -100,8 +100,8 @@ def _is_open(type_: Any) -> bool:
 
 
 def _names_around(cls: type) -> dict[str, Any]:
-    """The classes that can be named inside this one, beside those of its module: those that it
-    holds, and itself if it is a function's.
+    """The classes that annotations of this class can name, beside those of its module: the classes
+    inside it, and itself if it was written in a function.
     """
     found = {name: value for name, value in vars(cls).items() if isinstance(value, type)}
     return found | {cls.__name__: cls} if "<locals>" in cls.__qualname__ else found

@@ -1,6 +1,6 @@
 """The cattrs converter, made strict for a wire: an int is an int, never "5", true or 5.0; unknown
-keys are ignored. The work a fault makes is bounded by the type and not by what a client sends: a
-collection stops at its fifth fault, and no fault's text holds the client's data."""
+keys are ignored. The type bounds the work that a fault makes, whatever a client sends: a collection
+stops at its fifth fault, and no fault's text holds the client's data."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ from trio_wss.data.scalars import (
 )
 
 FAULTS_TOLD: Final = 5
-"""So many faults of one value are told; the search for more would be the client's to demand."""
+"""The most faults of one value that an error names; a client could make a search for more long."""
 
 WRONG_DATA: Final = (
     CattrsError,
@@ -49,7 +49,7 @@ WRONG_DATA: Final = (
     AttributeError,
     AssertionError,
 )
-"""What hooks, validators and classes raise for data that is wrong. Anything else is a bug."""
+"""The exceptions of hooks, validators and classes for wrong data. Any other is a bug."""
 
 converter: Final = make_converter(detailed_validation=True)
 """The cattrs converter of every app. Register hooks for your own types here, before the handlers
@@ -57,7 +57,7 @@ that use them are registered."""
 
 
 def _object(compiled: Hook, cls: Any) -> Hook:
-    """cattrs' hook of a class, which would take a list for an object without its keys."""
+    """A check before cattrs' hook of a class, which takes a list as an object without keys."""
 
     def hook(value: Any, _: Any) -> Any:
         if type(value) is not dict:
@@ -68,7 +68,7 @@ def _object(compiled: Hook, cls: Any) -> Hook:
 
 
 def _late(type_: Any) -> Hook:
-    """The hook of an element's type; of a class that holds itself, looked up when called."""
+    """The hook of an element's type. That of a class that holds itself is looked up when called."""
     try:
         return converter.get_structure_hook(type_)
     except RecursionError:  # cattrs' sign that this class's hook is being made
@@ -82,7 +82,8 @@ def _leaves(error: BaseException) -> int:
 
 
 def _collect(items: Iterable[tuple[int | str, Any]], hook: Hook, type_: Any) -> list[Any]:
-    """Every item through its hook; faults are gathered with their places until there are enough."""
+    """Put every item through its hook, and gather faults with their places until there are
+    enough."""
     done: list[Any] = []
     errors: list[Exception] = []
     found = 0
@@ -183,7 +184,7 @@ def _mapping_hook(type_: Any) -> Hook:
 
 
 def _key_hook(type_: Any) -> Hook:
-    """JSON has only strings for keys: one whose type is a number is written as one."""
+    """The hook of a key's type. JSON has only strings for keys, so a number is read from one."""
     hook = _late(type_)
     for kind in (int, float):
         if isinstance(type_, type) and issubclass(type_, kind):
@@ -193,7 +194,7 @@ def _key_hook(type_: Any) -> Hook:
 
 
 def _has_primitives(type_: Any) -> bool:
-    """A union with primitives in it, but for `T | None`."""
+    """Whether a type is a union with primitives in it, other than `T | None`."""
     if get_origin(type_) not in (Union, UnionType):
         return False
     return not _is_optional(type_) and any(
@@ -235,7 +236,7 @@ def _is_optional(type_: Any) -> bool:
 
 
 def _optional_hook(type_: Any) -> Hook:
-    """cattrs' own would look its type up at each value, and miss it there for the first time."""
+    """The hook of `T | None`. cattrs' own would look T up at each value, and fail only there."""
     inner = next(member for member in get_args(type_) if member is not NoneType)
     hook = _late(inner)
     return lambda value, _: None if value is None else hook(value, inner)

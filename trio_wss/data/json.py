@@ -1,6 +1,6 @@
-"""Python values to JSON bytes and back: the one place where data becomes bytes. What JSON cannot
-hold is an error here, never a silent null; a placeholder becomes 0xFF, a number, 0xFF, which valid
-UTF-8 cannot contain."""
+"""Python values to JSON bytes and back: the one place where data becomes bytes. Data that JSON
+cannot hold is an error here, never a silent null. A placeholder becomes 0xFF, a number, 0xFF, which
+valid UTF-8 cannot contain."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from trio_wss.errors import Invalid, PlanError, RegistrationError
 T = TypeVar("T")
 
 MAX_DEPTH: Final = 64
-"""So deep may the arrays and objects of a message, or of what is read, be nested."""
+"""How deep the arrays and objects of a message or of a stored value may be nested."""
 
 TOO_DEEP: Final = f"nested deeper than {MAX_DEPTH}"
 
@@ -40,13 +40,13 @@ _REASONS: Final = {  # orjson's words and ours
 
 
 def encode(value: Any, results: list[Effect] | None = None) -> bytes:
-    """`value` as JSON. Beyond plain data: attrs classes, sets and whatever `converter` has a hook
-    for; dataclasses, enums, times and UUIDs as orjson writes them.
+    """`value` as JSON. Beyond plain data it takes attrs classes, sets and every type for which
+    `converter` has a hook; it writes dataclasses, enums, times and UUIDs as orjson does.
 
-    A placeholder is written as its effect's index in `results`, which grows by each new one;
-    where `results` is None it may not stand. Raises `PlanError` for what JSON cannot hold: NaN,
-    integers beyond 64 bits, lone surrogates, unknown types; and for what is nested so deep that
-    no handler could read it again.
+    A placeholder is written as its effect's index in `results`, which grows by each new one. It
+    may not stand where `results` is None. Raises `PlanError` for data that JSON cannot hold (NaN,
+    integers beyond 64 bits, lone surrogates, unknown types), and for data nested so deep that no
+    handler could read it again.
     """
     try:
         raw = orjson.dumps(value, lambda other: _plain(other, results))
@@ -60,7 +60,7 @@ def encode(value: Any, results: list[Effect] | None = None) -> bytes:
 
 
 def _encode_with_any_keys(value: Any, results: list[Effect] | None) -> bytes:
-    """Once more, with keys that are not strings: they cost the usual case too much."""
+    """Encode again, with keys that are not strings: they would cost the usual case too much."""
     try:
         return orjson.dumps(value, lambda other: _plain(other, results), orjson.OPT_NON_STR_KEYS)
     except TypeError as error:
@@ -111,14 +111,15 @@ def _refuse_not_finite(value: Any) -> None:
 
 
 def canonical(raw: bytes) -> bytes:
-    """The same JSON with its objects' keys sorted: equal data has equal bytes."""
+    """The same JSON with its objects' keys sorted, so that equal data has equal bytes."""
     if b"{" not in raw:
         return raw
     return orjson.dumps(orjson.loads(raw), option=orjson.OPT_SORT_KEYS)
 
 
 def decode(raw: bytes | str) -> Any:
-    """JSON as plain data. Raises `Invalid` for what is no JSON or nested deeper than 64."""
+    """JSON as plain data. Raises `Invalid` for bytes that are no JSON, and for JSON nested deeper
+    than 64."""
     try:
         value = orjson.loads(raw)
     except orjson.JSONDecodeError as error:
@@ -129,8 +130,8 @@ def decode(raw: bytes | str) -> Any:
 
 
 def is_deeper(text: bytes | str, depth: int) -> bool:
-    """Whether JSON is nested deeper, told from its brackets: those in texts are left out, and each
-    pass takes the innermost ones away.
+    """Whether JSON is nested deeper. It counts brackets, without those in texts: each pass takes
+    the innermost ones away.
     """
     raw = text.encode() if isinstance(text, str) else text
     if raw.count(b"[") + raw.count(b"{") <= depth:
@@ -147,8 +148,8 @@ def is_deeper(text: bytes | str, depth: int) -> bool:
 
 
 def structure(value: Any, type_: type[T], path: str = "") -> T:
-    """`value`, as it came from JSON, as a `type_`. Raises `Invalid`: its `path`, which begins
-    with `path`, is the first fault's, its message has the first five."""
+    """`value`, as it came from JSON, as a `type_`. Raises `Invalid` with the path of the first
+    fault, which begins with `path`, and a message of the first five faults."""
     hook = structurer(type_)
     try:
         return hook(value, type_)  # type: ignore[no-any-return]  # cattrs' hooks are untyped
@@ -157,8 +158,8 @@ def structure(value: Any, type_: type[T], path: str = "") -> T:
 
 
 def structurer(type_: Any) -> Hook:
-    """The compiled hook of `type_`, for callers who keep it: call it with value and type, and
-    give what it raises of `WRONG_DATA` to `explained`. Raises `RegistrationError` if none is."""
+    """The compiled hook of `type_`, for callers that keep it. Call it with value and type, and give
+    its exceptions of `WRONG_DATA` to `explained`. Raises `RegistrationError` if there is none."""
     try:
         return converter.get_structure_hook(type_)
     except NameError as error:  # of a string among the annotations of a class
@@ -172,7 +173,7 @@ def structurer(type_: Any) -> Hook:
 
 
 def explained(error: Exception, path: str) -> Invalid:
-    """What a structuring hook raised, as `Invalid` with the path of every fault told."""
+    """The exception of a structuring hook as `Invalid`, with the path of every fault named."""
     faults: list[tuple[str, str]] = []
     for fault in _faults(error, path):
         faults.append(fault)
@@ -201,7 +202,7 @@ def _faults(error: BaseException, path: str) -> Iterator[tuple[str, str]]:
 
 
 def _step(error: BaseException) -> str | int | None:
-    """The field or index cattrs noted on a fault."""
+    """The field or index that cattrs noted on a fault."""
     for note in reversed(getattr(error, "__notes__", ())):
         if isinstance(note, AttributeValidationNote):
             return note.name
@@ -211,7 +212,7 @@ def _step(error: BaseException) -> str | int | None:
 
 
 def joined(path: str, step: str | int | None) -> str:
-    """The path of what is at `step`, a field or an index, of what is at `path`."""
+    """The path of the field or index `step` in the value at `path`."""
     if step is None:
         return path
     if isinstance(step, int):

@@ -1,5 +1,5 @@
-"""JSON's scalars taken at their word: an int is an int, never "5", true or 5.0. Each hook takes a
-value and the type it should be, and raises a Fault, whose text is made of types alone."""
+"""JSON's scalars, taken strictly: an int is an int, never "5", true or 5.0. Each hook takes a value
+and the type that it should have, and raises a Fault, whose text is made of types alone."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ PRIMITIVES: Final = (str, bool, int, float, NoneType)
 
 
 class Fault(ValueError):
-    """A fault found here: its text is made of types alone."""
+    """A value of another type. Its text is made of types alone."""
 
     def __init__(self, expected: str, value: Any, but: str = "") -> None:
         kind = but or KINDS.get(type(value)) or type(value).__name__
@@ -82,12 +82,12 @@ def literals_by_value(literals: Iterable[Any]) -> dict[tuple[type, Any], Any]:
 
 
 def one_of(known: dict[tuple[type, Any], Any]) -> str:
-    """What the text of a fault says of a table of literals."""
+    """A table of literals, in the words of a fault."""
     return "one of " + ", ".join(repr(plain) for _, plain in known)
 
 
 def literal_hook(type_: Any) -> Hook:
-    """The hook of a Literal, of enum members too."""
+    """The hook of a Literal, which may hold enum members."""
     known = literals_by_value(get_args(type_))
     expected = one_of(known)
 

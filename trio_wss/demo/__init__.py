@@ -1,5 +1,5 @@
-"""The app that a node runs when it is given none: rooms with a chat, a counter and a game. Its page
-lies in static/; `say` alone is enough for a terminal.
+"""The app that a node runs by default: rooms with a chat, a counter and a game. Its page lies in
+static/; `say` alone is enough for a terminal.
 """
 
 from datetime import datetime
@@ -46,7 +46,7 @@ class Say:
 
 @app.on("say")
 def say(event: Say, client: Client) -> Effects:
-    """Count what is said and tell everyone in the room."""
+    """Count the line and tell everyone in the room."""
     n = Increment(f"count:{event.room}")
     return [
         n,
@@ -61,7 +61,7 @@ def say(event: Say, client: Client) -> Effects:
 
 @app.on("post")
 def post(event: Say, client: Client, now: Annotated[datetime, Now]) -> Effects:
-    """Say something that newcomers see too."""
+    """Say a line that newcomers see too."""
     if not 0 < len(event.text) <= LONGEST:
         raise Refused("bad_length", f"A message has 1 to {LONGEST} characters.")
     n = Increment(f"posts:{event.room}")
@@ -81,7 +81,7 @@ class Room:
 
 @app.on("tap")
 def tap(event: Room, client: Client) -> Effects:
-    """Count one up. It reads nothing, so a thousand at once do not wait for each other."""
+    """Count one up. It reads nothing, so a thousand of them at once do not wait for each other."""
     n = Increment(f"taps:{event.room}")
     return [
         n,
@@ -107,7 +107,7 @@ def look(
     posts: Annotated[int, Read("posts:{event.room}")] = 0,
     taps: Annotated[int, Read("taps:{event.room}")] = 0,
 ) -> Effects:
-    """Sit down at the room's table: its state at one instant, and from now on what changes."""
+    """Sit down at the room's table: get its state at one instant, and every change from now on."""
     others = {person.session for person in people} - {client.session}
     return [
         Join(f"table:{event.room}"),
@@ -128,12 +128,12 @@ def look(
 
 @app.on("where")
 def where(client: Client) -> Effects:
-    """Read nothing and write nothing: the way to Redis and back."""
+    """Read and write nothing, to measure the way to Redis and back."""
     return Reply("here", {"session": client.session})
 
 
 @app.on_disconnect
 def leave(client: Client) -> Effects:
-    """Tell the table, once, that somebody is gone for good."""
+    """Tell the table, once, that a player is gone for good."""
     room = client.query.get("room", "lobby")
     return Broadcast(f"table:{room}", "gone", {"who": client.session})

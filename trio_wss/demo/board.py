@@ -1,5 +1,5 @@
-"""Noughts and crosses for a whole room: whoever comes first makes the next move. Each move says
-which turn it saw, so of two at once exactly one wins.
+"""Noughts and crosses for a whole room: the first to come makes the next move. Each move names the
+turn that it saw, so exactly one of two moves at once wins.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ class Board:
 
     @property
     def mark(self) -> str:
-        """Whose turn it is."""
+        """The mark of the player whose turn it is."""
         return "XO"[self.cells.count("X") - self.cells.count("O")]
 
     @property
@@ -71,7 +71,7 @@ class Clear:
 def clear(
     event: Clear, client: Client, board: Annotated[Board | None, Read("board:{event.room}")]
 ) -> Effects:
-    """Begin the next game, unless somebody has begun it already."""
+    """Begin the next game, unless another player has begun it already."""
     board = board or Board()
     if event.game != board.game:
         raise Refused("too_late", "Somebody has begun the next game already.")
@@ -80,7 +80,7 @@ def clear(
 
 
 def told(room: str, board: Board, client: Client) -> list[Broadcast | Reply]:
-    """What everybody at the table is told of a change."""
+    """The data of a change, for everybody at the table."""
     return [
         Broadcast(f"table:{room}", "board", {"board": board, "by": client.session}),
         Reply("ok", {"turn": board.turn}),

@@ -16,15 +16,15 @@ from trio_wss.demo import app as app
 NODE_VARIABLE: Final = "TRIO_WSS_DEMO_NODE"
 KEY_VARIABLE: Final = "TRIO_WSS_DEMO_KEY"
 STARTER: Final = "starter"
-"""The user that the process is which started the nodes."""
+"""The user name of the process that started the nodes."""
 
 NODE: Final = os.environ.get(NODE_VARIABLE, "")
-"""This node's name for people: all that differs between the nodes."""
+"""This node's name for people, the only difference between the nodes."""
 
 
 @app.authenticate
 def who(request: Request) -> Identity | None:
-    """Everybody is anonymous, but for whoever has the key."""
+    """Identify the process that has the key; everybody else is anonymous."""
     key = os.environ.get(KEY_VARIABLE, "")
     given = request.headers.get("authorization", "")
     is_starter = key and hmac.compare_digest(given.encode(), key.encode())
@@ -33,7 +33,7 @@ def who(request: Request) -> Identity | None:
 
 @app.on("cluster")
 def cluster(nodes: Annotated[dict[str, bool], Read("cluster")]) -> Effects:
-    """Tell which node this is and which there are, and from now on what becomes of them."""
+    """Tell which node this is and which others there are, and from now on every change of them."""
     return [Join("cluster"), Reply("cluster", {"here": NODE, "nodes": nodes})]
 
 
@@ -65,7 +65,7 @@ class Report:
 
 @app.on("report")
 def report(event: Report, client: Client) -> Effects:
-    """Take note of a node that is up, or down."""
+    """Store that a node is up or down."""
     if client.user != STARTER:
         raise Refused("forbidden", "Only the process that started the nodes knows.")
     return [Put("cluster", event.node, event.up), Broadcast("cluster", "node", event)]

@@ -1,1 +1,1 @@
-"""From an event to effects: what a handler wants, and how it is run. Pure."""
+"""From an event to effects: a handler's parameters, and its run. Pure."""

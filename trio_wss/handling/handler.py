@@ -21,13 +21,14 @@ from trio_wss.handling.template import Template, compile_template, name_of, take
 from trio_wss.reads import Client, ReadRequest, is_implied
 
 MOST_DRAINED: Final = 257
-"""One more than the effects of an event may be: an endless generator is not drained for ever."""
+"""One more than the most effects of an event, so that an endless generator is not drained for
+ever."""
 
 _EFFECTS: Final = frozenset(EFFECTS)
 _ALLOWED: Final = ", ".join(kind.__name__ for kind in EFFECTS)
 
 Given = Callable[[Sequence[bytes | None], float, int], Any]
-"""Makes one argument of a run's values, now and seed."""
+"""A function that makes one argument of a run's values, time and seed."""
 MakeRequest = Callable[[Any, Client], ReadRequest]
 
 
@@ -103,7 +104,7 @@ class Handler:
         return 1 + len(self._given)
 
     def bind(self, data: Any) -> Any:
-        """The event of a message's data; None if the handler takes none. Raises `Invalid`."""
+        """The event of a message's data, or None if the handler takes none. Raises `Invalid`."""
         hook = self._hook
         if hook is None:
             return None
@@ -113,17 +114,18 @@ class Handler:
             raise explained(error, "data") from error
 
     def requests(self, event: Any, client: Client) -> tuple[ReadRequest, ...]:
-        """What has to be read for this event. Raises `Invalid` if a key cannot be made of it."""
+        """The reads of this event. Raises `Invalid` if the event makes no key."""
         return tuple([request(event, client) for request in self._requests])
 
     def run(
         self, event: Any, client: Client, values: Sequence[bytes | None], now: float, seed: int
     ) -> list[Effect]:
-        """Call the handler and drain what it returns.
+        """Call the handler and take all effects that it returns.
 
-        `values` is the raw JSON of each request, None for what is absent; `now` is in seconds
-        since 1970. What the handler raises goes through. Raises `PlanError` if it returns what is
-        no effect or a stored value is of another shape, `Refused` if one that it needs is absent.
+        `values` is the raw JSON of each request, None for an absent value; `now` is in seconds
+        since 1970. Exceptions of the handler go through. Raises `PlanError` if it returns anything
+        but effects or if a stored value has another shape, `Refused` if a value that it needs is
+        absent.
         """
         arguments: tuple[Any, ...] = (event, client)
         if self._given:
@@ -155,7 +157,7 @@ class Handler:
 
 
 def _picker(places: list[int]) -> Callable[[tuple[Any, ...]], tuple[Any, ...]]:
-    """Takes a handler's arguments out of (event, client, *given)."""
+    """A function that takes a handler's arguments out of (event, client, *given)."""
     if len(places) > 1:
         return itemgetter(*places)
     return lambda arguments: tuple([arguments[place] for place in places])
@@ -186,7 +188,7 @@ def _randomness(_: Sequence[bytes | None], __: float, seed: int) -> Random:
 
 
 def _reader(parameter: Parameter, index: int, text: str) -> Given:
-    """Structures the value of one read, or stands in for it."""
+    """A function that structures the value of one read, or gives its default."""
     type_, hook = parameter.type, structurer(parameter.type)
     absent = _absent(parameter)
 
@@ -204,7 +206,7 @@ def _reader(parameter: Parameter, index: int, text: str) -> Given:
 
 
 def _absent(parameter: Parameter) -> Callable[[], Any]:
-    """What a read gives when there is nothing; see `Read`. A client is not told the key."""
+    """The value of a read when nothing is stored; see `Read`. A client never learns the key."""
     type_ = parameter.type
     if parameter.default is not NO_DEFAULT:
         return lambda: parameter.default
@@ -222,7 +224,8 @@ def _absent(parameter: Parameter) -> Callable[[], Any]:
 
 
 def _request(parameter: Parameter, roots: Mapping[str, Any]) -> tuple[MakeRequest, str]:
-    """Makes a read's request of the event and the client; with the template for messages."""
+    """A function that makes a read's request of the event and the client, and the template for
+    messages."""
     marker = parameter.marker
     if parameter.role == "members":
         return _members_request(compile_template(marker.topic, roots)), marker.topic

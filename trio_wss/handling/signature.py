@@ -1,5 +1,5 @@
-"""What a handler's parameters ask for: the event, the client, a read, the time or randomness.
-What cannot be told from the annotations is refused here, with the cure in the message."""
+"""A handler's parameters: each asks for the event, the client, a read, the time or randomness.
+A parameter whose annotation does not say which is refused here, with the cure in the message."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ Role = Literal["event", "client", "now", "rng", "read", "members"]
 
 @frozen
 class Parameter:
-    """One parameter: what it is given, as which type, and its default if it has one."""
+    """One parameter: its role, its type, and its default if it has one."""
 
     name: str
     role: Role
@@ -35,7 +35,7 @@ class Parameter:
 
 
 def titled(function: Callable[..., Any], name: str) -> str:
-    """How messages call the handler `name`."""
+    """The handler `name` as messages call it."""
     return f"handler {getattr(function, '__qualname__', function)!s} of {name!r}"
 
 
@@ -97,7 +97,7 @@ def _resolved(
 
 
 def _parameter(given: inspect.Parameter, annotated: Any, place: str) -> Parameter:
-    """One parameter by its annotation."""
+    """The parameter that an annotation describes."""
     type_, *extras = get_args(annotated) if get_origin(annotated) is Annotated else (annotated,)
     markers = [extra for extra in extras if _is_marker(extra)]
     if len(markers) > 1:
@@ -130,7 +130,7 @@ def _is_marker(extra: Any) -> bool:
 
 
 def _check_plain(type_: Any, extras: list[Any], place: str) -> None:
-    """Refuse what was meant as something other than the event."""
+    """Refuse an annotation that was not meant for the event."""
     if Read in extras or Members in extras:
         raise RegistrationError(f'{place}: write Read("key") or Members("topic"), with its key')
     if _is_marker(type_) or type_ in (Read, Members):

@@ -32,16 +32,16 @@ from trio_wss.data.annotations import fields_of, resolve
 from trio_wss.errors import Invalid, RegistrationError
 
 Roots = Mapping[str, Any]
-"""The types of what a template may name: `event` and `client`."""
+"""The types of the names that a template may begin with: `event` and `client`."""
 Getter = Callable[[Any, Any], Any]
 
 MAX_FILLED: Final = 256
-"""So long may a key, a field or a topic be."""
+"""The most bytes of a key, a field or a topic."""
 
 
 @frozen
 class Template:
-    """A compiled template. `prefix` is the fixed text it begins with; the whole, if `fixed`."""
+    """A compiled template. `prefix` is the fixed text at its beginning: all of it, if `fixed`."""
 
     text: str
     prefix: str
@@ -54,11 +54,11 @@ class Template:
 
     @property
     def path(self) -> str:
-        """Where a client's data first comes into it."""
+        """The path of the first of the client's data in it."""
         return self.fields[0][1] if self.fields else ""
 
     def fill(self, event: Any, client: Any) -> str:
-        """The key for this event. Raises `Invalid` where a value is None or the key too long."""
+        """The key for this event. Raises `Invalid` if a value is None or the key is too long."""
         texts = []
         for get, path in self.fields:
             value = get(event, client)
@@ -74,7 +74,7 @@ class Template:
 
 def compile_template(text: str, roots: Roots) -> Template:
     """Check `text` against the types and compile it. Raises `RegistrationError`, whose message
-    names the template and what there is to name."""
+    names the template and the names that it may use."""
     if not text:
         raise RegistrationError("a template must not be empty")
     pattern, prefix = "", ""
@@ -104,7 +104,7 @@ def compile_template(text: str, roots: Roots) -> Template:
 
 
 def _field(dotted: str, roots: Roots, text: str) -> tuple[Getter, str]:
-    """The getter of one `{…}`, and the path by which a client knows its value."""
+    """The getter of one `{…}`, and the path of its value in the client's data."""
     root, *names = dotted.split(".")
     where = f"template {text!r}: {{{dotted}}}"
     if root not in roots or (root == "client" and not names):
@@ -184,7 +184,8 @@ def _properties(cls: type) -> dict[str, Any]:
 
 
 def kinds_of(type_: Any) -> list[Any]:
-    """What a type may be: a union's members, the type behind a name or an annotation."""
+    """The types that a type stands for: a union's members, the type behind a name or an
+    annotation."""
     while True:
         if get_origin(type_) is Annotated:
             type_ = get_args(type_)[0]

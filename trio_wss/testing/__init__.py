@@ -1,5 +1,5 @@
-"""The kit for people who write handlers: `play` runs one on a state of plain Python, `World` runs
-an app through many events, `cluster` starts real nodes. This module only re-exports."""
+"""The kit for people who write handlers: `play` runs one event on a state of plain Python, `World`
+takes an app through many events, `cluster` starts real nodes. This module only re-exports."""
 
 from trio_wss.testing.cluster import Cluster, cluster
 from trio_wss.testing.kinds import List, Map, Set

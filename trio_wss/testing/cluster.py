@@ -35,8 +35,8 @@ class Cluster:
         reconnect: bool = False,
         **options: Any,
     ) -> AbstractAsyncContextManager[Client]:
-        """A client of the node with this number. `query` goes into its URL; one that is to
-        `reconnect` goes to the nodes behind it in turn. `options` are those of `connect`.
+        """A client of the node with this number. `query` goes into its URL. With `reconnect` it
+        goes to the following nodes in turn. `options` are those of `trio_wss.client.connect`.
 
         Use it as `async with cluster.connect(1, {"room": "a"}) as client`.
         """
@@ -51,8 +51,8 @@ async def cluster(
 ) -> AsyncIterator[Cluster]:
     """Start nodes with `app`, on an embedded server or on the Redis at `redis`; stop them at exit.
 
-    `settings` is where the nodes' settings begin; their address and Redis are set here. Raises
-    SettingsError where no Redis server can be found.
+    The nodes have these `settings`, with an address and a Redis of the cluster's own. Raises
+    SettingsError if no Redis server can be found.
     """
     async with AsyncExitStack() as stack:
         if redis is None:

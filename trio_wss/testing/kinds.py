@@ -1,4 +1,4 @@
-"""How a test writes down what is stored: any value is a stored value, and the three collections,
+"""Stored data as a test writes it: any plain value is a stored value, and the three collections,
 which Redis tells from values, have a type each."""
 
 from __future__ import annotations
@@ -12,15 +12,15 @@ from trio_wss.testing.memory import Cell
 
 
 class List(list[Any]):
-    """A list that `Append` makes; a plain list is a value that was stored whole."""
+    """A list that `Append` makes; a plain list is a value that is stored whole."""
 
 
 class Map(dict[str, Any]):
-    """A map of `Put` and `Drop`; a plain dict is a value that was stored whole."""
+    """A map of `Put` and `Drop`; a plain dict is a value that is stored whole."""
 
 
 class Set(Collection[Any]):
-    """A set of `Add` and `Remove`. Members are JSON, so they need no hash; their order is nothing.
+    """A set of `Add` and `Remove`. Members are JSON, so they need no hash; they have no order.
 
     A Python set stands for one too.
     """
@@ -49,13 +49,13 @@ class Set(Collection[Any]):
 
 
 def cells_of(state: Mapping[str, Any]) -> dict[str, Cell]:
-    """What a test gives as state, as Redis would hold it; an empty collection is not there."""
+    """A test's state as Redis would hold it, where an empty collection does not exist."""
     cells = {check_name("key", key): _cell(value) for key, value in state.items()}
     return {key: cell for key, cell in cells.items() if cell.content}
 
 
 def state_of(cells: Mapping[str, Cell]) -> dict[str, Any]:
-    """The other way round, as plain data."""
+    """The state of such cells, as plain data: `cells_of` the other way round."""
     return {key: _plain(cell) for key, cell in cells.items()}
 
 

@@ -1,4 +1,4 @@
-"""What Redis holds, in plain Python, and the commit script's checks and writes on it, operation by
+"""The contents of Redis in plain Python, with the commit script's checks and writes, operation by
 operation: same kinds, same faults, same results, same times to live. No I/O and no clock."""
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from trio_wss.data.json import decode
 from trio_wss.reads import ReadRequest
 
 DAY: Final = 86_400_000
-"""So many milliseconds longer than its history lives a topic's offset."""
+"""Milliseconds: a topic's offset lives so much longer than its history."""
 
 _PLACEHOLDER: Final = re.compile(rb"\xff(\d+)\xff")
 _COUNTER: Final = re.compile(rb"0|-?[1-9]\d*")
@@ -31,7 +31,7 @@ class ModelFault(Exception):
 
 @define
 class Cell:
-    """What one key holds: JSON, or a list, map or set of JSON. `ttl` is in milliseconds."""
+    """The value of one key: JSON, or a list, map or set of JSON. `ttl` is in milliseconds."""
 
     kind: Literal["value", "list", "map", "set"]
     content: Any  # bytes; list[bytes]; dict[bytes, bytes], of a set with empty values
@@ -40,7 +40,7 @@ class Cell:
 
 @define
 class Offset:
-    """A topic's last offset, and for how many milliseconds it is remembered."""
+    """A topic's last offset, and the milliseconds for which it is remembered."""
 
     offset: int
     ttl: int
@@ -48,7 +48,7 @@ class Offset:
 
 @frozen
 class Sent:
-    """A broadcast: its offset in the topic is None if it is volatile."""
+    """A broadcast. Its offset in the topic is None if it is volatile."""
 
     topic: str
     event: str
@@ -58,7 +58,7 @@ class Sent:
 
 @define
 class Applied:
-    """What came of a commit. `joined` has each topic's offset before the commit's broadcasts."""
+    """The result of a commit. `joined` has each topic's offset before the commit's broadcasts."""
 
     results: dict[bytes, bytes] = field(factory=dict)
     joined: dict[str, int] = field(factory=dict)
@@ -82,7 +82,7 @@ class Memory:
     # --- reads
 
     def read(self, request: ReadRequest) -> bytes | None:
-        """The JSON of one read, or None. Raises `ModelFault` for a field of what is no map."""
+        """The JSON of one read, or None. Raises ModelFault for a field of a value that is no map."""
         if request.kind == "members":
             there = self.members.get(request.key)
             return b"[%b]" % b",".join(there.values()) if there else None
@@ -99,7 +99,7 @@ class Memory:
     # --- commits
 
     def commit(self, session: str, made: Sequence[Op], most_topics: int) -> Applied:
-        """Check every operation, then write every one. Raises ModelFault, with nothing written."""
+        """Check every operation, then write every one. If it raises ModelFault, nothing is written."""
         self._check(session, made, most_topics)
         applied = Applied()
         for letter, places, rest in made:
@@ -108,13 +108,13 @@ class Memory:
         return applied
 
     def end(self, session: str) -> None:
-        """A session is over and leaves its topics."""
+        """End a session, which leaves its topics."""
         for topic in list(self.sessions.get(session, ())):
             self._leave(topic, session)
         self.sessions.pop(session, None)
 
     def wait(self, milliseconds: int) -> None:
-        """Let time pass: what has a time to live may expire."""
+        """Let time pass. Keys and offsets with a time to live may expire."""
         for name, cell in list(self.cells.items()):
             if cell.ttl is not None:
                 cell.ttl -= milliseconds

@@ -1,5 +1,5 @@
 """The model: an app with a Redis of plain Python, for tests of handlers without a node. It answers
-as the commit script does; a test against a real Redis holds it to that."""
+as the commit script does; a test compares it with a real Redis."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ ANYONE: Final = Client("s1")
 
 @frozen
 class Error:
-    """What a `wss.error` says, with `path` where the data is invalid."""
+    """The data of a `wss.error`, with `path` if the event's data is invalid."""
 
     code: str
     message: str = ""
@@ -32,11 +32,12 @@ class Error:
 
 @frozen
 class Outcome:
-    """What came of one event.
+    """The outcome of one event.
 
-    `error`: nothing was applied; a commit that Redis would refuse has the code `internal` and says
-    why (`wrong_type KEY`, `overflow KEY`). `joined` has each topic's offset: what comes next there
-    is that plus one. `state` is all state after the event, `ttls` the seconds that keys live.
+    With an `error` nothing was applied. A commit that Redis would refuse has the code `internal`
+    and says why (`wrong_type KEY`, `overflow KEY`). `joined` has each topic's offset: the next
+    broadcast there has that plus one. `state` is all state after the event, and `ttls` has the
+    seconds that keys live.
     """
 
     reply: Reply | None = None
@@ -52,8 +53,8 @@ class Outcome:
 class World:
     """An app and its data, through many events of many clients.
 
-    What a handler raises, other than Refused, goes through, and so does the `PlanError` for
-    effects that may not stand together: to a client both are `internal`, to a test they are bugs.
+    An exception of a handler other than Refused goes through, and so does the `PlanError` for
+    effects that may not stand together: a client gets `internal` for both, a test fails.
     """
 
     def __init__(
@@ -65,8 +66,8 @@ class World:
         now: float = 1_700_000_000.0,
         max_topics: int = 100,
     ) -> None:
-        """`state` by key (collections are `List`, `Map` and `Set`), `members` by topic; `now` is
-        in seconds since 1970 and moves by `wait` alone."""
+        """`state` is by key (collections are `List`, `Map` and `Set`), `members` by topic. `now` is
+        in seconds since 1970, and only `wait` moves it."""
         self.app = app
         self.now = now
         self.max_topics = max_topics
@@ -88,37 +89,37 @@ class World:
         return {key: cell.ttl / 1000 for key, cell in cells if cell.ttl is not None}
 
     def members(self, topic: str) -> list[Member]:
-        """Who is in a topic."""
+        """The members of a topic."""
         there = self._memory.members.get(topic, {}).values()
         return [Member(**decode(member)) for member in there]
 
     def offset(self, topic: str) -> int:
-        """The offset of a topic's last broadcast; 0 where there was none."""
+        """The offset of a topic's last broadcast, or 0 if there was none."""
         found = self._memory.offsets.get(topic)
         return found.offset if found else 0
 
     def wait(self, seconds: float) -> None:
-        """Let time pass: `now` moves, and what has a time to live may expire."""
+        """Let time pass: `now` moves, and keys with a time to live may expire."""
         self.now += seconds
         self._memory.wait(round(seconds * 1000))
 
     def play(
         self, event: str, data: Any = None, *, client: Client = ANYONE, seed: int = 0
     ) -> Outcome:
-        """One event of a client, from its data to what came of it."""
+        """Run one event of a client, from its data to its outcome."""
         handler = self.app.handlers.get(event)
         if handler is None:
             return self._outcome(error=Error("unknown_event", f"there is no event {event[:64]!r}"))
         return self._run(handler, "event", client, data, seed)
 
     def connect(self, client: Client = ANYONE, *, seed: int = 0) -> Outcome:
-        """A session begins, as `on_connect` wants it."""
+        """Begin a session and run `on_connect`."""
         joined = {topic: self.offset(topic) for topic in implied_topics(client)}
         outcome = self._run(self.app.connect, "connect", client, None, seed)
         return outcome if outcome.error else evolve(outcome, joined=joined | outcome.joined)
 
     def disconnect(self, client: Client = ANYONE, *, seed: int = 0) -> Outcome:
-        """A session is over: it leaves its topics, whatever `on_disconnect` does."""
+        """End a session: run `on_disconnect`, and leave all topics whatever that does."""
         try:
             outcome = self._run(self.app.disconnect, "disconnect", client, None, seed)
         finally:
@@ -126,7 +127,7 @@ class World:
         return outcome
 
     def gap(self, topic: str, client: Client = ANYONE, *, seed: int = 0) -> Outcome:
-        """A client has missed broadcasts of a topic that are no longer kept."""
+        """Run `on_gap` for a client that has missed broadcasts of a topic for good."""
         return self._run(self.app.gap, "event", client, {"topic": topic}, seed)
 
     def _run(
@@ -180,5 +181,5 @@ def play(
     now: float = 1_700_000_000.0,
     seed: int = 0,
 ) -> Outcome:
-    """One event of one client, on this state; for several in a row there is `World`."""
+    """Run one event of one client on this state. Use `World` for several in a row."""
     return World(app, state, members=members, now=now).play(event, data, client=client, seed=seed)
