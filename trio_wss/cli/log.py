@@ -46,7 +46,7 @@ def forget() -> None:
     _writer = None
 
 
-def say(sentence: str) -> None:
+def tell(sentence: str) -> None:
     """One sentence on stderr, which is no part of the log. It waits for nobody, as the log."""
     if _writer is None:
         print(sentence, file=sys.stderr, flush=True)
