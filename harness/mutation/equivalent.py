@@ -34,7 +34,7 @@ EQUIVALENT: Final[dict[str, dict[str, str]]] = {
         "if same(effect, other): | same(effect, other) -> same(other, effect)": SYMMETRIC,
     },
     "data/json": {
-        "T = TypeVar(\"T\") | 'T' -> 'Tx'": NAMED,
+        "StructuredT = TypeVar(\"StructuredT\") | 'StructuredT' -> 'StructuredTx'": NAMED,
         "continue | continue -> pass": SLOWER,
         'if raw.count(b"[") + raw.count(b"{") <= depth:'
         " | raw.count(b'[') + raw.count(b'{') <= depth"

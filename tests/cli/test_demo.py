@@ -24,7 +24,7 @@ def node(code: str) -> DemoNode:
 
 
 async def test_a_killed_node_is_started_again(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(demo_nodes, "PAUSE", 0.01)
+    monkeypatch.setattr(demo_nodes, "VISIT_PAUSE", 0.01)
     one, stop = node(LISTENS), trio.Event()
     with trio.fail_after(60):
         async with trio.open_nursery() as nursery:

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 import pytest
 from structlog.testing import capture_logs
 
-from trio_wss.cli.files import SPARE, allow_files
+from trio_wss.cli.files import SPARE_FILES, allow_files
 
 FILES = resource.RLIMIT_NOFILE
 
@@ -23,7 +23,7 @@ def test_the_soft_limit_is_raised_as_far_as_it_is_needed(limit: int) -> None:
     resource.setrlimit(FILES, (512, limit))
     with capture_logs() as logs:
         allow_files(1000)
-    assert resource.getrlimit(FILES) == (1000 + SPARE, limit)
+    assert resource.getrlimit(FILES) == (1000 + SPARE_FILES, limit)
     assert logs == []
 
 

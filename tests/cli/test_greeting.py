@@ -35,7 +35,7 @@ def test_a_terminal_says_how_to_connect(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
-    monkeypatch.setattr(greeting, "command", lambda: "trio-wss")
+    monkeypatch.setattr(greeting, "our_command", lambda: "trio-wss")
     said = lines(Launch("a:b", REDIS), capsys, host="0.0.0.0")
     assert said[0] == "listening on ws://0.0.0.0:4000"
     assert said[2:] == ["  trio-wss connect ws://127.0.0.1:4000"]
@@ -81,13 +81,13 @@ def test_how_we_are_called(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> N
     monkeypatch.setattr(sys, "executable", str(folder / "python"))
     monkeypatch.setenv("PATH", str(folder))
     monkeypatch.chdir(tmp_path)
-    assert greeting.command() == f"{folder / 'python'} -m trio_wss"
+    assert greeting.our_command() == f"{folder / 'python'} -m trio_wss"
     script = folder / "trio-wss"
     script.touch()
-    assert greeting.command() == "venv/bin/trio-wss"
+    assert greeting.our_command() == "venv/bin/trio-wss"
     monkeypatch.chdir("/")
-    assert greeting.command() == str(script).removeprefix("/")
+    assert greeting.our_command() == str(script).removeprefix("/")
     monkeypatch.chdir(Path(__file__).parent)
-    assert greeting.command() == str(script)
+    assert greeting.our_command() == str(script)
     script.chmod(0o755)
-    assert greeting.command() == "trio-wss"
+    assert greeting.our_command() == "trio-wss"

@@ -43,8 +43,8 @@ def test_text(capfd: pytest.CaptureFixture[str]) -> None:
 
 
 def test_a_sentence_is_no_part_of_the_log(capfd: pytest.CaptureFixture[str]) -> None:
-    log.say("before")
+    log.tell("before")
     log.configure("json")
-    log.say("behind")
+    log.tell("behind")
     log.forget()
     assert capfd.readouterr() == ("", "before\nbehind\n")

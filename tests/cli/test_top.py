@@ -25,12 +25,11 @@ from tests.support.peer import House, Peer, Street
 from tests.support.processes import DEADLINE, call, trio_wss
 from tests.support.servers import RedisServer
 from trio_wss import App, Broadcast, Client, Effects, Identity, Join, Refused, Request
-from trio_wss.cli.cluster import ALL, FORGOTTEN, GONE, Cluster, look, parse_url
+from trio_wss.cli.cluster import ALL, FORGOTTEN, GONE, ClusterView, ops_url, view_of
 from trio_wss.cli.tables import everything, milliseconds, size
 from trio_wss.errors import SettingsError
 from trio_wss.settings import Settings
-from trio_wss.testing import Cluster as Running
-from trio_wss.testing import cluster
+from trio_wss.testing import Cluster, cluster
 
 pytestmark = pytest.mark.any_engine
 
@@ -49,7 +48,7 @@ def say(event: str) -> Effects:
 
 
 @asynccontextmanager
-async def nodes(redis: str, number: int = 1) -> AsyncIterator[Running]:
+async def nodes(redis: str, number: int = 1) -> AsyncIterator[Cluster]:
     with trio.fail_after(DEADLINE):
         settings = Settings(drain=1.0, ops_port=0)
         async with cluster(app, nodes=number, redis=redis, settings=settings) as running:
@@ -67,7 +66,7 @@ def load(**changes: Any) -> dict[str, Any]:
     return fine | changes
 
 
-def shown(found: Cluster) -> str:
+def shown(found: ClusterView) -> str:
     console = Console(width=140, record=True, file=open(os.devnull, "w"))  # noqa: SIM115, PTH123
     console.print(everything(found))
     console.file.close()
@@ -214,7 +213,7 @@ async def test_a_terminal_shows_nodes_topics_and_faults(redis_url: str) -> None:
 
 
 async def test_a_silent_node_is_gone_and_then_forgotten(autojump_clock: trio.abc.Clock) -> None:
-    found = Cluster()
+    found = ClusterView()
     found.hear(load(node="a", url="ws://a"))
     await trio.sleep(GONE + 0.1)
     found.hear(load(node="b", url="ws://b"))
@@ -227,7 +226,7 @@ async def test_a_silent_node_is_gone_and_then_forgotten(autojump_clock: trio.abc
 
 
 async def test_clients_of_a_topic_add_up_and_its_rate_does_not() -> None:
-    found = Cluster()
+    found = ClusterView()
     for node, members, rate in (("a", 2, 5.0), ("b", 3, 4.0)):
         room = {"topic": "room", "members": members, "rate": rate}
         found.hear(load(node=node, top_topics=[room]))
@@ -235,7 +234,7 @@ async def test_clients_of_a_topic_add_up_and_its_rate_does_not() -> None:
 
 
 async def test_a_picture_says_what_is_wrong() -> None:
-    found = Cluster(note="no connection to x")
+    found = ClusterView(note="no connection to x")
     fault = {"time": 0.0, "kind": "link", "text": "[red]gone[/red]"}
     found.hear(load(node="a", unready="Redis is away", faults=[fault]))
     found.hear(load(node="b", silence=7.0))
@@ -265,13 +264,13 @@ def test_numbers_as_people_read_them() -> None:
     ],
 )
 def test_urls(text: str, url: str) -> None:
-    assert parse_url(text) == url
+    assert ops_url(text) == url
 
 
 @pytest.mark.parametrize("text", ["ftp://a", "http://", "", "a:b", "a:99999", "a:0", "http://[::1"])
 def test_no_urls(text: str) -> None:
     with pytest.raises(SettingsError, match="is no URL such as"):
-        parse_url(text)
+        ops_url(text)
 
 
 # --- listeners that are not what they should be
@@ -292,7 +291,7 @@ async def test_a_listener_that_goes_before_it_has_said_anything(
         for host in houses:
             said = f"no node has said anything at {host}: perhaps it is not an operations port"
             with pytest.raises(SettingsError, match=said):
-                await look(host)
+                await view_of(host)
 
 
 async def test_what_a_late_listener_says_of_other_things_is_left_out(
@@ -307,7 +306,7 @@ async def test_what_a_late_listener_says_of_other_things_is_left_out(
         await peer.until_closed()
 
     async with Street({"a": House(late, greet=False)}).live(monkeypatch):
-        assert [one["node"] for one in (await look("a")).here()] == ["a"]
+        assert [one["node"] for one in (await view_of("a")).here()] == ["a"]
 
 
 @pytest.mark.parametrize("answer", [b"HTTP/1.1 400 This is no TLS\r\n\r\n", b""])
@@ -323,7 +322,7 @@ async def test_a_failed_tls_handshake_leaves_nothing_open(
 
     monkeypatch.setattr(trio, "open_tcp_stream", open_tcp_stream)
     with pytest.raises(SettingsError, match="https://a does not answer"):
-        await look("https://a")
+        await view_of("https://a")
     with pytest.raises(trio.ClosedResourceError):
         await ours.send_all(b"x")
 
@@ -331,7 +330,7 @@ async def test_a_failed_tls_handshake_leaves_nothing_open(
 async def test_it_tries_again_when_the_node_goes(redis_url: str) -> None:
     from trio_wss.cli.top import _follow
 
-    found = Cluster()
+    found = ClusterView()
     with trio.fail_after(DEADLINE):
         async with trio.open_nursery() as nursery:
             async with nodes(redis_url) as running:

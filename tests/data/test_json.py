@@ -23,7 +23,7 @@ from trio_wss.data.json import (
     encode,
     explained,
     is_deeper,
-    joined,
+    path_to,
     structure,
     structurer,
 )
@@ -342,10 +342,10 @@ def test_the_words_of_a_hook_are_cut() -> None:
 
 
 def test_a_path_is_cut() -> None:
-    assert joined("", "x" * 65) == "x" * 64
-    assert joined("data", "x" * 65) == "data." + "x" * 64
-    assert joined("data", 0) == "data[0]"
-    assert joined("data", None) == "data"
+    assert path_to("", "x" * 65) == "x" * 64
+    assert path_to("data", "x" * 65) == "data." + "x" * 64
+    assert path_to("data", 0) == "data[0]"
+    assert path_to("data", None) == "data"
 
 
 class Kind:

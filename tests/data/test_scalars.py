@@ -8,8 +8,8 @@ from typing import Any, Literal
 import pytest
 
 from trio_wss.data.scalars import (
-    Fault,
     Hook,
+    Mismatch,
     boolean_hook,
     integer_hook,
     literal_hook,
@@ -48,7 +48,7 @@ LITERAL = literal_hook(Literal[1, "a", Colour.RED])
     ],
 )
 def test_a_fault_names_kinds(value: object, kind: str) -> None:
-    assert str(Fault("a hat", value)) == f"expected a hat, not {kind}"
+    assert str(Mismatch("a hat", value)) == f"expected a hat, not {kind}"
 
 
 def test_literals_are_told_apart_by_type() -> None:
@@ -97,6 +97,6 @@ def test_a_hook_takes_its_own_kind(hook: Hook, type_: Any, value: Any, made: Any
     ],
 )
 def test_a_hook_takes_no_other(hook: Hook, type_: Any, value: Any, fault: str) -> None:
-    with pytest.raises(Fault) as caught:
+    with pytest.raises(Mismatch) as caught:
         hook(value, type_)
     assert str(caught.value) == fault

@@ -41,7 +41,7 @@ class EchoHost(Host[Head]):
 
 
 async def echo(stream: trio.abc.Stream, limits: WireLimits) -> None:
-    await wire.serve(stream, EchoHost(limits))
+    await wire.serve_stream(stream, EchoHost(limits))
 
 
 async def serve(

@@ -18,7 +18,7 @@ from trio_wss.wire import (
     Response,
     WebSocket,
     WireLimits,
-    serve,
+    serve_stream,
 )
 
 FAST = text("ok")
@@ -132,10 +132,10 @@ class BlockHost(Host[Head]):
 
 @asynccontextmanager
 async def accepted(stream: trio.abc.Stream, host: BlockHost) -> AsyncIterator[WebSocket | None]:
-    """`serve` as a block: its connection, or None if there is none."""
+    """`serve_stream` as a block: its connection, or None if there is none."""
 
     async def run() -> None:
-        await serve(stream, host)
+        await serve_stream(stream, host)
         host.opened.set()
 
     async with trio.open_nursery() as nursery:

@@ -5,7 +5,7 @@ import time
 import pytest
 
 from trio_wss.data.json import TOO_DEEP
-from trio_wss.wire.faulty import NOT_FINITE, Fault, find_beyond, look
+from trio_wss.wire.faulty import NOT_FINITE, Refusal, find_beyond, look_again
 
 MIB = 1 << 20
 
@@ -48,7 +48,7 @@ def deep(depth: int, start: str = '{"id":7,"data":', end: str = "}") -> str:
     ids=short,
 )
 def test_the_id_of_what_is_too_deep_for_a_parser(frame: str, number: int | None) -> None:
-    fault = look(frame)
+    fault = look_again(frame)
     assert fault.number == number
     assert number is None or fault.message == TOO_DEEP
 
@@ -73,16 +73,16 @@ def test_the_id_of_what_is_too_deep_for_a_parser(frame: str, number: int | None)
 )
 def test_no_frame_takes_long(frame: str) -> None:
     before = time.process_time()
-    look(frame)
+    look_again(frame)
     assert time.process_time() - before < 1  # a quadratic one takes minutes
 
 
 @pytest.mark.parametrize("depth", [1, 60])
 def test_of_very_many_values_only_the_first_are_looked_at(depth: int) -> None:
     many = '{"id":7,"data":' + "[" * depth + "1," * 60_000 + "NaN" + "]" * depth + "}"
-    assert look(many) == Fault(7)
+    assert look_again(many) == Refusal(7)
     few = many.replace("1," * 60_000, "1," * 40_000)
-    assert look(few) == Fault(7, NOT_FINITE, "data" + "[0]" * (depth - 1) + "[40000]")
+    assert look_again(few) == Refusal(7, NOT_FINITE, "data" + "[0]" * (depth - 1) + "[40000]")
 
 
 @pytest.mark.parametrize(

@@ -11,9 +11,9 @@ from trio_wss.wire.frames import (
     Parser,
     Walker,
     close_frame,
+    first_joined,
     frame_end,
     header_size,
-    joined,
     ping_frame,
     text_frame,
     unmask,
@@ -181,7 +181,7 @@ def test_header_size_of_a_header_not_all_here_is_what_is_known() -> None:
 
 def test_joined_takes_one_item_at_least_and_does_not_copy_it() -> None:
     big = b"x" * 100
-    assert joined([big, b"y"], 10) == (big, 1)
-    assert joined([big, b"y"], 10)[0] is big
-    assert joined([b"a", b"b", b"c"], 2) == (b"ab", 2)
-    assert joined([b"a", b"b"], 9) == (b"ab", 2)
+    assert first_joined([big, b"y"], 10) == (big, 1)
+    assert first_joined([big, b"y"], 10)[0] is big
+    assert first_joined([b"a", b"b", b"c"], 2) == (b"ab", 2)
+    assert first_joined([b"a", b"b"], 9) == (b"ab", 2)

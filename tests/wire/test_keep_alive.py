@@ -9,7 +9,7 @@ from trio.testing import MockClock, memory_stream_pair, wait_all_tasks_blocked
 from tests.support.echo import EchoHost
 from tests.support.frames import HEAD, client_frame, close, text
 from tests.support.wires import Client, closed, wire
-from trio_wss.wire import Closed, WebSocket, WireLimits, serve
+from trio_wss.wire import Closed, WebSocket, WireLimits, serve_stream
 
 LIMITS = WireLimits(ping_seconds=20, pong_seconds=10)
 PING = (0x89, b"")
@@ -114,7 +114,7 @@ async def test_all_of_a_crowd_are_seen_to_but_those_that_go_just_then(
 
     async def enter(group: trio.Nursery) -> Client:
         near, far = memory_stream_pair()
-        group.start_soon(serve, far, host)
+        group.start_soon(serve_stream, far, host)
         client = Client(near)
         await client.send(HEAD)
         await client.head()

@@ -13,7 +13,7 @@ from wsproto.utilities import LocalProtocolError
 
 from tests.support.echo import EchoHost
 from tests.support.frames import HEAD, MASK, client_frame, close, closes, server_frames, text
-from trio_wss.wire import Closed, Head, WebSocket, WireLimits, serve
+from trio_wss.wire import Closed, Head, WebSocket, WireLimits, serve_stream
 
 LIMIT = 300
 
@@ -48,7 +48,7 @@ class Listener(EchoHost):
 
 async def serve_lane(stream: trio.abc.Stream, messages: list[str | bytes]) -> int:
     listener = Listener(messages)
-    await serve(stream, listener)
+    await serve_stream(stream, listener)
     return listener.code
 
 

@@ -2,7 +2,7 @@
 
 from structlog.testing import capture_logs
 
-from trio_wss.wire.seldom import MAX_VALUE, PAUSE, Seldom
+from trio_wss.wire.seldom import MAX_VALUE, REPEAT_PAUSE, Seldom
 
 
 def test_a_warning_comes_once_a_minute_with_what_was_left_out() -> None:
@@ -12,11 +12,11 @@ def test_a_warning_comes_once_a_minute_with_what_was_left_out() -> None:
         for _ in range(4):
             seldom.warning("a")
         seldom.warning("b")
-        now += PAUSE - 1
+        now += REPEAT_PAUSE - 1
         seldom.warning("a")
         now += 1
         seldom.warning("a")
-        now += PAUSE
+        now += REPEAT_PAUSE
         seldom.warning("a")
     assert [(line["event"], line.get("left_out")) for line in logs] == [
         ("a", None), ("b", None), ("a", 4), ("a", None),

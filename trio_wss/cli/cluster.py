@@ -26,24 +26,24 @@ from trio_wss.errors import SettingsError
 GONE: Final = 3.5  # seconds of silence after which a node counts as gone
 FORGOTTEN: Final = 60.0
 ALL: Final = 1.5  # seconds in which every node that is there has spoken
-PATIENCE: Final = 10.0
+CONNECT_TIMEOUT: Final = 10.0
 MAX_WORD: Final = 1 << 24  # bytes of a word
 
 PUBLIC: Final = "is the public port of a node, which shows nothing of the cluster"
 
-Load = Mapping[str, Any]
+LoadJson = Mapping[str, Any]
 """The JSON of a node's `Load`, see ops/rates.py."""
 
 
 @define
-class Cluster:
+class ClusterView:
     """The last report of each node, and when it came (trio's clock)."""
 
-    words: dict[str, tuple[float, Load]] = field(factory=dict)
+    words: dict[str, tuple[float, LoadJson]] = field(factory=dict)
     note: str = ""  # why nothing is heard now
     public: bool = False  # what speaks is the public port of a node, which tells nothing
 
-    def hear(self, load: Load) -> None:
+    def hear(self, load: LoadJson) -> None:
         """Take in a node's report."""
         now = trio.current_time()
         self.words[load["node"]] = now, load
@@ -51,13 +51,13 @@ class Cluster:
             if now - heard > FORGOTTEN:
                 del self.words[node]
 
-    def nodes(self) -> list[tuple[Load, bool]]:
+    def nodes(self) -> list[tuple[LoadJson, bool]]:
         """Every node's load, and whether the node is gone, by address."""
         now = trio.current_time()
         found = [(load, now - heard > GONE) for heard, load in self.words.values()]
         return sorted(found, key=lambda one: str(one[0]["url"]))
 
-    def here(self) -> list[Load]:
+    def here(self) -> list[LoadJson]:
         """The loads of the nodes that are not gone."""
         return [load for load, gone in self.nodes() if not gone]
 
@@ -85,7 +85,7 @@ class Cluster:
         )
 
 
-def parse_url(text: str) -> str:
+def ops_url(text: str) -> str:
     """The WebSocket's URL, from that of the page, or from `host:port`. Raises SettingsError."""
     url = text if "://" in text else f"ws://{text}"
     scheme, _, rest = url.partition("://")
@@ -102,17 +102,17 @@ def parse_url(text: str) -> str:
 @asynccontextmanager
 async def watching(url: str) -> AsyncIterator[WebSocketConnection]:
     """A connection to an operations listener. Raises SettingsError if there is none."""
-    parts = urlsplit(parse_url(url))
+    parts = urlsplit(ops_url(url))
     assert parts.hostname is not None
     failure, rejects = "does not answer", False
     stream: Stream | None = None
     try:
-        with trio.move_on_after(PATIENCE):
+        with trio.move_on_after(CONNECT_TIMEOUT):
             stream = await _open(parts.scheme, parts.hostname, parts.port)
         if stream is not None:
             async with trio.open_nursery() as nursery:
                 try:
-                    with trio.fail_after(PATIENCE):
+                    with trio.fail_after(CONNECT_TIMEOUT):
                         socket = await wrap_client_stream(
                             nursery, stream, parts.netloc, parts.path, max_message_size=MAX_WORD
                         )
@@ -150,7 +150,7 @@ def _wrong(url: str, failure: str) -> SettingsError:
 async def _is_node(parts: SplitResult) -> bool:
     """Whether a node answers a question for its health there."""
     answer = b""
-    with trio.move_on_after(PATIENCE), suppress(trio.BrokenResourceError):
+    with trio.move_on_after(CONNECT_TIMEOUT), suppress(trio.BrokenResourceError):
         stream = await _open(parts.scheme, parts.hostname or "", parts.port)
         if stream is not None:
             async with stream:
@@ -168,7 +168,7 @@ async def _open(scheme: str, host: str, port: int | None) -> Stream | None:
         return None
 
 
-async def hear(socket: WebSocketConnection, cluster: Cluster) -> None:
+async def hear(socket: WebSocketConnection, cluster: ClusterView) -> None:
     """Take in reports until the connection ends, or turns out to be on a public port."""
     try:
         while not cluster.public:
@@ -177,7 +177,7 @@ async def hear(socket: WebSocketConnection, cluster: Cluster) -> None:
         return
 
 
-def _take(message: str | bytes, cluster: Cluster) -> None:
+def _take(message: str | bytes, cluster: ClusterView) -> None:
     with suppress(orjson.JSONDecodeError):
         match orjson.loads(message):
             case {"event": "wss.node", "data": dict(load)}:
@@ -186,16 +186,16 @@ def _take(message: str | bytes, cluster: Cluster) -> None:
                 cluster.public = True
 
 
-async def first_word(socket: WebSocketConnection, cluster: Cluster) -> None:
+async def first_word(socket: WebSocketConnection, cluster: ClusterView) -> None:
     """Wait until a node has reported, but not for ever."""
-    with suppress(ConnectionClosed), trio.move_on_after(PATIENCE):
+    with suppress(ConnectionClosed), trio.move_on_after(CONNECT_TIMEOUT):
         while not (cluster.words or cluster.public):
             _take(await socket.get_message(), cluster)
 
 
-async def look(url: str) -> Cluster:
+async def view_of(url: str) -> ClusterView:
     """Listen until every node has reported. Raises SettingsError if none does."""
-    cluster = Cluster()
+    cluster = ClusterView()
     async with watching(url) as socket:
         with trio.move_on_after(ALL):
             await hear(socket, cluster)
@@ -204,7 +204,7 @@ async def look(url: str) -> Cluster:
     return cluster
 
 
-def check(url: str, cluster: Cluster) -> None:
+def check(url: str, cluster: ClusterView) -> None:
     """Raises SettingsError if no node has reported at an address."""
     if cluster.public:
         raise _wrong(url, PUBLIC)

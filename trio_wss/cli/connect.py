@@ -41,7 +41,7 @@ _ERROR_ANSWER: Final = 1
 _NO_CONNECTION: Final = 2
 
 
-@click.command()
+@click.command("connect")
 @click.argument("urls", nargs=-1, required=True, metavar="URL...")
 @click.option("--origin", metavar="URL", help="The Origin header to send.")
 @click.option(
@@ -58,7 +58,7 @@ _NO_CONNECTION: Final = 2
     show_default=True,
     help="Seconds to wait for the connection, and for each answer.",
 )
-def connect(
+def connect_command(
     urls: tuple[str, ...], origin: str | None, pairs: tuple[str, ...], timeout: float
 ) -> int:
     """Connect to a node and type EVENT JSON, as in: say {"room":"lobby","text":"hi"}

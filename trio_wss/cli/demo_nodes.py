@@ -22,13 +22,13 @@ from trio_wss.demo.cluster import KEY_VARIABLE, NODE_VARIABLE
 
 APP: Final = "trio_wss.demo.cluster:app"
 
-PAUSE: Final = 5.0
+VISIT_PAUSE: Final = 5.0
 """The seconds for which a killed node stays away."""
 
 MARGIN: Final = 5.0
 """Seconds beyond `drain` until a node that was told to stop is killed."""
 
-PATIENCE: Final = 60.0
+ANSWER_TIMEOUT: Final = 60.0
 """Seconds to find a node that takes an event."""
 
 
@@ -68,7 +68,7 @@ class DemoNode:
             self._turn(up=False)
             if not (started or stop.is_set()):
                 raise ChildFailed(code)
-            with trio.move_on_after(PAUSE):
+            with trio.move_on_after(VISIT_PAUSE):
                 await stop.wait()
                 if not started:
                     task_status.started()  # or as ready as it will be
@@ -82,7 +82,7 @@ class DemoNode:
                 await self._news.park()
             told = self.changes
             data = {"node": self.name, "up": self.up}
-            await client.send("report", data, timeout=PATIENCE, again=True)
+            await client.send("report", data, timeout=ANSWER_TIMEOUT, again=True)
 
     def _turn(self, *, up: bool) -> None:
         self.up = up
@@ -133,6 +133,6 @@ async def _obey(client: Client, nodes: Mapping[str, DemoNode]) -> None:
     async for event in client.events():
         match event:
             case Connected(resumed=False):
-                await client.send("cluster", timeout=PATIENCE, again=True)
+                await client.send("cluster", timeout=ANSWER_TIMEOUT, again=True)
             case Event("kill", {"node": str(name)}) if name in nodes:
                 nodes[name].kill()

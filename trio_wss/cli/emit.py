@@ -78,6 +78,6 @@ def emit(topic: str, event: str, json: str | None, namespace: str, **options: An
     except SettingsError:
         raise
     except WssError as error:
-        log.say(f"trio-wss: it is not known whether it happened: {error}")
+        log.tell(f"trio-wss: it is not known whether it happened: {error}")
         return NOT_KNOWN
     return 0

@@ -11,7 +11,7 @@ import click
 
 from trio_wss.cli import log
 from trio_wss.cli.children import WRONG_CALL, ChildFailed
-from trio_wss.cli.connect import connect
+from trio_wss.cli.connect import connect_command
 from trio_wss.cli.demo import demo
 from trio_wss.cli.emit import emit
 from trio_wss.cli.faults import leaves
@@ -33,7 +33,7 @@ def commands() -> None:
 
 
 commands.add_command(run)
-commands.add_command(connect)
+commands.add_command(connect_command)
 commands.add_command(demo)
 for command in (top, topics, emit):
     commands.add_command(command)
@@ -82,6 +82,6 @@ def _call(arguments: Sequence[str]) -> int:
 
 def complain(sentence: str, code: int = WRONG_CALL) -> int:
     """Say what is wrong on stderr, in one line; returns the exit code."""
-    log.say(f"trio-wss: {' '.join(sentence.split())}")
+    log.tell(f"trio-wss: {' '.join(sentence.split())}")
     log.forget()
     return code

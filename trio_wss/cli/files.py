@@ -9,13 +9,13 @@ from typing import Final
 
 import structlog
 
-SPARE: Final = 256
+SPARE_FILES: Final = 256
 """Files beside the connections': Redis, listeners, the log, the app's own."""
 
 
 def allow_files(connections: int) -> None:
     """Raise the limit until this many connections fit, and log it if they cannot."""
-    wanted = connections + SPARE
+    wanted = connections + SPARE_FILES
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     if soft == resource.RLIM_INFINITY or soft >= wanted:
         return

@@ -26,7 +26,7 @@ def greet(launch: Launch, host: str, port: int, ops_ports: Sequence[int] = ()) -
         if launch.demo:
             lines.append(f"Open {page(host, port)} in a browser.")
         lines.append("Connect from another terminal:")
-        lines.append(f"  {command()} connect {near(host, port)}")
+        lines.append(f"  {our_command()} connect {near(host, port)}")
     if launch.demo:
         lines.append("and type:")
         lines.append('  say {"room":"lobby","text":"hi"}')
@@ -49,7 +49,7 @@ def _pages(host: str, port: int) -> str:
     return f"{found} and {page('127.0.0.1', port)}" if host == EVERY else found
 
 
-def command() -> str:
+def our_command() -> str:
     """The command that starts this program: its name if it is on the PATH, else its path."""
     if shutil.which("trio-wss"):
         return "trio-wss"

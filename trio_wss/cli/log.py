@@ -48,7 +48,7 @@ def forget() -> None:
     _writer = None
 
 
-def say(sentence: str) -> None:
+def tell(sentence: str) -> None:
     """Write one sentence on stderr beside the log. Like the log it never waits for a reader."""
     if _writer is None:
         print(sentence, file=sys.stderr, flush=True)

@@ -11,7 +11,7 @@ from trio_wss.cli import apps
 from trio_wss.cli.children import Child, keep
 from trio_wss.cli.greeting import greet
 from trio_wss.cli.launch import Launch
-from trio_wss.cli.log import say
+from trio_wss.cli.log import tell
 from trio_wss.cli.ports import hold
 from trio_wss.cli.signals import Stop, stopping
 from trio_wss.cli.single import redis_for
@@ -83,7 +83,7 @@ async def _keep_fresh(launch: Launch, child: Child, stop: Stop, host: str, port:
                     raise
                 log.error("the node found a wrong setting", reason=str(wrong))
             if not over.is_set():
-                say(f"waiting for an edit in {folder}")
+                tell(f"waiting for an edit in {folder}")
                 await over.wait()
             nursery.cancel_scope.cancel()
 

@@ -10,17 +10,17 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from trio_wss.cli.cluster import Cluster, Load
+from trio_wss.cli.cluster import ClusterView, LoadJson
 
 MAX_TOPICS: Final = 10
 MAX_FAULTS: Final = 8
-DEAF: Final = 5.0  # seconds
+STALE: Final = 5.0  # seconds
 LATE: Final = 100.0  # milliseconds: an event loop that clients notice
 
 _KINDS: Final = {"node": "dim", "gap": "yellow", "conflict": "yellow"}
 
 
-def everything(cluster: Cluster) -> RenderableType:
+def everything(cluster: ClusterView) -> RenderableType:
     """Nodes, topics and faults, one below the other."""
     here = cluster.here()
     ready = sum(not load["unready"] for load in here)
@@ -33,7 +33,7 @@ def everything(cluster: Cluster) -> RenderableType:
     return Group(head, nodes_table(cluster), topics_table(cluster, MAX_TOPICS), faults(cluster))
 
 
-def nodes_table(cluster: Cluster) -> Table:
+def nodes_table(cluster: ClusterView) -> Table:
     """A row for each node."""
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
     for title in ("node", "address", "state"):
@@ -46,18 +46,18 @@ def nodes_table(cluster: Cluster) -> Table:
     return table
 
 
-def state(load: Load, gone: bool) -> Text:
+def state(load: LoadJson, gone: bool) -> Text:
     """A node's state as a word and its colour."""
     if gone:
         return Text("gone", "red")
     if load["unready"]:
         return Text(load["unready"], "red")
-    if load["silence"] > DEAF:
+    if load["silence"] > STALE:
         return Text("deaf", "red")
     return Text("late", "yellow") if load["lag"] > LATE else Text("ready", "green")
 
 
-def numbers(load: Load) -> list[str]:
+def numbers(load: LoadJson) -> list[str]:
     """The numbers of a node's row."""
     return [
         f"{load['connections']:,}",
@@ -70,7 +70,7 @@ def numbers(load: Load) -> list[str]:
     ]
 
 
-def topics_table(cluster: Cluster, most: int) -> Table:
+def topics_table(cluster: ClusterView, most: int) -> Table:
     """The busiest and largest topics."""
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
     table.add_column("topic", overflow="fold")
@@ -81,7 +81,7 @@ def topics_table(cluster: Cluster, most: int) -> Table:
     return table
 
 
-def faults(cluster: Cluster) -> Table:
+def faults(cluster: ClusterView) -> Table:
     """The latest faults."""
     table = Table(box=None, pad_edge=False, show_header=False)
     for time, node, kind, text in cluster.faults()[:MAX_FAULTS]:

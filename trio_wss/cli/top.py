@@ -14,9 +14,9 @@ import trio
 from trio_wss.errors import SettingsError
 
 if TYPE_CHECKING:
-    from trio_wss.cli.cluster import Cluster
+    from trio_wss.cli.cluster import ClusterView
 
-PAUSE: Final = 1.0  # seconds between two pictures, and two tries
+REDRAW_PAUSE: Final = 1.0  # seconds between two pictures, and two tries
 
 
 @click.command()
@@ -50,19 +50,19 @@ def topics(url: str, most: int) -> int:
 
 
 async def _print_once(url: str) -> None:
-    from trio_wss.cli.cluster import look
+    from trio_wss.cli.cluster import view_of
 
-    cluster = await look(url)
+    cluster = await view_of(url)
     _print_json({"nodes": cluster.here()})
 
 
 async def _print_topics(url: str, most: int) -> int:
     from rich.console import Console
 
-    from trio_wss.cli.cluster import look
+    from trio_wss.cli.cluster import view_of
     from trio_wss.cli.tables import topics_table
 
-    cluster = await look(url)
+    cluster = await view_of(url)
     if sys.stdout.isatty():
         Console().print(topics_table(cluster, most))
     else:
@@ -80,10 +80,10 @@ async def _show(urls: Sequence[str]) -> None:
     """Show the cluster until Ctrl-C. Raises SettingsError if the first URL does not answer."""
     from rich.live import Live
 
-    from trio_wss.cli.cluster import Cluster, check, first_word, watching
+    from trio_wss.cli.cluster import ClusterView, check, first_word, watching
     from trio_wss.cli.tables import everything
 
-    cluster = Cluster()
+    cluster = ClusterView()
     async with watching(urls[0]) as socket:
         await first_word(socket, cluster)
     check(urls[0], cluster)
@@ -92,10 +92,10 @@ async def _show(urls: Sequence[str]) -> None:
             nursery.start_soon(_follow, urls, cluster)
             while True:
                 live.update(everything(cluster), refresh=True)
-                await trio.sleep(PAUSE)
+                await trio.sleep(REDRAW_PAUSE)
 
 
-async def _follow(urls: Sequence[str], cluster: Cluster) -> None:
+async def _follow(urls: Sequence[str], cluster: ClusterView) -> None:
     """Hear the nodes at one URL after the other, for ever."""
     from trio_wss.cli.cluster import PUBLIC, hear, watching
 
@@ -109,7 +109,7 @@ async def _follow(urls: Sequence[str], cluster: Cluster) -> None:
         cluster.note = f"no connection to {url}"
         if cluster.public:
             cluster.note, cluster.public = f"{url} {PUBLIC}", False
-        await trio.sleep(PAUSE)
+        await trio.sleep(REDRAW_PAUSE)
 
 
 def _print_json(value: Any) -> None:

@@ -12,12 +12,12 @@ _EVERY: Final = 0.3  # seconds between two looks
 _WATCHED: Final = (".py", ".html", ".css", ".js", ".mjs", ".json", ".svg")  # the static files too
 _SKIPPED: Final = {"__pycache__", "node_modules", "site-packages"}
 
-Snapshot = dict[str, tuple[int, int]]
+FolderState = dict[str, tuple[int, int]]
 
 
-def snapshot(folder: Path) -> Snapshot:
+def snapshot(folder: Path) -> FolderState:
     """Time and size of every source file below a folder, without hidden folders and venvs."""
-    found: Snapshot = {}
+    found: FolderState = {}
     for path, folders, files in os.walk(folder):
         if "pyvenv.cfg" in files:
             folders.clear()

@@ -24,8 +24,8 @@ from trio_wss.data.annotations import resolve
 from trio_wss.data.scalars import (
     KINDS,
     PRIMITIVES,
-    Fault,
     Hook,
+    Mismatch,
     boolean_hook,
     integer_hook,
     literal_hook,
@@ -61,7 +61,7 @@ def _object(compiled: Hook, cls: Any) -> Hook:
 
     def hook(value: Any, _: Any) -> Any:
         if type(value) is not dict:
-            raise Fault("an object", value)
+            raise Mismatch("an object", value)
         return compiled(value, cls)
 
     return hook
@@ -144,7 +144,7 @@ def _array_hook(type_: Any) -> Hook:
 
     def array(value: Any, _: Any) -> Any:
         if type(value) is not list:
-            raise Fault("an array", value)
+            raise Mismatch("an array", value)
         return make(value if hook is None else _collect(enumerate(value), hook, element))
 
     return array
@@ -156,9 +156,9 @@ def _fixed_tuple_hook(type_: Any) -> Hook:
 
     def fixed_tuple(value: Any, _: Any) -> Any:
         if type(value) is not list:
-            raise Fault(f"an array of {size}", value)
+            raise Mismatch(f"an array of {size}", value)
         if len(value) != size:
-            raise Fault(f"an array of {size}", value, f"one of {len(value)}")
+            raise Mismatch(f"an array of {size}", value, f"one of {len(value)}")
         return compiled(value, type_)
 
     return fixed_tuple
@@ -175,7 +175,7 @@ def _mapping_hook(type_: Any) -> Hook:
 
     def mapping(value: Any, _: Any) -> Any:
         if type(value) is not dict:
-            raise Fault("an object", value)
+            raise Mismatch("an object", value)
         keys = value if key_hook is None else _collect(((k, k) for k in value), key_hook, key)
         values = value.values() if hook is None else _collect(value.items(), hook, element)
         return make(dict(zip(keys, values, strict=True)))
@@ -219,7 +219,7 @@ def _union_hook(type_: Any) -> Hook:
         if type(value) in PRIMITIVES and (type(value), value) in known:
             return known[type(value), value]
         if hook is None:
-            raise Fault(expected, value)
+            raise Mismatch(expected, value)
         return hook(value, rest)
 
     return union

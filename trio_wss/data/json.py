@@ -15,11 +15,11 @@ from cattrs.errors import AttributeValidationNote, IterableValidationNote
 
 from trio_wss.data.annotations import AT_RUN_TIME
 from trio_wss.data.converter import FAULTS_TOLD, WRONG_DATA, converter
-from trio_wss.data.scalars import Fault, Hook
+from trio_wss.data.scalars import Hook, Mismatch
 from trio_wss.effects import Effect, Result, position
 from trio_wss.errors import Invalid, PlanError, RegistrationError
 
-T = TypeVar("T")
+StructuredT = TypeVar("StructuredT")
 
 MAX_DEPTH: Final = 64
 """How deep the arrays and objects of a message or of a stored value may be nested."""
@@ -147,7 +147,7 @@ def is_deeper(text: bytes | str, depth: int) -> bool:
     return bool(brackets)
 
 
-def structure(value: Any, type_: type[T], path: str = "") -> T:
+def structure(value: Any, type_: type[StructuredT], path: str = "") -> StructuredT:
     """`value`, as it came from JSON, as a `type_`. Raises `Invalid` with the path of the first
     fault, which begins with `path`, and a message of the first five faults."""
     hook = structurer(type_)
@@ -187,12 +187,12 @@ def _faults(error: BaseException, path: str) -> Iterator[tuple[str, str]]:
     if isinstance(error, BaseValidationError):
         for inner in error.exceptions:
             step = _step(inner)
-            where = joined(path, step)
+            where = path_to(path, step)
             if isinstance(inner, KeyError) and inner.args == (step,):
                 yield where, "is missing"
             else:
                 yield from _faults(inner, where)
-    elif isinstance(error, Fault):
+    elif isinstance(error, Mismatch):
         yield path, str(error)
     else:  # of a validator or a user's hook; attrs' validators put the data among the args
         text = error.args[0] if error.args and isinstance(error.args[0], str) else ""
@@ -211,7 +211,7 @@ def _step(error: BaseException) -> str | int | None:
     return None
 
 
-def joined(path: str, step: str | int | None) -> str:
+def path_to(path: str, step: str | int | None) -> str:
     """The path of the field or index `step` in the value at `path`."""
     if step is None:
         return path

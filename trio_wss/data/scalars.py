@@ -1,5 +1,5 @@
 """JSON's scalars, taken strictly: an int is an int, never "5", true or 5.0. Each hook takes a value
-and the type that it should have, and raises a Fault, whose text is made of types alone."""
+and the type that it should have, and raises a Mismatch, whose text is made of types alone."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ KINDS: Final = {
 PRIMITIVES: Final = (str, bool, int, float, NoneType)
 
 
-class Fault(ValueError):
+class Mismatch(ValueError):
     """A value of another type. Its text is made of types alone."""
 
     def __init__(self, expected: str, value: Any, but: str = "") -> None:
@@ -33,31 +33,31 @@ class Fault(ValueError):
 
 def string_hook(value: Any, type_: Any) -> Any:
     if type(value) is not str:
-        raise Fault("a string", value)
+        raise Mismatch("a string", value)
     return value if type_ is str else type_(value)  # a subclass, such as a StrEnum
 
 
 def integer_hook(value: Any, type_: Any) -> Any:
     if type(value) is not int:
-        raise Fault("an integer", value)
+        raise Mismatch("an integer", value)
     return value if type_ is int else type_(value)  # a subclass, such as an IntEnum
 
 
 def number_hook(value: Any, type_: Any) -> Any:
     if type(value) is not float and type(value) is not int:
-        raise Fault("a number", value)
+        raise Mismatch("a number", value)
     return type_(value)
 
 
 def boolean_hook(value: Any, _: Any) -> bool:
     if type(value) is not bool:
-        raise Fault("a boolean", value)
+        raise Mismatch("a boolean", value)
     return value
 
 
 def null_hook(value: Any, _: Any) -> None:
     if value is not None:
-        raise Fault("null", value)
+        raise Mismatch("null", value)
 
 
 def text_hook(expected: str, parse: Callable[[str], Any]) -> Hook:
@@ -67,7 +67,7 @@ def text_hook(expected: str, parse: Callable[[str], Any]) -> Hook:
         if type(value) is str:
             with suppress(ValueError):
                 return parse(value)
-        raise Fault(expected, value)
+        raise Mismatch(expected, value)
 
     return hook
 
@@ -94,6 +94,6 @@ def literal_hook(type_: Any) -> Hook:
     def literal(value: Any, _: Any) -> Any:
         if type(value) in PRIMITIVES and (type(value), value) in known:
             return known[type(value), value]
-        raise Fault(expected, value, "another")
+        raise Mismatch(expected, value, "another")
 
     return literal

@@ -82,7 +82,7 @@ class Memory:
     # --- reads
 
     def read(self, request: ReadRequest) -> bytes | None:
-        """The JSON of one read, or None. Raises ModelFault for a field of a value that is no map."""
+        """The JSON of one read, or None. Raises ModelFault for a field of what is no map."""
         if request.kind == "members":
             there = self.members.get(request.key)
             return b"[%b]" % b",".join(there.values()) if there else None
@@ -99,7 +99,7 @@ class Memory:
     # --- commits
 
     def commit(self, session: str, made: Sequence[Op], most_topics: int) -> Applied:
-        """Check every operation, then write every one. If it raises ModelFault, nothing is written."""
+        """Check every operation, then write every one. Raises ModelFault: nothing is written."""
         self._check(session, made, most_topics)
         applied = Applied()
         for letter, places, rest in made:

@@ -8,7 +8,7 @@ from trio_wss.wire.limits import WireLimits
 from trio_wss.wire.listen import listen, listen_everywhere
 from trio_wss.wire.outbox import BEHIND, Outbox
 from trio_wss.wire.reception import Reception
-from trio_wss.wire.socket import Closed, Host, WebSocket, serve
+from trio_wss.wire.socket import Closed, Host, WebSocket, serve_stream
 
 __all__ = [
     "BEHIND",
@@ -24,6 +24,6 @@ __all__ = [
     "WireLimits",
     "listen",
     "listen_everywhere",
-    "serve",
+    "serve_stream",
     "text_frame",
 ]

@@ -10,7 +10,7 @@ from attrs import define, frozen
 
 from trio_wss.data.json import MAX_DEPTH, TOO_DEEP, encode, is_deeper
 from trio_wss.errors import Invalid
-from trio_wss.wire.faulty import BEYOND, LARGEST_ID, find_beyond, look
+from trio_wss.wire.faulty import BEYOND, LARGEST_ID, find_beyond, look_again
 
 PROTOCOL: Final = 1
 RESUME_EVENT: Final = "wss.resume"
@@ -41,7 +41,7 @@ def parse_message(text: str | bytes) -> Message:
     """Read one frame from a client. Unknown keys are ignored. Raises Malformed."""
     if isinstance(text, bytes):
         message = "binary frames are not part of the protocol: send JSON text"
-        raise Malformed(message, number=look(text).number)
+        raise Malformed(message, number=look_again(text).number)
     try:
         found = orjson.loads(text)
     except orjson.JSONDecodeError as error:
@@ -63,7 +63,7 @@ def parse_message(text: str | bytes) -> Message:
 
 
 def _unreadable(text: str, message: str) -> Malformed:
-    fault = look(text)
+    fault = look_again(text)
     return Malformed(fault.message or message, fault.path, fault.number)
 
 

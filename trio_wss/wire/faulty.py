@@ -14,7 +14,7 @@ from typing import Any, Final
 
 from attrs import frozen
 
-from trio_wss.data.json import MAX_DEPTH, TOO_DEEP, joined
+from trio_wss.data.json import MAX_DEPTH, TOO_DEEP, path_to
 
 LARGEST_ID: Final = 2**53  # exact in every client
 
@@ -30,7 +30,7 @@ _VALUES: Final = 50_000
 
 
 @frozen
-class Fault:
+class Refusal:
     """What a frame shows: its id if it has a good one, and a fault if one is known here."""
 
     number: int | None = None
@@ -38,7 +38,7 @@ class Fault:
     path: str = ""
 
 
-def look(frame: str | bytes) -> Fault:
+def look_again(frame: str | bytes) -> Refusal:
     """What a frame that was refused shows: nothing, if it is no JSON even so."""
     with suppress(ValueError, MemoryError):
         text = frame.decode() if isinstance(frame, bytes) else frame
@@ -46,11 +46,11 @@ def look(frame: str | bytes) -> Fault:
             found = _loads(text)
         except RecursionError:
             number = _id_of_deep(text)
-            return Fault(number, "" if number is None else TOO_DEEP)
+            return Refusal(number, "" if number is None else TOO_DEEP)
         if type(found) is dict:
             path, message = _fault(found) or ("", "")
-            return Fault(good_id(found.get("id")), message, path)
-    return Fault()
+            return Refusal(good_id(found.get("id")), message, path)
+    return Refusal()
 
 
 def good_id(number: object) -> int | None:
@@ -144,7 +144,7 @@ def _path(entry: Any) -> str:
         steps.append(step)
     path = ""
     for step in islice(reversed(steps), 64):
-        path = joined(path, step)
+        path = path_to(path, step)
     return path[:256]
 
 

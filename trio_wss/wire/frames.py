@@ -235,7 +235,7 @@ class Walker:
             position = self.step(data, position)
 
 
-def joined(frames: Iterable[bytes], at_most: int) -> tuple[bytes, int]:
+def first_joined(frames: Iterable[bytes], at_most: int) -> tuple[bytes, int]:
     """The first frames joined to about `at_most` bytes (one at least), and how many they are."""
     size = count = 0
     taken = []

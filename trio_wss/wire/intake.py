@@ -19,7 +19,7 @@ PING_LENGTH: Final = 100  # characters: a longer frame is not looked at before i
 
 
 @define(eq=False)
-class Ears:
+class Listening:
     """A task that listens while the reader waits."""
 
     scope: trio.CancelScope = field(factory=trio.CancelScope)
@@ -35,8 +35,8 @@ class Intake:
         self._socket = socket
         self._answer_ping = answer_ping
         self._frames: deque[tuple[float, str | bytes]] = deque()  # each with when it came
-        self._ears: Ears | None = None
-        self._end: Closed | None = None  # of the socket, if the ears found it out
+        self._listening: Listening | None = None
+        self._end: Closed | None = None  # of the socket, if the task found it out
 
     def __len__(self) -> int:
         return len(self._frames)
@@ -59,9 +59,9 @@ class Intake:
 
     async def receive(self) -> None:
         """Wait for more frames. Raises Closed."""
-        if (ears := self._ears) is not None:
-            ears.scope.cancel()
-            await ears.over.wait()
+        if (listening := self._listening) is not None:
+            listening.scope.cancel()
+            await listening.over.wait()
         elif self._end is not None:
             raise self._end
         else:
@@ -74,15 +74,15 @@ class Intake:
 
     def listen(self, nursery: trio.Nursery) -> None:
         """Hear the client, beside the reader."""
-        if self._ears is None and self._end is None:
-            self._ears = Ears()
-            nursery.start_soon(self._listen, self._ears)
+        if self._listening is None and self._end is None:
+            self._listening = Listening()
+            nursery.start_soon(self._listen, self._listening)
 
-    async def _listen(self, ears: Ears) -> None:
+    async def _listen(self, listening: Listening) -> None:
         """Until the reader takes over or the socket ends; with enough frames kept, hear no more."""
         outbox = self._socket.outbox
         try:
-            with ears.scope:
+            with listening.scope:
                 while True:
                     self._answer_pings()
                     if len(self) >= AHEAD or self.size + outbox.size >= outbox.limit:
@@ -91,8 +91,8 @@ class Intake:
         except Closed as closed:
             self._end = closed
         finally:
-            self._ears = None
-            ears.over.set()
+            self._listening = None
+            listening.over.set()
 
     def _answer_pings(self) -> None:
         """Answer those that are kept, and take them out."""

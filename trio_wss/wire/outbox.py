@@ -16,7 +16,7 @@ from typing import Final, Protocol, final
 import trio
 
 from trio_wss.wire.close_codes import CloseCode
-from trio_wss.wire.frames import close_frame, frame_end, joined
+from trio_wss.wire.frames import close_frame, first_joined, frame_end
 from trio_wss.wire.limits import WireLimits
 from trio_wss.wire.states import OUTBOX, OutboxEvent, OutboxState
 
@@ -247,7 +247,7 @@ class Outbox:
             return queue[0], 1
         if self.size <= _CHUNK:
             return b"".join(queue), len(queue)
-        return joined(queue, _CHUNK)
+        return first_joined(queue, _CHUNK)
 
     def _write(self) -> None:
         """One write to the socket that does not wait."""

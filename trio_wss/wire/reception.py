@@ -7,7 +7,6 @@ connection and no other.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TypeVar
 
 import structlog
 import trio
@@ -15,14 +14,12 @@ import trio
 from trio_wss.wire.keep_alive import KeepAlive
 from trio_wss.wire.limits import WireLimits
 from trio_wss.wire.outbox import Outbox
-from trio_wss.wire.socket import Host, serve
-
-T = TypeVar("T")
+from trio_wss.wire.socket import AdmittedT, Host, serve_stream
 
 log = structlog.get_logger(__name__)
 
 
-class Reception(Host[T]):
+class Reception(Host[AdmittedT]):
     """A host that counts its sockets. Subclasses say what is answered, and who is let in."""
 
     def __init__(
@@ -53,7 +50,7 @@ class Reception(Host[T]):
             return
         self.sockets += 1
         try:
-            await serve(stream, self)
+            await serve_stream(stream, self)
         except Exception:
             log.exception("connection failed", node=self._node)
         finally:

@@ -12,7 +12,7 @@ import structlog
 
 log = structlog.get_logger(__name__)
 
-PAUSE: Final = 60.0  # seconds
+REPEAT_PAUSE: Final = 60.0  # seconds
 MAX_VALUE: Final = 128  # characters of a value
 
 
@@ -27,8 +27,8 @@ class Seldom:
     def warning(self, event: str, **values: str) -> None:
         """Log it, with how often it was left out since the last time; or count it as left out."""
         now = self._clock()
-        last, left_out = self._said.get(event, (now - PAUSE, 0))
-        if now - last < PAUSE:
+        last, left_out = self._said.get(event, (now - REPEAT_PAUSE, 0))
+        if now - last < REPEAT_PAUSE:
             self._said[event] = last, left_out + 1
             return
         self._said[event] = now, 0

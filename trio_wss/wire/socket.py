@@ -1,6 +1,6 @@
 """One WebSocket connection as the node sees it: batches of messages in, an outbox out.
 
-serve() owns the stream and every task of the connection; its end leaves neither.
+serve_stream() owns the stream and every task of the connection; its end leaves neither.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ _OPEN: Final = LaneState.OPEN
 
 seldom = Seldom()
 
-T = TypeVar("T")
+AdmittedT = TypeVar("AdmittedT")
 
 
 class Closed(Exception):
@@ -60,7 +60,7 @@ class WebSocket:
     __slots__ = ("lane", "nursery", "outbox")
 
     def __init__(
-        self, stream: trio.abc.Stream, nursery: trio.Nursery, host: Host[T], early: bytes
+        self, stream: trio.abc.Stream, nursery: trio.Nursery, host: Host[AdmittedT], early: bytes
     ) -> None:
         """`early`: frames that came with the request head."""
         self.nursery = nursery
@@ -99,7 +99,7 @@ class WebSocket:
         """Send Close behind all that waits, wait for the peer's, close the socket.
 
         Takes at most `close_seconds`. On a connection that is closing already: wait for its end.
-        Cancelling it leaves the rest to the end of serve().
+        Cancelling it leaves the rest to the end of serve_stream().
         """
         await self.lane.farewell(code, reason)
         await self.lane.aclose()
@@ -137,7 +137,7 @@ class WebSocket:
         return Closed(reason.code, reason.reason or "", self.lane.clean)
 
 
-class Host(Protocol[T]):
+class Host(Protocol[AdmittedT]):
     """What takes connections: what the wire asks of a node."""
 
     limits: WireLimits
@@ -151,14 +151,14 @@ class Host(Protocol[T]):
     def plain(self, head: Head) -> Response | None:
         """The answer to a GET that asks for no upgrade; None: 426."""
 
-    async def admit(self, head: Head) -> Response | T:
+    async def admit(self, head: Head) -> Response | AdmittedT:
         """Judge an upgrade: a Response refuses it, all else is handed to `talk`."""
 
-    async def talk(self, socket: WebSocket, admitted: T) -> None:
+    async def talk(self, socket: WebSocket, admitted: AdmittedT) -> None:
         """Be the other side of a connection. Takes Closed for an end."""
 
 
-async def serve(stream: trio.abc.Stream, host: Host[T]) -> None:
+async def serve_stream(stream: trio.abc.Stream, host: Host[AdmittedT]) -> None:
     """Make a WebSocket of a fresh stream and let the host talk, or answer it over plain HTTP.
 
     When `talk` ends this says Close 1000 if nobody has, waits at most `close_seconds`, and closes.
@@ -190,15 +190,15 @@ async def serve(stream: trio.abc.Stream, host: Host[T]) -> None:
 
 
 @frozen
-class _Opened(Generic[T]):
+class _Opened(Generic[AdmittedT]):
     """A handshake that was accepted: the answer to it, who came, and what came behind the head."""
 
     answer: bytes
-    admitted: T
+    admitted: AdmittedT
     early: bytes
 
 
-async def _open(stream: trio.abc.Stream, host: Host[T]) -> _Opened[T] | None:
+async def _open(stream: trio.abc.Stream, host: Host[AdmittedT]) -> _Opened[AdmittedT] | None:
     """Read and judge the head; None once a plain answer has been given."""
     opening: Opening | None = None
     response = Response(408, b"The request head took too long.\n")
