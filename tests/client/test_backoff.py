@@ -65,7 +65,7 @@ def test_which_connections_are_followed_by_another(loss: ConnectionLost, comes: 
 
 
 def test_an_event_that_is_unavailable_rests_longer_and_longer() -> None:
-    for tries, bound in enumerate((0.4, 0.8, 1.6, 3.2, 5.0, 5.0), 1):
+    for tries, bound in enumerate((0.2, 0.4, 0.8, 1.6, 3.2, 5.0, 5.0), 1):
         for _ in range(50):
             assert bound / 2 <= retry_delay(tries) <= bound
 
@@ -98,7 +98,8 @@ def test_the_back_off_doubles_up_to_its_most_and_is_random_below() -> None:
         assert bound * 0.95 < max(waits) <= bound
 
 
-def test_the_back_off_never_overflows() -> None:
+def test_no_wait_ever_overflows() -> None:
+    assert retry_delay(5000) <= 5.0
     back_off = BackOff(0.5, 15.0)
     for _ in range(2000):
         assert back_off.next() <= 15.0

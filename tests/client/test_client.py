@@ -4,9 +4,8 @@ memory streams and a clock that jumps: what is sent again, what is known of it, 
 the app once.
 """
 
-import time
 from functools import partial
-from itertools import chain, pairwise, repeat
+from itertools import chain, repeat
 from types import SimpleNamespace
 from typing import Any
 
@@ -242,34 +241,6 @@ async def test_a_cancelled_send_never_cuts_a_frame() -> None:
         assert (await client.send("say", 2)).data == 2
 
 
-@pytest.mark.parametrize("ids", [[6, 6], [99]], ids=["answered twice", "never sent"])
-async def test_exactly_one_answer_per_id(ids: list[int]) -> None:
-    """Another answer is the server's fault: the connection is closed with 1002."""
-    codes: list[int] = []
-
-    async def wrong(peer: Peer) -> None:
-        await peer.take()
-        for number in ids:
-            await peer.put(event="ok", re=number)
-        codes.append(await peer.until_closed())
-
-    async with server(wrong) as url, connect_once(url) as client:
-        await client.submit("say")
-        with pytest.raises(ConnectionLost, match="waits for none"):
-            await client.receive()
-    assert codes == [1002]
-
-
-async def test_bad_json_from_the_server_ends_the_connection() -> None:
-    async def babble(peer: Peer) -> None:
-        await peer.socket.send_message("{")
-        await peer.until_closed()
-
-    async with server(babble) as url, connect_once(url) as client:
-        with pytest.raises(ConnectionLost, match="not JSON"):
-            await client.receive()
-
-
 async def test_a_client_that_takes_no_events_is_told_so() -> None:
     codes: list[int] = []
 
@@ -325,32 +296,6 @@ async def until(client: Client, state: State) -> None:
         pass
 
 
-async def test_what_has_no_answer_is_sent_again_with_its_id_in_order(
-    autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    seen: list[list[tuple[int, Any]]] = [[], []]
-
-    async def script(peer: Peer) -> None:
-        while True:
-            frame = await peer.take()
-            seen[peer.number].append((frame["id"], frame["data"]))
-            if peer.number == 0 and frame["data"] == "b":
-                await peer.put(event="ok", re=frame["id"], data="b")
-            elif peer.number == 0 and frame["data"] == "d":
-                return await vanish(peer)
-            elif peer.number == 1:
-                await peer.put(event="ok", re=frame["id"], data=frame["data"])
-
-    async with one_house(monkeypatch, script) as (client, _):
-        pending = [await client.submit("say", data) for data in "abcd"]
-        assert [(await one.answer()).data for one in pending] == list("abcd")
-        assert (await client.send("say", "e")).data == "e"
-    assert seen == [
-        [(6, "a"), (7, "b"), (8, "c"), (9, "d")],
-        [(6, "a"), (8, "c"), (9, "d"), (10, "e")],
-    ]
-
-
 async def test_events_sent_while_it_is_away_wait_for_the_next_connection(
     autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -361,31 +306,6 @@ async def test_events_sent_while_it_is_away_wait_for_the_next_connection(
         await client.receive()
         assert isinstance(await client.receive(), Disconnected)
         assert (await client.send("say", 1)).data == 1
-
-
-async def test_it_says_in_the_first_frame_who_it_was_and_where(
-    autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    resumes: list[Any] = []
-
-    async def script(peer: Peer) -> None:
-        resumes.append(peer.resume)
-        if peer.number == 0:
-            await joined(peer, "all", 0)
-            await joined(peer, "room:a", 41)
-            await joined(peer, "room:b", 3)
-            await broadcast(peer, "room:a", 42, 43)
-            await peer.put(event="wss.left", data={"topic": "room:b"})
-            await vanish(peer)
-        await nothing(peer)
-
-    async with one_house(monkeypatch, script, query={"room": "a"}) as (client, house):
-        await until(client, Connected(True, "s1", "n1"))
-    places = {"all": ["x", 0], "room:a": ["x", 43]}
-    attempt = resumes[1].pop("attempt")
-    assert resumes == [None, {"token": "t", "topics": places}]
-    assert abs(time.time() * 1000 - attempt) < 60_000
-    assert [request.path for request in house.requests] == ["/?room=a", "/?room=a&resume"]
 
 
 async def test_each_broadcast_is_given_once_and_in_order(
@@ -411,113 +331,6 @@ async def test_each_broadcast_is_given_once_and_in_order(
     assert found == [1, 2, 3, 4, 0, 0, 5]
 
 
-async def test_a_gap_ends_the_client_and_is_told(
-    autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    codes: list[int] = []
-
-    async def script(peer: Peer) -> None:
-        await joined(peer, "a", 1)
-        await broadcast(peer, "a", 2, 4)
-        codes.append(await peer.until_closed())
-
-    async with one_house(monkeypatch, script) as (client, house):
-        with pytest.raises(ConnectionLost, match="a went from 2 to 4") as caught:
-            await client.send("say")
-        assert caught.value.code == 1002
-        assert client.state == Disconnected(1002, caught.value.reason, None)
-        await client.receive()
-        await client.receive()
-        assert await client.receive() == Event("said", 2, "a", "x", 2)
-        with pytest.raises(ConnectionLost, match="something is missing"):
-            await anext(client.events())
-    assert codes == [1002]
-    assert len(house.requests) == 1
-
-
-async def test_broken_history_is_told_and_is_no_gap(
-    autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    async def script(peer: Peer) -> None:
-        await joined(peer, "a", 1)
-        await joined(peer, "a", 97, recovered=False)
-        await broadcast(peer, "a", 98)
-        await nothing(peer)
-
-    async with one_house(monkeypatch, script) as (client, _):
-        await client.receive()
-        found = [await client.receive() for _ in range(3)]
-    assert [event.event for event in found if isinstance(event, Event)] == [
-        "wss.joined", "wss.joined", "said",
-    ]  # fmt: skip
-    assert isinstance(found[1], Event)
-    assert found[1].data["recovered"] is False
-
-
-async def test_a_new_session_is_told_and_the_outcome_of_what_was_sent_is_unknown(
-    autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    seen: list[Any] = []
-
-    async def script(peer: Peer) -> None:
-        if peer.number == 0:
-            await joined(peer, "a", 7)
-            for _ in range(2):
-                await peer.take()
-            return await peer.socket.aclose(1012, "restart")
-        await joined(peer, "a", 3)  # another Redis
-        await broadcast(peer, "a", 4)
-        while True:
-            frame = await peer.take()
-            seen.append((frame.get("id"), frame["data"]))
-            await peer.put(event="ok", re=frame["id"], data=frame["data"])
-
-    async with one_house(monkeypatch, script, resumes=False) as (client, _):
-        sent = await client.submit("say", "sent")
-        again = await client.submit("say", "again", again=True)
-        with pytest.raises(OutcomeUnknown) as caught:
-            await sent.answer()
-        assert (caught.value.code, caught.value.reason) == (1012, "restart")
-        assert (await again.answer()).data == "again"
-        assert (await client.send("say", "new")).data == "new"
-        await until(client, Connected(False, "s2", "n1"))
-        assert client.session == "s2"
-        assert isinstance(await client.receive(), Event)
-        assert await client.receive() == Event("said", 4, "a", "x", 4)
-    assert seen == [(6, "again"), (7, "new")]
-
-
-async def test_nothing_is_sent_between_the_resume_and_the_welcome(
-    autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """However long it takes, and whatever the app gives to send meanwhile."""
-    early: list[Any] = []
-
-    async def script(peer: Peer) -> None:
-        if peer.number == 0:
-            await peer.put(**welcome())
-            await peer.take()
-            await vanish(peer)
-        assert (await peer.take())["event"] == "wss.resume"
-        with trio.move_on_after(9):
-            early.append(await peer.take())
-        await peer.put(**welcome(resumed=True, last=6))
-        await echo(peer)
-
-    async with one_house(monkeypatch, script, greet=False, ping_interval=1) as (client, _):
-        pending = [await client.submit("say", "sent")]
-        await until_away(client)
-        pending += [await client.submit("say", n) for n in range(5)]
-        assert [(await one.answer()).data for one in pending] == ["sent", *range(5)]
-        assert trio.current_time() >= 9
-    assert early == []
-
-
-async def until_away(client: Client) -> None:
-    while not isinstance(await client.receive(), Disconnected):
-        pass
-
-
 @pytest.mark.parametrize("resumed", [True, False, None])
 async def test_wss_begin_is_the_first_word_after_a_resume_that_came_to_nothing(
     resumed: bool | None, autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch
@@ -539,43 +352,6 @@ async def test_wss_begin_is_the_first_word_after_a_resume_that_came_to_nothing(
         await client.post("say")
         await wait_all_tasks_blocked()
     assert first == ["wss.begin" if resumed is False else "say"]
-
-
-async def test_not_resumed_reaches_the_app_as_any_other_error_that_answers_no_event(
-    autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    data = {"code": "not_resumed", "message": "say wss.begin first"}
-
-    async def script(peer: Peer) -> None:
-        await peer.put(event="wss.error", data=data)
-        await echo(peer)
-
-    async with one_house(monkeypatch, script) as (client, _):
-        await client.receive()
-        assert await client.receive() == Event("wss.error", data)
-        assert (await client.send("say", 1)).data == 1
-
-
-async def test_unavailable_is_asked_again_with_the_same_id(
-    autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    times: list[float] = []
-
-    async def script(peer: Peer) -> None:
-        while True:
-            frame = await peer.take()
-            assert frame == {"event": "say", "id": 6, "data": 1}
-            times.append(trio.current_time())
-            if len(times) < 5:
-                await peer.put(event="wss.error", re=6, data=UNAVAILABLE)
-            else:
-                await peer.put(event="ok", re=6, data=1)
-
-    async with one_house(monkeypatch, script) as (client, _):
-        assert await client.send("say", 1, timeout=60) == Answer("ok", 1)
-    waits = [later - sooner for sooner, later in pairwise(times)]
-    for wait, bound in zip(waits, [0.4, 0.8, 1.6, 3.2], strict=True):
-        assert bound / 2 <= wait <= bound
 
 
 async def test_unavailable_until_the_callers_time_is_up(
@@ -610,28 +386,6 @@ async def test_unavailable_is_an_answer_where_there_is_one_connection(
     async with one_house(monkeypatch, script, reconnect=False) as (client, _):
         with pytest.raises(EventError, match="unavailable"):
             await client.send("say")
-
-
-async def test_an_event_that_nobody_waits_for_is_not_sent_again(
-    autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    seen: list[Any] = []
-
-    async def script(peer: Peer) -> None:
-        if peer.number == 0:
-            await peer.take()
-            await trio.sleep(5)
-            return await vanish(peer)
-        while True:
-            frame = await peer.take()
-            seen.append(frame["data"])
-            await peer.put(event="ok", re=frame["id"])
-
-    async with one_house(monkeypatch, script) as (client, _):
-        with pytest.raises(trio.TooSlowError):
-            await client.send("say", "late", timeout=1)
-        await client.send("say", "next")
-    assert seen == ["next"]
 
 
 @pytest.mark.parametrize("resumes", [True, False])
@@ -861,47 +615,6 @@ async def test_answers_that_wait_behind_a_full_buffer_are_not_overdue(
         for _ in range(11):
             await client.receive()
         assert [await one.answer() for one in pending] == [Answer("ok")] * 2
-
-
-async def test_after_1009_it_comes_back_without_the_largest_event(
-    autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    seen: list[tuple[int, str]] = []
-
-    async def script(peer: Peer) -> None:
-        while True:
-            frame = await peer.take()
-            if len(frame["data"]) > 1000:
-                return await peer.socket.aclose(1009, "too big")
-            seen.append((frame["id"], frame["data"]))
-            if peer.number > 0:
-                await peer.put(event="ok", re=frame["id"], data=frame["data"])
-
-    async with one_house(monkeypatch, script) as (client, house):
-        pending = [await client.submit("say", text) for text in ("a", "x" * 2000, "b")]
-        for one, text in ((pending[0], "a"), (pending[2], "b")):
-            assert (await one.answer()).data == text
-        with pytest.raises(EventError) as caught:
-            await pending[1].answer()
-        assert caught.value.code == "invalid"
-        assert len(house.requests) == 2
-    assert seen == [(6, "a"), (6, "a"), (8, "b")]
-
-
-async def test_1009_before_a_welcome_ends_it(
-    autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    async def script(peer: Peer) -> None:
-        if peer.number == 0:
-            await peer.put(**welcome())
-            await peer.take()
-            await vanish(peer)
-        await peer.socket.aclose(1009)
-
-    async with one_house(monkeypatch, script, greet=False) as (client, _):
-        with pytest.raises(OutcomeUnknown):
-            await client.send("say")
-        assert client.state == Disconnected(1009, client.state.reason, None)  # type: ignore[union-attr] # it is one
 
 
 @pytest.mark.parametrize("call", ["send", "submit", "post"])

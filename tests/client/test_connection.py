@@ -78,7 +78,7 @@ async def test_a_server_that_answers_no_ping_is_left(
         state = await client.receive()
         assert isinstance(state, Disconnected)
         assert (state.code, state.reason) == (1006, "the server answers no ping")
-        assert trio.current_time() == 7
+        assert trio.current_time() == 4  # an answer was due, so it was asked after 2 s
         assert [(await one.answer()).data for one in pending] == [0, 1, 2, 3]
         assert isinstance(client.state, Connected)
 
@@ -196,6 +196,23 @@ async def test_a_buffer_that_was_full_until_now_is_not_the_servers_silence(
             assert await client.receive() == Event("tick")
         assert trio.current_time() == 6
         assert isinstance(client.state, Connected)
+
+
+async def test_a_program_that_was_busy_reads_first_what_came_meanwhile(
+    autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    Pongs(monkeypatch).come = False
+    street = Street({"a": House(nothing)})
+    for _ in range(10):  # the order of tasks is random
+        async with street.live(monkeypatch), connect("ws://a") as client:
+            await trio.sleep(21)  # a ping is out
+            end = street.open[-1]
+            assert isinstance(end, trio.StapledStream)
+            end.receive_stream.put_data(b'\x81\x10{"event":"tick"}')
+            autojump_clock.jump(10)
+            await client.receive()
+            assert await client.receive() == Event("tick")
+            assert isinstance(client.state, Connected)
 
 
 @pytest.mark.parametrize("reconnect", [True, False])

@@ -64,9 +64,9 @@ def read_reason(text: str) -> tuple[str, float | None]:
 
 
 def retry_delay(tries: int) -> float:
-    """Seconds until an event that was `unavailable` so often is sent again."""
+    """Seconds until an event that was `unavailable` so often, at least once, is sent again."""
     first, most = UNAVAILABLE
-    bound = min(most, first * 2**tries)
+    bound = min(most, math.ldexp(first, min(tries - 1, 64)))
     return random.uniform(bound / 2, bound)
 
 

@@ -248,7 +248,7 @@ def connect(
     back_off: tuple[float, float] = (0.5, 15.0),
     give_up: float = inf,
     ping_interval: float = 20.0,
-    ping_timeout: float = 20.0,
+    ping_timeout: float = 5.0,
     buffer: int = 1024,
     max_message: int = 16 << 20,
 ) -> AbstractAsyncContextManager[Client]:

@@ -44,7 +44,7 @@ class Connection:
         self._pending = pending
         self._inbox = inbox
         self._take = take
-        self._pings = pings
+        self._ping_interval, self._ping_timeout = pings
         self._max_message = transport.max_message
         self._pinging = False
         self._loss = ConnectionLost(VANISHED)
@@ -115,27 +115,35 @@ class Connection:
         return ConnectionLost(code, reason)
 
     async def _keep_alive(self) -> None:
-        """Ping a server that is silent; one that then stays silent is gone. Silence counts from
-        what was heard last, whatever is sent.
+        """Ping a server that is silent, sooner while an answer is due; one that then stays silent
+        is gone. Silence counts from what was heard last, whatever is sent.
         """
-        interval, timeout = self._pings
         assert self._nursery is not None
         while True:
-            await self._until_silent(interval)
+            await self._until_silent()
             self._pending.drop_overdue(self._inbox.freed)
             asked = trio.current_time()
             if not self._pinging:
                 self._nursery.start_soon(self._ping)
-            with trio.move_on_after(timeout):
+            with trio.move_on_after(self._ping_timeout):
                 await self._stream.wait_received()
+            await trio.lowlevel.checkpoint()  # what came while the program was busy is read now
             if self._heard() < asked:
                 self._loss = ConnectionLost(VANISHED, "the server answers no ping")
                 self._nursery.cancel_scope.cancel()
                 return
 
-    async def _until_silent(self, seconds: float) -> None:
-        while (rest := self._heard() + seconds - trio.current_time()) > 0:  # noqa: ASYNC110 - time
-            await trio.sleep(rest)
+    async def _until_silent(self) -> None:
+        """Wait until it is time for a ping. Whether an answer is due is looked at now and then, so
+        that sending an event wakes nobody.
+        """
+        while (seconds := self._ping_due() - trio.current_time()) > 0:  # noqa: ASYNC110 - time
+            await trio.sleep(min(seconds, self._ping_timeout))
+
+    def _ping_due(self) -> float:
+        heard, since = self._heard(), self._pending.answer_due_since
+        due = heard + self._ping_interval
+        return due if since is None else min(due, max(heard, since) + self._ping_timeout)
 
     def _heard(self) -> float:
         """When the server was heard last; while the inbox is full nothing is read, so nothing can

@@ -173,6 +173,13 @@ class PendingEvents:
         pending.settle(answer)
         return None
 
+    @property
+    def answer_due_since(self) -> float | None:
+        """When the oldest event without an answer was written, if there is one."""
+        for oldest in self._waiting.values():
+            return None if oldest.place == "queued" else oldest.since
+        return None
+
     def send_again(self, pending: Pending) -> None:
         """Send an event that rested."""
         if pending.place == "resting" and self._waiting.get(pending.number) is pending:

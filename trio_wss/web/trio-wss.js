@@ -67,7 +67,7 @@ export class Client {
   #unanswered = new Map(); // id: event that was sent, in order
   #id = 0; // the highest id that was used
   #token = "";
-  #attempt = 0; // the last one to resume: one that lies about somewhere must not win over it
+  #attempt = 0; // the last one to resume
   #socket = null;
   #left = []; // given up without a Close, which would end the session
   #turn = 0; // which try this is
@@ -79,7 +79,8 @@ export class Client {
   #awake = 0; // when the page was found to have slept: what came meanwhile is not late
   #asked = false; // for a sign of life that has not come yet
   #writes = 0; // frames with an id so far
-  #answered = 0; // the last of these that was answered in its turn
+  #answered = 0; // the last of these that was answered in order
+  #dropped = 0; // the highest id that may be answered too late
 
   constructor(url, options = {}) {
     this.#options = checked(options, DEFAULTS);
@@ -183,7 +184,7 @@ export class Client {
       try {
         this.#take(JSON.parse(data));
       } catch (error) {
-        this.#broken(`the node sent what is no frame: ${error.message}`);
+        this.#broken(`the node breaks the protocol: ${error.message}`);
       }
     };
     socket.onclose = ({ code, reason }) => this.#over(code, reason);
@@ -210,7 +211,7 @@ export class Client {
   #over(code, text, wait) {
     const lived = this.state === "connected";
     const socket = this.#leave();
-    // The first may have the session still; a try that came to nothing is followed by newer ones.
+    // The first may have the session still.
     if (socket && this.#left.push(socket) > MAX_LEFT) this.#left.splice(1, 1)[0].close();
     const [first, most] = this.#options.backOff;
     const bound = () => Math.min(most, first * 2 ** this.#tries);
@@ -234,7 +235,7 @@ export class Client {
     this.#emit("wss.disconnected", { code, reason, wait });
   }
 
-  /** A node said that a message was too big: at the least this one was, so it goes out no more. */
+  /** A message was too big: at the least this one was, so it goes out no more. */
   #rejectLargest() {
     let [id, most] = [0, 0];
     for (const [one, pending] of this.#unanswered) {
@@ -280,7 +281,7 @@ export class Client {
     this.#timer = setTimeout(act, wait);
   }
 
-  /** Something was heard: ask again after a while, soon if an answer is due. */
+  /** Something was heard: ask again later, soon if an answer is due. */
   #listen() {
     const { pingInterval, pingTimeout } = this.#options;
     if (Date.now() > this.#at) this.#awake = Date.now();
@@ -314,24 +315,27 @@ export class Client {
   // --- what comes
 
   #take({ event, re, data, topic, epoch, offset }) {
-    if (this.state === "connected") {
-      this.#listen();
-    } else if (event === "wss.welcome") {
-      this.#welcome(data);
-      return;
-    } else if (event === "wss.error" && re === undefined) {
+    text(event);
+    if (this.state !== "connected") {
+      if (event === "wss.welcome") {
+        this.#welcome(data);
+        return;
+      }
+      if (event !== "wss.error" || re !== undefined) {
+        throw new TypeError(`${event} before the welcome`);
+      }
       // The Close behind it has only a code.
       const { message: reason } = data;
       const { onclose } = this.#socket;
       this.#socket.onclose = ({ code }) => onclose({ code, reason });
-    } else {
-      throw new TypeError(`${event} before the welcome`);
     }
     if (re !== undefined) this.#answer(re, event, data);
     else if (event !== "wss.pong" && this.#isNew(event, data, topic, epoch, offset)) {
       this.#emit(event, data, { event, topic, epoch, offset });
     }
-    if (this.state === "connected") this.#dropOverdue();
+    if (this.state !== "connected") return;
+    this.#listen();
+    this.#dropOverdue();
   }
 
   #welcome({ session, token, node, resumed, last, protocol }) {
@@ -342,7 +346,8 @@ export class Client {
     this.#closeLeft(); // the session is here now, and their Close ends nothing
     Object.assign(this, { session, node, state: "connected" });
     this.#since = Date.now();
-    // The node drops what might have been meant for the session that it was asked for, until this.
+    this.#dropped = 0;
+    // Until this the node drops what might have been meant for the old session.
     if (this.#token && !resumed) this.#socket.send('{"event":"wss.begin"}');
     this.#token = token;
     for (const [id, { wanted }] of this.#unanswered) if (!wanted) this.#unanswered.delete(id);
@@ -366,14 +371,13 @@ export class Client {
 
   /** Follow the topics. A broadcast that came before is not new. */
   #isNew(event, data, topic, epoch, offset) {
-    if (event === "wss.joined") this.#topics.set(data.topic, [data.epoch, data.offset]);
-    else if (event === "wss.left") this.#topics.delete(data.topic);
+    if (event === "wss.joined") this.#topics.set(text(data.topic), [text(data.epoch), data.offset]);
+    else if (event === "wss.left") this.#topics.delete(text(data.topic));
     else if (offset !== undefined) {
       const last = this.#topics.get(topic);
       if (last && offset !== last[1] + 1) {
         if (epoch === last[0] && offset <= last[1]) return false;
-        const gap = { topic, epoch, offset: offset - 1, recovered: false };
-        this.#emit("wss.joined", gap, { event: "wss.joined" });
+        throw new TypeError(`${topic} went from ${last[1]} to ${offset}: something is missing`);
       }
       this.#topics.set(topic, [epoch, offset]);
     }
@@ -382,9 +386,12 @@ export class Client {
 
   #answer(id, event, data) {
     const pending = this.#unanswered.get(id);
-    if (!pending) return;
-    const code = event === "wss.error" ? data.code : "";
-    // These may come out of turn; all others come in the order in which the events were sent.
+    if (!pending) {
+      if (id <= this.#dropped) return;
+      throw new TypeError(`nothing waits for the answer to ${id}`);
+    }
+    const code = event === "wss.error" ? text(data.code) : "";
+    // All others come in the order of their events.
     if (code !== "unavailable" && code !== "rate_limited") this.#answered = pending.turn;
     if (code === "unavailable" && pending.wanted) {
       pending.since = Date.now();
@@ -403,12 +410,13 @@ export class Client {
     this.#pump();
   }
 
-  /** Settle what gets no answer though the connection lives: it would hold up all that follow. */
+  /** Settle what gets no answer: it would hold up all that follow. */
   #dropOverdue() {
     for (const [id, pending] of this.#unanswered) {
       const patience = OVERDUE[pending.turn < this.#answered ? 0 : 1];
       if (Date.now() - Math.max(pending.since, this.#awake) < patience * 1000) break;
       this.#unanswered.delete(id);
+      this.#dropped = id;
       lose(pending, new OutcomeUnknown(0, "the node gives this event no answer"));
     }
     this.#pump();
@@ -480,6 +488,11 @@ function checked(options, defaults) {
   return all;
 }
 
+function text(found) {
+  if (typeof found !== "string") throw new TypeError(`${found} is no text`);
+  return found;
+}
+
 function checkName(event) {
   if (typeof event !== "string" || /\p{Surrogate}/u.test(event)) {
     throw new TypeError("an event's name is text");
@@ -509,7 +522,7 @@ function absolute(url, token) {
 function read(text = "") {
   try {
     const { why = text, retry } = JSON.parse(text);
-    return [why, retry >= 0 ? Math.min(retry, LONGEST_HINT) : undefined];
+    return [why, Number.isFinite(retry) && retry >= 0 ? Math.min(retry, LONGEST_HINT) : undefined];
   } catch {
     return [text];
   }

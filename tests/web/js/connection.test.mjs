@@ -1,7 +1,7 @@
 // When the client connects, where to, and when it comes back.
 import assert from "node:assert/strict";
 import { after, test } from "node:test";
-import { ConnectionLost, EventError, OutcomeUnknown, connect } from "../../../trio_wss/web/trio-wss.js";
+import { EventError, OutcomeUnknown, connect } from "../../../trio_wss/web/trio-wss.js";
 import { FakeSocket, joined, pass, said, settle, start, started, watch } from "./fake.mjs";
 
 test("the welcome tells session and node", async (t) => {
@@ -225,23 +225,6 @@ test("a hint is cut, and what is none is words", async (t) => {
   }
 });
 
-for (const code of [1000, 1002, 1008, 4000, 4403, 4409]) {
-  test(`after ${code} it does not come back`, async (t) => {
-    const { client, heard } = await started(t);
-    const answer = watch(client.send("say", 1));
-    FakeSocket.last.lose(code, "no");
-    assert.equal(client.state, "closed");
-    assert.deepEqual(heard.at(-1)[1], { code, reason: "no", wait: null });
-    await pass(100);
-    assert.equal(FakeSocket.all.length, 1);
-    assert.ok(answer.error instanceof OutcomeUnknown);
-    assert.equal(answer.error.code, code);
-    const late = watch(client.send("say", 2));
-    await settle();
-    assert.ok(late.error instanceof ConnectionLost && !(late.error instanceof OutcomeUnknown));
-  });
-}
-
 for (const code of [1001, 1005, 1006, 1011, 1012, 1013, 1014]) {
   test(`after ${code} it comes back`, async (t) => {
     const { client } = await started(t);
@@ -448,24 +431,6 @@ test("a resume that comes to nothing is answered with wss.begin, before all else
   ]);
 });
 
-test("wss.begin is for that only", async (t) => {
-  await started(t, { random: 0 });
-  assert.deepEqual(FakeSocket.last.sent, []);
-  FakeSocket.last.lose();
-  await pass(0);
-  FakeSocket.last.welcome({ resumed: true });
-  assert.deepEqual(FakeSocket.last.sent.map(({ event }) => event), ["wss.resume"]);
-});
-
-test("not_resumed reaches the page as any other error that answers no event", async (t) => {
-  const { client, heard } = await started(t);
-  client.send("say").catch(() => {});
-  const data = { code: "not_resumed", message: "Say wss.begin." };
-  FakeSocket.last.receive({ event: "wss.error", data });
-  assert.deepEqual(heard.at(-1).slice(0, 2), ["wss.error", data]);
-  assert.deepEqual([client.state, client.unanswered], ["connected", 1]);
-});
-
 // --- what is no frame
 
 for (const text of ["{", "null", '{"event":"wss.welcome"}', '{"event":"wss.error"}', '{"event":"x"}']) {
@@ -476,17 +441,6 @@ for (const text of ["{", "null", '{"event":"wss.welcome"}', '{"event":"wss.error
     assert.equal(client.state, "closed");
     assert.equal(heard.at(-1)[1].code, 1002);
     assert.ok(FakeSocket.last.closed);
-  });
-}
-
-for (const text of ["{", "null", '{"event":"wss.joined"}', '{"event":"wss.error","re":1}']) {
-  test(`${text} ends the client, and every event is settled`, async (t) => {
-    const { client, heard } = await started(t);
-    const answer = watch(client.send("say"));
-    FakeSocket.last.onmessage({ data: text });
-    await settle();
-    assert.deepEqual([client.state, heard.at(-1)[1].code], ["closed", 1002]);
-    assert.ok(answer.error instanceof OutcomeUnknown);
   });
 }
 
@@ -518,18 +472,6 @@ test("a silent node is asked for a sign of life, and left if it gives none", asy
   assert.equal(heard.filter(([event]) => event === "said").length, 0);
 });
 
-test("while an answer is due the node is asked sooner", async (t) => {
-  const { client } = await started(t, { pingInterval: 20, pingTimeout: 5 });
-  const silent = FakeSocket.last;
-  client.send("say", 1).catch(() => {});
-  await pass(3);
-  client.send("say", 2).catch(() => {}); // must not put it off
-  await pass(2);
-  assert.equal(silent.sent.at(-1).event, "wss.ping");
-  await pass(5);
-  assert.equal(client.state, "waiting");
-});
-
 for (const period of [0.25, 0.75, 1.5, 2.5]) {
   test(`silence counts from what was heard last, though an event goes out every ${period} s`, async (t) => {
     const { client, heard } = await started(t, { pingInterval: 1, pingTimeout: 2 });
@@ -558,16 +500,6 @@ test("nor by what the browser tells while the node is asked", async (t) => {
   assert.equal(client.state, "connected");
   await pass(0.5);
   assert.equal(client.state, "waiting");
-});
-
-test("what is heard is a sign of life, whatever it is", async (t) => {
-  const { client } = await started(t, { pingInterval: 1, pingTimeout: 2 });
-  for (let n = 1; n < 10; n++) {
-    await pass(2.5);
-    FakeSocket.last.receive(said(n));
-  }
-  assert.equal(client.state, "connected");
-  assert.equal(FakeSocket.last.sent.length, 9);
 });
 
 test("connections given up are bounded", async (t) => {

@@ -265,15 +265,6 @@ test("unanswered events are sent again with their ids, before new ones", async (
   assert.deepEqual(answers.map(({ data }) => data), [1, 3, 4]);
 });
 
-test("new ids begin above the last that the session has used", async (t) => {
-  const { client } = await started(t);
-  FakeSocket.last.lose();
-  await pass(0.25);
-  FakeSocket.last.welcome({ resumed: true, last: 9 });
-  client.send("say").catch(() => {});
-  assert.deepEqual(ids(FakeSocket.last), [10]);
-});
-
 test("in a new session the outcome of what was sent is unknown, and the rest is sent", async (t) => {
   const { client, heard } = await started(t);
   const sent = watch(client.send("say", "sent"));
@@ -349,22 +340,6 @@ test("not everybody sends an unavailable event again at once", async (t) => {
   assert.deepEqual(ids(FakeSocket.last), [1]);
   await pass(0.01);
   assert.deepEqual(ids(FakeSocket.last), [1, 1]);
-});
-
-test("an event that rests is not sent over a connection that came since", async (t) => {
-  const { client } = await started(t, { random: 0 });
-  client.send("say").catch(() => {});
-  FakeSocket.last.receive({ event: "wss.error", re: 1, data: { code: "unavailable" } });
-  FakeSocket.last.lose();
-  await pass(0);
-  FakeSocket.last.welcome({ resumed: true, last: 1 });
-  await pass(1);
-  assert.deepEqual(ids(FakeSocket.last), [1]);
-});
-
-test("an answer that nobody waits for is ignored", async (t) => {
-  await started(t);
-  FakeSocket.last.receive({ event: "ok", re: 99 });
 });
 
 // --- who does not wait any more
