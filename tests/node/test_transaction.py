@@ -10,9 +10,9 @@ import structlog
 import trio
 from trio.testing import MockClock, wait_all_tasks_blocked
 
-from tests.support.fakes import FakeExecutor
+from tests.support.fakes import FakeExecutor, FakeSessions
 from trio_wss import App, Broadcast, Client, Effects, Read, Store
-from trio_wss.commit.plan import NOTHING, Op
+from trio_wss.commit.plan import NOTHING
 from trio_wss.errors import Unavailable
 from trio_wss.node.decide import SILENT, Decision, Turn, take_turn
 from trio_wss.node.transaction import Endings, Transactions
@@ -196,11 +196,6 @@ async def test_a_read_that_can_never_be_answered_is_the_servers_fault() -> None:
 
 
 # --- endings
-
-
-class FakeSessions:
-    def end(self, session: str) -> tuple[Op, ...]:
-        return (("E", (), [session]),)
 
 
 class Ending:
