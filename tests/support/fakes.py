@@ -263,9 +263,10 @@ class FakeEndings:
     def __init__(self) -> None:
         self.ended: list[tuple[str, str]] = []
         self.outcome: Outcome = Done(b"")
+        self.seconds = 0.0
 
     async def end(self, session: StoredSession) -> Outcome:
-        await trio.lowlevel.checkpoint()
+        await trio.sleep(self.seconds)
         self.ended.append((session.client.session, session.generation))
         return self.outcome
 
