@@ -13,12 +13,14 @@ import trio
 
 from trio_wss.app import App
 from trio_wss.commit.plan import Op
+from trio_wss.data.json import encode
 from trio_wss.errors import WssError
 from trio_wss.node.session import Custody, SessionParts
 from trio_wss.node.topics.catchup import CatchUp
 from trio_wss.node.topics.hub import Hub
 from trio_wss.node.topics.topic import Member, Topic
 from trio_wss.node.transaction import Endings, Transactions
+from trio_wss.ops.rates import load_between
 from trio_wss.ops.snapshot import Snapshot
 from trio_wss.ops.statistics import Durations, Statistics
 from trio_wss.reads import Client, ReadRequest
@@ -31,6 +33,14 @@ from trio_wss.store.sessions import Sessions, StoredSession, Taken
 from trio_wss.wire import Outbox
 
 KEYS = Keys("wss")
+
+
+def node_load(**changes: Any) -> dict[str, Any]:
+    """What a node at rest says of itself, as other programs read it, but for these."""
+    load = load_between(node_snapshot(), node_snapshot(uptime=1.0), ops="", lag=0.0, topics=())
+    found: dict[str, Any] = json.loads(encode(load))
+    assert changes.keys() <= found.keys()
+    return found | changes
 
 
 def node_snapshot(**changes: Any) -> Snapshot:
