@@ -7,7 +7,7 @@ from attrs import fields
 from attrs.exceptions import FrozenInstanceError
 
 from trio_wss.errors import SettingsError, WrongSetting
-from trio_wss.settings import Settings
+from trio_wss.settings import Settings, host_and_port
 
 
 def test_the_defaults_are_legal_and_safe() -> None:
@@ -193,3 +193,10 @@ def test_every_number_is_in_the_table() -> None:
         "host": "127.0.0.1", "ops_host": "127.0.0.1", "redis": None, "namespace": "wss",
         "origins": (),
     }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("host", "text"), [("127.0.0.1", "127.0.0.1:80"), ("::1", "[::1]:80"), ("a.b", "a.b:80")]
+)
+def test_host_and_port_stand_together_in_a_url(host: str, text: str) -> None:
+    assert host_and_port(host, 80) == text

@@ -1,4 +1,4 @@
-"""trio_wss/cli/top.py, cluster.py and tables.py: the cluster at a terminal and in a pipe."""
+"""trio_wss/cli/top.py: the cluster at a terminal and in a pipe."""
 
 from __future__ import annotations
 
@@ -13,23 +13,18 @@ import termios
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any
 
 import pytest
 import trio
-from rich.console import Console
-from trio.testing import MockClock, memory_stream_pair
 
 from tests.support.members import eventually, member
-from tests.support.peer import House, Peer, Street
 from tests.support.processes import DEADLINE, call, trio_wss
 from tests.support.servers import RedisServer
 from trio_wss import App, Broadcast, Client, Effects, Identity, Join, Refused, Request
-from trio_wss.cli.cluster import ALL, FORGOTTEN, GONE, ClusterView, ops_url, view_of
-from trio_wss.cli.tables import everything, milliseconds, size
-from trio_wss.errors import SettingsError
+from trio_wss.cli.cluster import ClusterView
 from trio_wss.settings import Settings
-from trio_wss.testing import Cluster, cluster
+from trio_wss.testing import Cluster as Running
+from trio_wss.testing import cluster
 
 pytestmark = pytest.mark.any_engine
 
@@ -48,29 +43,11 @@ def say(event: str) -> Effects:
 
 
 @asynccontextmanager
-async def nodes(redis: str, number: int = 1) -> AsyncIterator[Cluster]:
+async def nodes(redis: str, number: int = 1) -> AsyncIterator[Running]:
     with trio.fail_after(DEADLINE):
         settings = Settings(drain=1.0, ops_port=0)
         async with cluster(app, nodes=number, redis=redis, settings=settings) as running:
             yield running
-
-
-def load(**changes: Any) -> dict[str, Any]:
-    times = {"p50": 1.0, "p99": 2.5}
-    fine = {
-        "node": "abcdef0123", "url": "ws://127.0.0.1:8000", "unready": "", "silence": 0.5,
-        "lag": 1.0, "connections": 1234, "rate": 10.5, "commits": times,
-        "delivery": {"p50": None, "p99": None}, "cpu": 0.25, "outbox_most": 2048,
-        "top_topics": [], "faults": [],
-    }  # fmt: skip
-    return fine | changes
-
-
-def shown(found: ClusterView) -> str:
-    console = Console(width=140, record=True, file=open(os.devnull, "w"))  # noqa: SIM115, PTH123
-    console.print(everything(found))
-    console.file.close()
-    return console.export_text()
 
 
 # --- in a pipe
@@ -207,124 +184,6 @@ async def test_a_terminal_shows_nodes_topics_and_faults(redis_url: str) -> None:
         async with member(node.url):
             text = await terminal(node.ops_url, "1 of 1 nodes ready, 1 clients", "room", "started")
         assert node.id[:8] in text
-
-
-# --- what it makes of what it hears
-
-
-async def test_a_silent_node_is_gone_and_then_forgotten(autojump_clock: trio.abc.Clock) -> None:
-    found = ClusterView()
-    found.hear(load(node="a", url="ws://a"))
-    await trio.sleep(GONE + 0.1)
-    found.hear(load(node="b", url="ws://b"))
-    assert [(one["node"], gone) for one, gone in found.nodes()] == [("a", True), ("b", False)]
-    assert [one["node"] for one in found.here()] == ["b"]
-    assert "gone" in shown(found)
-    await trio.sleep(FORGOTTEN)
-    found.hear(load(node="b", url="ws://b"))
-    assert [one["node"] for one, _ in found.nodes()] == ["b"]
-
-
-async def test_clients_of_a_topic_add_up_and_its_rate_does_not() -> None:
-    found = ClusterView()
-    for node, members, rate in (("a", 2, 5.0), ("b", 3, 4.0)):
-        room = {"topic": "room", "members": members, "rate": rate}
-        found.hear(load(node=node, top_topics=[room]))
-    assert found.topics() == [("room", 5, 5.0)]
-
-
-async def test_a_picture_says_what_is_wrong() -> None:
-    found = ClusterView(note="no connection to x")
-    fault = {"time": 0.0, "kind": "link", "text": "[red]gone[/red]"}
-    found.hear(load(node="a", unready="Redis is away", faults=[fault]))
-    found.hear(load(node="b", silence=7.0))
-    found.hear(load(node="c", lag=250.0))
-    found.hear(load(node="d"))
-    text = shown(found)
-    for word in ("Redis is away", "deaf", "late", "ready", "1,234", "2.5 ms", "25%", "2 KiB"):
-        assert word in text
-    assert "3 of 4 nodes ready" in text
-    assert "no connection to x" in text
-    assert "[red]gone[/red]" in text  # what others wrote is no markup
-
-
-def test_numbers_as_people_read_them() -> None:
-    assert [milliseconds(value) for value in (None, 1.25, 2500.0)] == ["-", "1.2 ms", "2.5 s"]
-    assert [size(value) for value in (5, 2048, 3 << 20)] == ["5 B", "2 KiB", "3.0 MiB"]
-
-
-@pytest.mark.parametrize(
-    ("text", "url"),
-    [
-        ("127.0.0.1:9100", "ws://127.0.0.1:9100/"),
-        ("http://a:1/", "ws://a:1/"),
-        ("https://a", "wss://a/"),
-        ("ws://[::1]:1", "ws://[::1]:1/"),
-        ("a:1/caf\u00e9 %20", "ws://a:1/caf%C3%A9%20%20"),
-    ],
-)
-def test_urls(text: str, url: str) -> None:
-    assert ops_url(text) == url
-
-
-@pytest.mark.parametrize("text", ["ftp://a", "http://", "", "a:b", "a:99999", "a:0", "http://[::1"])
-def test_no_urls(text: str) -> None:
-    with pytest.raises(SettingsError, match="is no URL such as"):
-        ops_url(text)
-
-
-# --- listeners that are not what they should be
-
-
-async def test_a_listener_that_goes_before_it_has_said_anything(
-    autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    async def leave(peer: Peer) -> None:
-        await peer.socket.aclose(1001)
-
-    async def leave_late(peer: Peer) -> None:
-        await trio.sleep(ALL + 1)
-        await leave(peer)
-
-    houses = {"a": House(leave, greet=False), "b": House(leave_late, greet=False)}
-    async with Street(houses).live(monkeypatch):
-        for host in houses:
-            said = f"no node has said anything at {host}: perhaps it is not an operations port"
-            with pytest.raises(SettingsError, match=said):
-                await view_of(host)
-
-
-async def test_what_a_late_listener_says_of_other_things_is_left_out(
-    autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    async def late(peer: Peer) -> None:
-        await trio.sleep(ALL + 1)
-        await peer.put(event="wss.other", data={"of": "tomorrow"})
-        await peer.socket.send_message("no JSON")
-        await peer.socket.send_message("[]")
-        await peer.put(event="wss.node", data=load(node="a"))
-        await peer.until_closed()
-
-    async with Street({"a": House(late, greet=False)}).live(monkeypatch):
-        assert [one["node"] for one in (await view_of("a")).here()] == ["a"]
-
-
-@pytest.mark.parametrize("answer", [b"HTTP/1.1 400 This is no TLS\r\n\r\n", b""])
-async def test_a_failed_tls_handshake_leaves_nothing_open(
-    answer: bytes, autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """An answer that is no TLS; and none, until the time is up."""
-    ours, theirs = memory_stream_pair()
-
-    async def open_tcp_stream(*_: object, **__: object) -> trio.abc.Stream:
-        await theirs.send_all(answer)
-        return ours
-
-    monkeypatch.setattr(trio, "open_tcp_stream", open_tcp_stream)
-    with pytest.raises(SettingsError, match="https://a does not answer"):
-        await view_of("https://a")
-    with pytest.raises(trio.ClosedResourceError):
-        await ours.send_all(b"x")
 
 
 async def test_it_tries_again_when_the_node_goes(redis_url: str) -> None:

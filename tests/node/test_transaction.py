@@ -10,9 +10,8 @@ import structlog
 import trio
 from trio.testing import MockClock, wait_all_tasks_blocked
 
-from tests.support.fakes import FakeExecutor
+from tests.support.fakes import FakeExecutor, FakeSessions
 from trio_wss import App, Broadcast, Client, Effects, Read, Store
-from trio_wss.commit.ops import Op
 from trio_wss.commit.plan import EMPTY_PLAN
 from trio_wss.errors import Unavailable
 from trio_wss.node.decide import SILENT, Decision, Undecided, decide
@@ -42,7 +41,7 @@ def add(n: Annotated[int | None, Read("n")]) -> Effects:
     return Store("n", (n or 0) + 1)
 
 
-def undecided(number: int | None = 7) -> Undecided:
+def turn(number: int | None = 7) -> Undecided:
     found = decide(app, ANN, Message("add", number))
     assert isinstance(found, Undecided)
     return found
@@ -93,7 +92,7 @@ async def test_a_decision_is_committed_and_nothing_is_read() -> None:
 async def test_a_turn_is_decided_on_what_it_has_read() -> None:
     stage = Stage()
     stage.executor.entries = (entry(4),)
-    await stage.run(undecided())
+    await stage.run(turn())
     [commit] = stage.executor.commits
     assert stage.values == [b"5"]
     assert commit.requests == (ReadRequest("value", "n"),)
@@ -112,7 +111,7 @@ async def test_where_what_was_read_has_changed_it_is_decided_again(
     stage = Stage()
     stage.executor.entries = (entry(4),)
     stage.executor.outcomes = [Changed(fresh), Done(b"ok")]
-    assert await stage.run(undecided()) == Done(b"ok")
+    assert await stage.run(turn()) == Done(b"ok")
     assert (stage.values, len(stage.executor.reads)) == (values, reads)
     assert stage.applied == [Changed(fresh), Done(b"ok")]
 
@@ -123,7 +122,7 @@ async def test_one_whose_reads_keep_changing_is_a_conflict_at_last(
     stage = Stage(deadline=5.0)
     stage.executor.seconds = 1.0
     stage.executor.outcomes = [*(Changed((entry(n),)) for n in range(5)), Done(b"last")]
-    assert await stage.run(undecided()) == Done(b"last")
+    assert await stage.run(turn()) == Done(b"last")
     *tries, last = stage.executor.commits
     assert len(tries) == 5
     assert (last.number, last.plan, last.requests) == (7, EMPTY_PLAN, ())
@@ -136,11 +135,11 @@ async def test_any_other_outcome_is_the_end_and_the_next_event_reads_anew(
 ) -> None:
     stage = Stage()
     stage.executor.outcomes = [outcome]
-    found = undecided()
+    found = turn()
     with stage.transactions.speculations.of(found.requests):  # another event is under way
         assert await stage.run(found) == outcome
         assert len(stage.executor.commits) == 1
-        await stage.run(undecided())
+        await stage.run(turn())
     assert stage.values == [b"1", b"1"]
     assert len(stage.executor.reads) == 2
 
@@ -152,7 +151,7 @@ async def test_events_on_one_key_are_decided_on_what_those_before_them_leave(
     stage.executor.seconds = 1.0
     async with trio.open_nursery() as nursery:
         for _ in range(3):
-            nursery.start_soon(stage.run, undecided())
+            nursery.start_soon(stage.run, turn())
         await wait_all_tasks_blocked()
         assert (stage.values, len(stage.executor.reads)) == ([b"1", b"2", b"3"], 1)
     assert repr(stage.transactions.speculations) == "<Speculations []>"
@@ -188,7 +187,7 @@ async def test_one_that_can_read_nothing_until_it_expires_is_unavailable(
     stage.executor.error = Unavailable("away")
     expires = trio.current_time() + 3
     with pytest.raises(Unavailable):
-        await stage.run(undecided(), expires)
+        await stage.run(turn(), expires)
     assert trio.current_time() == expires
     assert (stage.executor.commits, repr(stage.transactions.speculations)) == (
         [],
@@ -200,7 +199,7 @@ async def test_a_read_that_can_never_be_answered_is_the_servers_fault() -> None:
     stage = Stage()
     stage.executor.error = WrongType("n")
     with structlog.testing.capture_logs() as logs:
-        await stage.run(undecided())
+        await stage.run(turn())
     [commit] = stage.executor.commits
     assert (commit.number, commit.plan) == (7, EMPTY_PLAN)
     assert b'"code":"internal"' in commit.answer
@@ -208,11 +207,6 @@ async def test_a_read_that_can_never_be_answered_is_the_servers_fault() -> None:
 
 
 # --- endings
-
-
-class FakeSessions:
-    def end(self, session: str) -> tuple[Op, ...]:
-        return (("E", (), [session]),)
 
 
 class Ending:
@@ -306,7 +300,7 @@ async def test_a_handler_that_reads_is_run_on_what_is_there() -> None:
     assert await ending.end(Changed((entry(6),)), Done(b"")) == Done(b"")
     assert ending.stage.values == [b"5", b"7"]
     found = [(commit.requests, commit.entries) for commit in ending.stage.executor.commits]
-    assert found == [(undecided().requests, (entry(value),)) for value in (4, 6)]
+    assert found == [(turn().requests, (entry(value),)) for value in (4, 6)]
 
 
 async def test_a_conflict_is_not_the_last_word(autojump_clock: MockClock) -> None:

@@ -16,12 +16,9 @@ OF_USERS = "a name of its package, which users import"
 
 MORE_THAN_ONCE = {
     "Client": f"{OF_USERS}: a client as handlers see it, and one that is a program's own",
-    "Cluster": f"{OF_USERS}: nodes that a test runs, and nodes as the command line sees them",
     "Connection": "either end's",
     "connect": f"{OF_USERS}: the client's, and the command of that name",
-    "decode": SAME_ON_BOTH_SIDES,
     "encode": SAME_ON_BOTH_SIDES,
-    "parse_url": SAME_ON_BOTH_SIDES,
     "shown": SAME_ON_BOTH_SIDES,
     "welcome": SAME_ON_BOTH_SIDES,
 }

@@ -11,21 +11,37 @@ from typing import Any, cast
 import attrs
 import trio
 
+from trio_wss.app import App
+from trio_wss.commit.ops import Op
+from trio_wss.data.json import encode
 from trio_wss.errors import WssError
+from trio_wss.node.session import Custody, SessionParts
+from trio_wss.node.topics.catchup import CatchUp
 from trio_wss.node.topics.hub import Hub
 from trio_wss.node.topics.topic import Topic, TopicMember
+from trio_wss.node.transaction import Endings, Transactions
+from trio_wss.ops.rates import rates_between
 from trio_wss.ops.snapshot import Snapshot
-from trio_wss.ops.statistics import Durations
-from trio_wss.reads import ReadRequest
+from trio_wss.ops.statistics import Durations, Statistics
+from trio_wss.reads import Client, ReadRequest
 from trio_wss.store.entries import Entry
-from trio_wss.store.executor import Commit
+from trio_wss.store.executor import Commit, Executor
 from trio_wss.store.history import Cursor
 from trio_wss.store.keys import Keys
 from trio_wss.store.link.link import Link
 from trio_wss.store.outcome import CommitOutcome, Done, Gone, Unknown
+from trio_wss.store.sessions import Sessions, StoredSession, Taken
 from trio_wss.wire import Outbox
 
 KEYS = Keys("wss")
+
+
+def node_load(**changes: Any) -> dict[str, Any]:
+    """What a node at rest says of itself, as other programs read it, but for these."""
+    load = rates_between(node_snapshot(), node_snapshot(uptime=1.0), ops="", lag=0.0, topics=())
+    found: dict[str, Any] = json.loads(encode(load))
+    assert changes.keys() <= found.keys()
+    return found | changes
 
 
 def node_snapshot(**changes: Any) -> Snapshot:
@@ -212,6 +228,88 @@ class FakeExecutor:
         self, session: str, answered: Callable[[frozenset[str] | Gone | Unknown], None]
     ) -> None:
         answered(self.there)
+
+
+class FakeSessions:
+    """Sessions in a Redis that answers what the test says, in turn; an error is raised."""
+
+    def __init__(self) -> None:
+        self.found: list[StoredSession | None] = []
+        self.taken: list[Taken | WssError | None] = []
+        self.takes: list[tuple[str, int | None]] = []  # of which generation, at which attempt
+        self.aways: list[tuple[str, str, float]] = []
+        self.error: WssError | None = None
+        self.seconds = 0.0
+
+    def begin(self, client: Client, token: str) -> tuple[Op, ...]:
+        return (("N", (), [client.session, token]),)
+
+    def end(self, session: str) -> tuple[Op, ...]:
+        return (("E", (), [session]),)
+
+    async def find(self, token: str) -> StoredSession | None:
+        await trio.lowlevel.checkpoint()
+        if self.error is not None:
+            raise self.error
+        return self.found.pop(0)
+
+    async def take(
+        self, seen: StoredSession, generation: str, attempt: int | None = None
+    ) -> Taken | None:
+        self.takes.append((seen.generation, attempt))
+        await trio.sleep(self.seconds)
+        taken = self.taken.pop(0)
+        if isinstance(taken, WssError):
+            raise taken
+        return None if taken is None else attrs.evolve(taken, generation=generation)
+
+    async def away(self, session: str, generation: str, grace: float) -> None:
+        await trio.lowlevel.checkpoint()
+        if self.error is not None:
+            raise self.error
+        self.aways.append((session, generation, grace))
+
+
+class FakeEndings:
+    """Keeps which sessions were to end, and says what came of it."""
+
+    def __init__(self) -> None:
+        self.ended: list[tuple[str, str]] = []
+        self.outcome: CommitOutcome = Done(b"")
+        self.seconds = 0.0
+
+    async def end(self, session: StoredSession) -> CommitOutcome:
+        await trio.sleep(self.seconds)
+        self.ended.append((session.client.session, session.generation))
+        return self.outcome
+
+
+class FakeNode:
+    """What the sessions of one node share, with no Redis behind it."""
+
+    def __init__(self, app: App) -> None:
+        self.hub = FakeHub()
+        self.catch_up = FakeCatchUp(self.hub)
+        self.executor = FakeExecutor()
+        self.sessions = FakeSessions()
+        self.endings = FakeEndings()
+        self.custody = Custody()
+        self.statistics = Statistics()
+        executor = cast(Executor, self.executor)
+        self.parts = SessionParts(
+            node="n1",
+            app=app,
+            hub=self.hub,
+            catch_up=cast(CatchUp, self.catch_up),
+            executor=executor,
+            transactions=Transactions(executor, deadline=5.0),
+            sessions=cast(Sessions, self.sessions),
+            endings=cast(Endings, self.endings),
+            custody=self.custody,
+            statistics=self.statistics,
+            grace=30.0,
+            max_topics=100,
+        )
 
 
 def frame(number: int) -> bytes:
