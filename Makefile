@@ -61,8 +61,10 @@ types: $(OLDEST)/.test
 contracts: $(OLDEST)/.test
 	$(OLDEST)/bin/lint-imports
 
+# Whatever the shell says, keep the bytecode of the tests: to make it takes pytest a third of the time.
+pure: export PYTHONDONTWRITEBYTECODE :=
 pure: $(OLDEST)/.test
-	$(OLDEST)/bin/python -m pytest -q -p tests.support.pure $$($(OLDEST)/bin/python -m tests.support.pure)
+	$(OLDEST)/bin/python -m pytest -q -p tests.support.pure
 
 mutation: $(OLDEST)/.test ## Plant small bugs in the language, one at a time, and see that its tests notice; MODULES="commit/plan app"
 	$(OLDEST)/bin/python -m harness.mutation $(MODULES)

@@ -1,7 +1,7 @@
 """The tests that need nothing but the processor: they import neither trio nor redis nor what opens
 sockets and starts processes, they await nothing, they ask for no server, and none of their helpers
-does. `python -m tests.support.pure` says which; as a pytest plugin (`-p tests.support.pure`) this
-holds them to it.
+does. As a pytest plugin (`-p tests.support.pure`) this runs these tests alone, unless others are
+named, and holds them to it.
 """
 
 import ast
@@ -10,6 +10,8 @@ from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 from typing import Any, Final
+
+import pytest
 
 ROOT: Final = Path(__file__).parents[2]
 IMPURE: Final = frozenset(
@@ -94,13 +96,14 @@ def imported(node: ast.Import | ast.ImportFrom) -> Iterator[str]:
         yield from (f"{node.module}.{name.name}" for name in node.names)
 
 
+def pytest_configure(config: pytest.Config) -> None:
+    if config.args_source is pytest.Config.ArgsSource.TESTPATHS:
+        config.args[:] = pure_tests()
+
+
 def pytest_sessionstart() -> None:
     def refuse(event: str, arguments: Any) -> None:
         if event in FORBIDDEN:
             raise RuntimeError(f"a pure test does no {event}: {arguments}")
 
     sys.addaudithook(refuse)
-
-
-if __name__ == "__main__":
-    sys.stdout.write("\n".join(pure_tests()) + "\n")
