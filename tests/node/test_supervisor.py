@@ -165,7 +165,7 @@ async def test_a_node_starts_without_redis_and_has_all_its_tasks(
                 "node.supervisor._keep_registered",
                 "node.topics.hub.Hub.run",
                 "node.writes.Writes.run",
-                "node.connection.Connections.listen",
+                "node.connections.Connections.listen",
                 "node.janitor.Janitor.run",
                 "ops.statistics.Statistics.measure_lag",
                 "ops.heartbeat.Heartbeat.run",

@@ -7,6 +7,7 @@ from pathlib import Path
 ROOT = Path(__file__).parents[2] / "trio_wss"
 MAX_LINES = 40
 
+
 def functions(path: Path) -> Iterator[tuple[str, int]]:
     """Each function of a module with its lines, from its def to its end."""
     for node in ast.walk(ast.parse(path.read_text())):
