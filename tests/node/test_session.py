@@ -11,7 +11,7 @@ import structlog
 import trio
 from trio.testing import MockClock, wait_all_tasks_blocked
 
-from tests.support.fakes import Box, FakeNode, pushed
+from tests.support.fakes import DEADLINE, Box, FakeNode, pushed
 from trio_wss import App, Broadcast, Client, Close, Effects, Gap, Join, Read, Refused, Reply, Store
 from trio_wss.commit.plan import EMPTY_PLAN
 from trio_wss.errors import Unavailable
@@ -494,6 +494,40 @@ async def test_a_gap_is_told_to_the_app_and_a_recovery_is_counted() -> None:
         [commit] = stage.executor.commits
         assert [op[0] for op in commit.plan.ops] == ["B"]
         assert b'"hall"' in commit.plan.ops[0][2]
+
+
+reading = App()
+
+
+@reading.on_gap
+def state(event: Gap, value: Annotated[int, Read("n")] = 0) -> Effects:
+    return Reply("state", [event.topic, value])
+
+
+async def test_a_hook_whose_reads_keep_changing_is_run_again_until_it_is_decided(
+    autojump_clock: MockClock,
+) -> None:
+    """The client could not ask for it."""
+    async with opened(reading) as stage:
+        executor = stage.executor
+        executor.seconds = 2 * DEADLINE
+        executor.outcomes = [Changed((Entry(b"v", b"1"),)), Changed((Entry(b"v", b"2"),))]
+        stage.session.memberships.tell_joined("tea", at(7), recovered=False)
+        await trio.sleep(10 * DEADLINE)
+        assert names(stage.box.said) == ["wss.joined", "state"]
+        assert stage.box.said[1]["data"][0] == "tea"
+        assert len(executor.commits) == 3
+
+
+async def test_a_hook_that_can_read_nothing_is_run_again(autojump_clock: MockClock) -> None:
+    async with opened(reading) as stage:
+        stage.executor.error = Unavailable("away")
+        stage.session.memberships.tell_joined("tea", at(7), recovered=False)
+        await trio.sleep(60)
+        assert names(stage.box.said) == ["wss.joined"]
+        stage.executor.error = None
+        await trio.sleep(1)
+        assert names(stage.box.said) == ["wss.joined", "state"]
 
 
 async def test_one_that_has_left_the_hub_is_in_no_topic_and_has_no_gaps() -> None:

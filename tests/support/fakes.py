@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Sequence
-from typing import Any, cast
+from typing import Any, Final, cast
 
 import attrs
 import trio
@@ -42,6 +42,9 @@ def node_load(**changes: Any) -> dict[str, Any]:
     found: dict[str, Any] = json.loads(encode(load))
     assert changes.keys() <= found.keys()
     return found | changes
+
+
+DEADLINE: Final = 5.0  # seconds, of the transactions of a node that stands for one
 
 
 def node_snapshot(**changes: Any) -> Snapshot:
@@ -302,7 +305,7 @@ class FakeNode:
             hub=self.hub,
             catch_up=cast(CatchUp, self.catch_up),
             executor=executor,
-            transactions=Transactions(executor, deadline=5.0),
+            transactions=Transactions(executor, deadline=DEADLINE),
             sessions=cast(Sessions, self.sessions),
             endings=cast(Endings, self.endings),
             custody=self.custody,

@@ -51,6 +51,7 @@ log = structlog.get_logger(__name__)
 
 FIRST: Final = "1"  # the generation of a session that has begun and was never resumed
 AWAY: Final = "the outcome is not known: send the event again with the same id"
+RETRY: Final = 0.5  # seconds until on_gap is tried again that could read nothing
 RACES: Final = 5  # tries to take over a session that keeps changing
 
 
@@ -130,8 +131,25 @@ class Session:
             return
         statistics.broken += 1
         if app.gap is not None and self._nursery is not None:
-            undecided = decide_hook(app, self.client, app.gap, "event", Gap(topic))
-            self._nursery.start_soon(self._transact, undecided)
+            self._nursery.start_soon(self._make_good, Gap(topic))
+
+    async def _make_good(self, gap: Gap) -> None:
+        """Run on_gap, and again until it is decided: the client cannot ask for it."""
+        app, decided = self._parts.app, False
+
+        def make(
+            decision: Decision, requests: Sequence[ReadRequest], entries: Sequence[Entry]
+        ) -> Commit | None:
+            nonlocal decided
+            decided = decision.refusal != "conflict"
+            return self.commit(decision, requests, entries) if decided else None
+
+        while not decided and self._nursery is not None:
+            undecided = decide_hook(app, self.client, app.gap, "event", gap)
+            try:
+                await self._parts.transactions.run(undecided, make)
+            except Unavailable:  # nothing could be read
+                await trio.sleep(RETRY)
 
     # --- begin, resume, finish
 
