@@ -26,7 +26,6 @@ from tests.support.peer import (
 )
 from trio_wss.client import (
     Answer,
-    Client,
     Connected,
     ConnectionLost,
     Disconnected,
@@ -34,7 +33,6 @@ from trio_wss.client import (
     EventError,
     FellBehind,
     OutcomeUnknown,
-    State,
     Ticket,
     connect,
 )
@@ -286,14 +284,9 @@ async def broadcast(peer: Peer, topic: str, *offsets: int, epoch: str = "x") -> 
         await peer.put(event="said", topic=topic, epoch=epoch, offset=offset, data=offset)
 
 
-async def joined(peer: Peer, topic: str, offset: int, *, recovered: bool = True) -> None:
-    data = {"topic": topic, "epoch": "x", "offset": offset, "recovered": recovered}
+async def joined(peer: Peer, topic: str, offset: int) -> None:
+    data = {"topic": topic, "epoch": "x", "offset": offset, "recovered": True}
     await peer.put(event="wss.joined", data=data)
-
-
-async def until(client: Client, state: State) -> None:
-    while await client.receive() != state:
-        pass
 
 
 async def test_events_sent_while_it_is_away_wait_for_the_next_connection(

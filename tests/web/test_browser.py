@@ -122,9 +122,10 @@ async def check_all_shown(tab: Page, speaker: Speaker, mine: list[str]) -> None:
 async def recover(tab: Page, harm: Callable[[], None], mend: Callable[[], None]) -> None:
     """Harm, and see the page away, then back. Messages are sent all the while."""
     await page_says(tab, "mine 1", "mine 2")
+    await tab.run("void client.on('wss.disconnected', () => { window.away = true })")
     harm()
     await page_says(tab, "mine 3", "mine 4")
-    await tab.until("client.state !== 'connected'")
+    await tab.until("window.away")  # the state itself may be back before somebody looks
     await page_says(tab, "mine 5", "mine 6")
     await tab.until("client.state === 'connected'")
     mend()

@@ -149,7 +149,7 @@ class Client:
         await self._over.wait()
 
     async def abandon(self) -> Ticket:
-        """Leave with no word, so that the session keeps its grace; returns what resumes it."""
+        """Leave without a Close, so that the session keeps its grace; returns its Ticket."""
         self.closing = self._abandoned = True
         self._finish(ConnectionLost(VANISHED, "abandoned"))
         self._life.cancel()
@@ -164,7 +164,7 @@ class Client:
         return Ticket(token, self._cursors.copy(), last, self._attempt)
 
     def _finish(self, loss: ConnectionLost) -> None:
-        """Everybody who waits learns why; the first reason stands."""
+        """End everything that waits, with this reason; only the first one counts."""
         if self._end is not None:
             return
         self._end = loss
@@ -221,7 +221,7 @@ class Client:
             await self._inbox.keep(state)
 
     async def _take(self, message: str | bytes) -> None:
-        """Hand one frame to whoever waits for it. Raises BadFrame and FellBehind."""
+        """Give an event to the app, an answer to its event. Raises BadFrame and FellBehind."""
         if self._end is not None:
             return
         number, frame = frames.decode(message)

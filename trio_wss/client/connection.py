@@ -1,5 +1,5 @@
-"""One connection of a client: its reader, its writer and its pings. A task each, so that cancelling
-whoever sends never cuts a frame in two.
+"""One connection of a client: its reader, its writer and its pings. Each is a task of its own, so
+that a cancelled `send` never cuts a frame in two.
 """
 
 from __future__ import annotations
@@ -36,8 +36,8 @@ class Connection:
         take: Callable[[str | bytes], Awaitable[None]],
         pings: tuple[float, float],
     ) -> None:
-        """`take` is given every message; it may raise BadFrame and FellBehind. `pings` are the
-        seconds of silence before one, and behind it.
+        """`take` is given every message; it may raise BadFrame and FellBehind. `pings` are
+        `ping_interval` and `ping_timeout`.
         """
         self._socket = transport.socket
         self._stream = transport.stream

@@ -1,5 +1,5 @@
-"""What can go wrong for a client: no connection, a lost one, an outcome that nobody knows, a late
-reader, an event refused.
+"""The errors of a client: no connection, a lost one, an unknown outcome, a slow reader, a refused
+event.
 """
 
 from __future__ import annotations

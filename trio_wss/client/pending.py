@@ -72,7 +72,7 @@ class Pending:
 
 @final
 class PendingEvents:
-    """What a client has to send, and what it has to be answered."""
+    """The events that a client has to send, and those that have no answer yet."""
 
     def __init__(self, last: int) -> None:
         """`last` is the highest id that the session has used."""
@@ -89,7 +89,7 @@ class PendingEvents:
     def __len__(self) -> int:
         return len(self._waiting)
 
-    # --- what the client gives
+    # --- from the client
 
     async def add(self, event: str, data: Any, *, again: bool) -> Pending:
         """Take an event that is to be answered; wait while too many are not. Raises TypeError
@@ -135,7 +135,7 @@ class PendingEvents:
         if self._end is not None:
             raise copy(self._end)
 
-    # --- what the connection takes, and brings
+    # --- to the connection, and answers from it
 
     async def next_frame(self) -> str:
         """What is to be written next; wait for it."""
@@ -188,8 +188,8 @@ class PendingEvents:
             self._changed.unpark_all()
 
     def drop_overdue(self, since: float) -> None:
-        """Settle what gets no answer though the connection lives and is read, `since` when: it
-        would hold up all that follow, since an id stays near the oldest unanswered one.
+        """Settle the events that get no answer though the connection lives and has been read
+        `since` then: an id stays near the oldest unanswered one, so they would hold up all others.
         """
         while self._waiting:
             oldest = next(iter(self._waiting.values()))
@@ -211,11 +211,11 @@ class PendingEvents:
             self._remove(largest)
             largest.settle(EventError("invalid", "the server takes nothing so large"))
 
-    # --- what becomes of them
+    # --- a connection or a session is over
 
     def connection_over(self) -> None:
-        """No answer will come for what is out: it rests until there is another connection, and who
-        is not wanted is forgotten.
+        """Events that are out get no answer now: they rest until there is another connection.
+        Those that nobody waits for are forgotten.
         """
         self._dropped = 0
         for pending in list(self._waiting.values()):
@@ -225,7 +225,7 @@ class PendingEvents:
                 pending.place = "resting"
 
     def resume(self, last: int) -> None:
-        """The session goes on: what was sent is sent again, in order, before all else."""
+        """The session goes on: send again what was sent, in order, before all else."""
         self.number = max(self.number, last)
         sent, rest = self._parts()
         self._refill([*sent, *rest])

@@ -392,7 +392,7 @@ export class Client {
     }
     const code = event === "wss.error" ? text(data.code) : "";
     // All others come in the order of their events.
-    if (code !== "unavailable" && code !== "rate_limited") this.#answered = pending.turn;
+    if (code !== "unavailable" && code !== "rate_limited") this.#answered = pending.position;
     if (code === "unavailable" && pending.wanted) {
       pending.since = Date.now();
       const socket = this.#socket;
@@ -413,7 +413,7 @@ export class Client {
   /** Settle what gets no answer: it would hold up all that follow. */
   #dropOverdue() {
     for (const [id, pending] of this.#unanswered) {
-      const patience = OVERDUE[pending.turn < this.#answered ? 0 : 1];
+      const patience = OVERDUE[pending.position < this.#answered ? 0 : 1];
       if (Date.now() - Math.max(pending.since, this.#awake) < patience * 1000) break;
       this.#unanswered.delete(id);
       this.#dropped = id;
@@ -448,7 +448,7 @@ export class Client {
 
   #write(id, pending) {
     const { event, data } = pending;
-    pending.turn = ++this.#writes;
+    pending.position = ++this.#writes;
     pending.since = Date.now();
     const rest = data === undefined ? "" : `,"data":${data}`;
     this.#socket.send(`{"event":${JSON.stringify(event)},"id":${id}${rest}}`);
