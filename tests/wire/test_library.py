@@ -28,7 +28,7 @@ async def test_a_slow_peer_is_given_a_frame_at_a_time() -> None:
         await client.send(first + text("c") + text("d"))
         assert await socket.receive() == ["ab"]
         await wait_all_tasks_blocked()
-        library = socket.lane._library
+        library = socket.lane.library
         assert library is not None
         before = library.state, library.take_back()
         assert await socket.receive() == ["c"]

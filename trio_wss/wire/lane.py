@@ -42,13 +42,13 @@ class Lane(trio.abc.AsyncResource):
         "_calm",
         "_early",
         "_free",
-        "_library",
         "_limits",
         "_nursery",
         "_parser",
         "_stream",
         "before_close",
         "heard",
+        "library",
         "outbox",
         "peer",
         "reading",
@@ -73,13 +73,14 @@ class Lane(trio.abc.AsyncResource):
         self._limits = limits
         self._parser = Parser(limits.message_bytes)
         self._early = early
-        self._library: Library | None = None  # made when there is something for it
         self._calm: trio.Event | None = None
         self._free: trio.Event | None = None
         self.before_close: Callable[[], None] = _nothing
         """Called in the same step as the close, before it."""
         self.when_hungry: Callable[[], None] = _nothing
         """Called when trio-websocket asks for bytes and there are none."""
+        self.library: Library | None = None
+        """Made when there is something for trio-websocket."""
         self.walker: Walker | None = None
         """Once slow or sealed: where a frame ends."""
         self.peer = _PLAIN
@@ -93,13 +94,13 @@ class Lane(trio.abc.AsyncResource):
     @property
     def hungry(self) -> bool:
         """trio-websocket has used up what it was given, and may be given more."""
-        library = self._library
+        library = self.library
         return (library is None or library.state is _HUNGRY) and self.state is not _SHUT
 
     @property
     def websocket(self) -> WebSocketConnection | None:
         """trio-websocket's connection, once there was something for it to do."""
-        return None if self._library is None else self._library.websocket
+        return None if self.library is None else self.library.websocket
 
     @property
     def clean(self) -> bool:
@@ -122,14 +123,14 @@ class Lane(trio.abc.AsyncResource):
 
     async def settled(self) -> None:
         """Wait until trio-websocket has done all it can with what it was given."""
-        while (library := self._library) is not None:
+        while (library := self.library) is not None:
             if library.state is _HUNGRY or self.state is not _OPEN:
                 break
             await self._until_calm()
 
     async def made(self) -> WebSocketConnection | None:
         """trio-websocket's connection, once there is one; None if it came to an end first."""
-        while (library := self._library) is not None:
+        while (library := self.library) is not None:
             if library.websocket is not None or self.state is not _OPEN:
                 return library.websocket
             await self._until_calm()
@@ -208,8 +209,8 @@ class Lane(trio.abc.AsyncResource):
         self.state = LANE[self.state]["shut"]
         self.before_close()
         self.outbox.detach()
-        if self._library is not None:
-            self._library.wake_up()
+        if self.library is not None:
+            self.library.wake_up()
         with trio.move_on_after(self._limits.close_seconds):
             await self._stream.aclose()
 
@@ -256,18 +257,18 @@ class Lane(trio.abc.AsyncResource):
         if self.peer is PeerState.CLOSED or self.clean:
             return
         # Pings, or all that a slow peer sent: then nothing is unsorted.
-        pending = b"" if self._library is None else self._library.take_back()
+        pending = b"" if self.library is None else self.library.take_back()
         walker = self.walker = self.walker or Walker()
         walker.skip(pending + self._unsorted() + chunk)
         if walker.closed:
             self.peer = PEER[self.peer]["clean"]
 
     def _give(self, feed: bytes) -> None:
-        if self._library is None:
-            self._library = Library(self, self._limits, feed)
-            self._nursery.start_soon(self._library.make, self._nursery)
+        if self.library is None:
+            self.library = Library(self, self._limits, feed)
+            self._nursery.start_soon(self.library.make, self._nursery)
         else:
-            self._library.give(feed)
+            self.library.give(feed)
 
     def is_too_long(self, message: str | bytes) -> bool:
         """Whether a message of trio-websocket's, which counts characters, has too many bytes."""
