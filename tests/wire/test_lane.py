@@ -120,7 +120,13 @@ def without_reasons(seen: Seen) -> Seen:
 
 
 def agree(pieces: list[bytes]) -> None:
-    assert without_reasons(play(serve_lane, pieces)) == without_reasons(expected(pieces))
+    ours, theirs = play(serve_lane, pieces), expected(pieces)
+    for number, message in enumerate(theirs.messages):
+        if isinstance(message, str) and len(message.encode()) > LIMIT:  # it counts characters
+            seen = ours.messages, closes(ours.sent), ours.code
+            assert seen == (theirs.messages[:number], [1009], 1009)
+            return
+    assert without_reasons(ours) == without_reasons(theirs)
 
 
 payloads = st.one_of(
@@ -201,6 +207,7 @@ def conversations(draw: st.DrawFn) -> list[bytes]:
     [client_frame(0x01, b"a") + client_frame(0x89, b"p") + client_frame(0x80, b"b"), text("c")]
 )
 @example([client_frame(0x82, b"x" * 301) + close()])
+@example([client_frame(0x01, b"\xc3\xa9" * 150), client_frame(0x80, b"x") + text("y")])
 @example([client_frame(0x81, b"x" * 100 + b"\xff" + b"x" * 100)[:150]])  # and then it leaves
 def test_the_lane_agrees_with_trio_websocket(pieces: list[bytes]) -> None:
     agree(pieces)

@@ -1,9 +1,9 @@
-"""The stream between one socket and trio-websocket: messages that are plain go past it.
+"""One connection's socket, read: messages that are plain go past trio-websocket.
 
-Pings and Closes go through trio-websocket, which answers them, and is not made before the first of
-them. The first data that is not plain makes the connection slow for good: from there every byte
-goes through trio-websocket. The socket is read only when somebody asks, a chunk at a time; `aclose`
-is the only place that closes it. How it goes from one state to another stands in `states.py`.
+Pings and Closes go through trio-websocket, which answers them; the first data that is not plain
+makes the connection slow for good: from there every byte does. The socket is read only when
+somebody asks, a chunk at a time; `aclose` is the only place that closes it. How the lane goes from
+one state to another stands in `states.py`, what trio-websocket sees of it in `library.py`.
 """
 
 from __future__ import annotations
@@ -14,25 +14,22 @@ from contextlib import suppress
 from typing import Final, final
 
 import trio
-from trio_websocket import WebSocketConnection, wrap_server_stream
+from trio_websocket import WebSocketConnection
 
 from trio_wss.wire.close_codes import CloseCode
-from trio_wss.wire.frames import CLOSE, Parser, Walker
-from trio_wss.wire.head import ANY_UPGRADE
+from trio_wss.wire.frames import Parser, Walker
+from trio_wss.wire.library import Library
 from trio_wss.wire.limits import WireLimits
 from trio_wss.wire.outbox import Outbox
-from trio_wss.wire.states import LANE, LIBRARY, PEER, LaneState, LibraryState, PeerState
+from trio_wss.wire.states import LANE, PEER, LaneState, LibraryState, PeerState
 
 _CHUNK: Final = 64 * 1024
-_CLOSE: Final = bytes((CLOSE,))
 # To look a member up in its enum costs more than the comparison.
 _PLAIN: Final = PeerState.PLAIN
 _SLOW: Final = PeerState.SLOW
 _OPEN: Final = LaneState.OPEN
 _SHUT: Final = LaneState.SHUT
-_ABSENT: Final = LibraryState.ABSENT
-_MAKING: Final = LibraryState.MAKING
-_FED: Final = LibraryState.FED
+_HUNGRY: Final = LibraryState.HUNGRY
 
 
 def _nothing() -> None:
@@ -40,30 +37,25 @@ def _nothing() -> None:
 
 
 @final
-class Lane(trio.abc.Stream):
-    """A trio stream for trio-websocket; `read` gives the plain messages to the connection."""
+class Lane(trio.abc.AsyncResource):
+    """`read` gives the plain messages to the connection, and the rest to trio-websocket."""
 
     __slots__ = (
-        "_at",
         "_calm",
         "_early",
-        "_feed",
         "_free",
-        "_head",
-        "_library",
         "_limits",
         "_nursery",
         "_parser",
         "_stream",
-        "_wake",
-        "_walker",
         "before_close",
         "heard",
+        "library",
         "outbox",
         "peer",
         "reading",
         "state",
-        "websocket",
+        "walker",
         "when_hungry",
     )
 
@@ -82,21 +74,17 @@ class Lane(trio.abc.Stream):
         outbox.owner = self
         self._limits = limits
         self._parser = Parser(limits.message_bytes)
-        self._walker: Walker | None = None  # once slow or sealed: where a frame ends
-        self._head = b""  # for trio-websocket, which is being made
-        self._feed = b""  # for trio-websocket, from `_at` on
-        self._at = 0
         self._early = early
-        self._library = _ABSENT
-        self._wake: trio.Event | None = None  # something for trio-websocket
         self._calm: trio.Event | None = None
         self._free: trio.Event | None = None
         self.before_close: Callable[[], None] = _nothing
         """Called in the same step as the close, before it."""
         self.when_hungry: Callable[[], None] = _nothing
         """Called when trio-websocket asks for bytes and there are none."""
-        self.websocket: WebSocketConnection | None = None
-        """Set once there was something for it to do."""
+        self.library: Library | None = None
+        """Made when there is something for trio-websocket."""
+        self.walker: Walker | None = None
+        """Once slow or sealed: where a frame ends."""
         self.peer = _PLAIN
         self.state = _OPEN
         # Two facts that are no states: they change with every read, whatever else is the case.
@@ -108,8 +96,13 @@ class Lane(trio.abc.Stream):
     @property
     def hungry(self) -> bool:
         """trio-websocket has used up what it was given, and may be given more."""
-        library = self._library
-        return library is not _FED and library is not _MAKING and self.state is not _SHUT
+        library = self.library
+        return (library is None or library.state is _HUNGRY) and self.state is not _SHUT
+
+    @property
+    def websocket(self) -> WebSocketConnection | None:
+        """trio-websocket's connection, once there was something for it to do."""
+        return None if self.library is None else self.library.websocket
 
     @property
     def clean(self) -> bool:
@@ -132,14 +125,18 @@ class Lane(trio.abc.Stream):
 
     async def settled(self) -> None:
         """Wait until trio-websocket has done all it can with what it was given."""
-        while (self._library is _FED or self._library is _MAKING) and self.state is _OPEN:
+        while (library := self.library) is not None:
+            if library.state is _HUNGRY or self.state is not _OPEN:
+                break
             await self._until_calm()
 
     async def made(self) -> WebSocketConnection | None:
         """trio-websocket's connection, once there is one; None if it came to an end first."""
-        while self.state is _OPEN and self._library is _MAKING:
+        while (library := self.library) is not None:
+            if library.websocket is not None or self.state is not _OPEN:
+                return library.websocket
             await self._until_calm()
-        return self.websocket
+        return None
 
     async def read(self) -> list[str | bytes]:
         """Read the socket once; the plain messages that came, in order, maybe none.
@@ -174,51 +171,20 @@ class Lane(trio.abc.Stream):
                 self._free = None
         return self._sort(chunk)
 
-    async def receive_some(self, max_bytes: int | None = None) -> bytes:
-        """For trio-websocket: control frames; once slow, at most one frame at a time: it fails on
-        a ping that comes in one piece with what made it say Close."""
-        await trio.lowlevel.checkpoint()
-        if self._head:
-            head, self._head = self._head, b""
-            return head
-        while not self.closed:
-            if self._feed and self.websocket is not None:
-                return self._next_piece()
-            if not self._feed:
-                if self.peer is PeerState.GONE:
-                    self.state = LANE[self.state]["end"]
-                    self._calm_down()
-                    break
-                self._library = LIBRARY[self._library]["asks"]
-                self._calm_down()
-                self.when_hungry()
-            self._wake = trio.Event()
-            await self._wake.wait()
-        return b""
+    def used_up(self) -> None:
+        """trio-websocket asks for bytes and there are none."""
+        self.calm_down()
+        self.when_hungry()
 
-    async def send_all(self, data: bytes | bytearray | memoryview) -> None:
-        """For trio-websocket: queue `data`, whole frames, and wait until it is out."""
-        if self.websocket is None:
-            await trio.lowlevel.checkpoint()
-            return  # its answer to the handshake: the client has had ours
-        frames = bytes(data)
-        if frames[:1] == _CLOSE:
-            if self.peer is PeerState.CLOSED:  # this answers it
-                self.peer = PEER[self.peer]["clean"]
-            self.outbox.seal_with(frames)
-        else:
-            self.outbox.push_now(frames)
-        await self.outbox.sent()
-
-    async def wait_send_all_might_not_block(self) -> None:
-        """For the interface; trio-websocket does not use it."""
-        await trio.lowlevel.checkpoint()
+    def ends(self) -> None:
+        """The connection has begun to close, or trio-websocket knows that the peer is gone."""
+        self.state = LANE[self.state]["end"]
+        self.calm_down()
 
     async def farewell(self, code: int = CloseCode.NORMAL, reason: str = "") -> None:
         """Say Close if nobody has, and wait for the peer's. The outbox's writer sees to the
         deadline. Cancelled, it leaves the socket open: that is for `aclose`."""
-        self.state = LANE[self.state]["end"]
-        self._calm_down()
+        self.ends()
         fault = None if self.websocket is None else self.websocket.closed
         if self.peer is PeerState.GONE and (fault is None or fault.code == CloseCode.ABNORMAL):
             return  # nobody to say it to
@@ -245,7 +211,8 @@ class Lane(trio.abc.Stream):
         self.state = LANE[self.state]["shut"]
         self.before_close()
         self.outbox.detach()
-        self._wake_up()
+        if self.library is not None:
+            self.library.wake_up()
         with trio.move_on_after(self._limits.close_seconds):
             await self._stream.aclose()
 
@@ -273,8 +240,8 @@ class Lane(trio.abc.Stream):
         """What the parser has left, for trio-websocket to see a frame at a time."""
         rest = bytes(self._parser.rest)
         self._parser.rest.clear()
-        if self._walker is None:
-            self._walker = Walker()
+        if self.walker is None:
+            self.walker = Walker()
         return rest
 
     def _end(self) -> None:
@@ -291,38 +258,19 @@ class Lane(trio.abc.Stream):
         """Behind our Close: all is dropped, only the peer's Close is looked for."""
         if self.peer is PeerState.CLOSED or self.clean:
             return
-        pending = self._feed[self._at :]  # Pings, or all of a slow peer's: then nothing is unsorted
-        self._feed = b""
-        self._at = 0
-        walker = self._walker = self._walker or Walker()
+        # Pings, or all that a slow peer sent: then nothing is unsorted.
+        pending = b"" if self.library is None else self.library.take_back()
+        walker = self.walker = self.walker or Walker()
         walker.skip(pending + self._unsorted() + chunk)
         if walker.closed:
             self.peer = PEER[self.peer]["clean"]
 
     def _give(self, feed: bytes) -> None:
-        self._feed = feed
-        self._at = 0
-        absent = self._library is _ABSENT
-        self._library = LIBRARY[self._library]["given"]
-        if absent:
-            self._nursery.start_soon(self._make)
+        if self.library is None:
+            self.library = Library(self, self._limits, feed)
+            self._nursery.start_soon(self.library.make, self._nursery)
         else:
-            self._wake_up()
-
-    async def _make(self) -> None:
-        """Make trio-websocket's connection: it shakes hands with nobody, and goes on from there."""
-        self._head = ANY_UPGRADE
-        request = await wrap_server_stream(
-            self._nursery,
-            self,
-            message_queue_size=0,  # so that it asks for more only when every message was taken
-            max_message_size=self._limits.message_bytes,
-            receive_buffer_size=None,
-        )
-        self.websocket = await request.accept()
-        self._library = LIBRARY[self._library]["made"]
-        self._calm_down()
-        self._wake_up()
+            self.library.give(feed)
 
     def is_too_long(self, message: str | bytes) -> bool:
         """Whether a message of trio-websocket's, which counts characters, has too many bytes."""
@@ -331,33 +279,13 @@ class Lane(trio.abc.Stream):
             return False
         return len(message.encode()) > limit
 
-    def _next_piece(self) -> bytes:
-        feed, start = self._feed, self._at
-        end = len(feed)
-        if self._walker is not None:
-            end = self._walker.step(feed, start)
-            if self._walker.closed:
-                self.peer = PEER[self.peer]["close"]
-            if self._walker.fragments > self._limits.fragments:
-                self.outbox.seal(
-                    CloseCode.TOO_BIG, "too many fragments"
-                )  # empty ones have no other bound
-        self._at = end
-        if end == len(feed):
-            self._feed = b""
-        return feed[start:end]
-
-    def _wake_up(self) -> None:
-        if self._wake is not None:
-            self._wake.set()
-            self._wake = None
-
     async def _until_calm(self) -> None:
         if self._calm is None:
             self._calm = trio.Event()
         await self._calm.wait()
 
-    def _calm_down(self) -> None:
+    def calm_down(self) -> None:
+        """Something has changed for those who wait for trio-websocket."""
         if self._calm is not None:
             self._calm.set()
             self._calm = None

@@ -88,7 +88,8 @@ class WebSocket:
         """
         lane = self.lane
         while lane.peer is not _SLOW:
-            await lane.settled()
+            if lane.library is not None:
+                await lane.settled()
             if self.outbox.sealed or lane.state is not _OPEN:
                 raise self._closed()
             if batch := await lane.read():

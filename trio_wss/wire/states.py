@@ -60,12 +60,10 @@ PEER: Final[dict[PeerState, dict[PeerEvent, PeerState]]] = {
 
 
 class LibraryState(Enum):
-    """What trio-websocket has to do on this connection."""
+    """What trio-websocket has to do on a connection where there was something for it."""
 
-    ABSENT = auto()
-    """There was nothing for it yet, so it was not made."""
     MAKING = auto()
-    """There is something for it, and it is being made."""
+    """Its connection is being made."""
     FED = auto()
     """It has not used up what it was given."""
     HUNGRY = auto()
@@ -76,9 +74,7 @@ LibraryEvent = Literal["given", "made", "asks"]
 """There are bytes for it; its connection is made; it asks for bytes and there are none."""
 
 LIBRARY: Final[dict[LibraryState, dict[LibraryEvent, LibraryState]]] = {
-    LibraryState.ABSENT: {"given": LibraryState.MAKING},
     LibraryState.MAKING: {
-        "given": LibraryState.MAKING,
         "made": LibraryState.FED,
         "asks": LibraryState.MAKING,
     },
