@@ -1,4 +1,4 @@
-"""trio_wss/cli/emit.py and emission.py: a broadcast from a script reaches every node, in one order
+"""trio_wss/cli/emit.py: a broadcast from a script reaches every node, in one order
 with the others, and leaves nothing behind."""
 
 from __future__ import annotations

@@ -58,17 +58,17 @@ async def run_node(launch: Launch, app: App) -> int:
     allow_files(launch.settings.max_connections)
     if launch.channel is None:
         return await _run(launch, app, None)
-    channel = trio.socket.from_stdlib_socket(socket.socket(fileno=launch.channel))
-    try:
-        return await _run(launch, app, channel)
-    except (WrongSetting, BaseExceptionGroup) as error:
-        match list(leaves(error)):
-            case [WrongSetting() as wrong]:
-                with suppress(OSError):  # the parent is gone
-                    await channel.send(WRONG + f"{wrong.setting} {wrong.complaint}".encode())
-                return WRONG_CALL
-            case _:
-                raise
+    with trio.socket.from_stdlib_socket(socket.socket(fileno=launch.channel)) as channel:
+        try:
+            return await _run(launch, app, channel)
+        except (WrongSetting, BaseExceptionGroup) as error:
+            match list(leaves(error)):
+                case [WrongSetting() as wrong]:
+                    with suppress(OSError):  # the parent is gone
+                        await channel.send(WRONG + f"{wrong.setting} {wrong.complaint}".encode())
+                    return WRONG_CALL
+                case _:
+                    raise
 
 
 async def _run(launch: Launch, app: App, channel: trio.socket.SocketType | None) -> int:
