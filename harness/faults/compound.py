@@ -16,6 +16,7 @@ from tests.support.members import Rejected, dial, request, shake_hands
 
 CROWD: Final = 250  # sessions that lose their node at once
 BURIED: Final = LEASE * 2 + 1.5  # seconds from a node's death until its sessions are over
+ARRIVED: Final = 0.1  # seconds until what a node sent has come to Redis
 APART: Final = (0.08, 0.14, 0.23)  # seconds, each way
 PATIENCE: Final = 5.0  # seconds for a handshake
 
@@ -99,14 +100,16 @@ async def crowd(stage: Stage, chance: random.Random) -> None:
                     await limit.acquire()
                     nursery.start_soon(_come, node, f"crowd-{number}", stack, limit, there)
             found.append(f"{len(there)} came")
-            await _note_orphans(stage, node)
             await node.kill()
+            await trio.sleep(ARRIVED)
+            await _note_orphans(stage, node)
             await trio.sleep(chance.uniform(0, 1))
             await node.start()
 
 
 async def _note_orphans(stage: Stage, node: NodeProcess) -> None:
-    """Write down whose lease and grace begin now."""
+    """Write down the sessions of a dead node that nobody has missed, and how long its lease goes
+    on: none of them is due before that."""
     at = stage.recorder.now()
     with suppress(RedisError):
         lease, sessions = await stage.stores.held_by(node.id)

@@ -11,7 +11,7 @@ from trio.testing import MockClock, wait_all_tasks_blocked
 
 from trio_wss.cli import demo_nodes
 from trio_wss.cli.children import Child, ChildFailed
-from trio_wss.cli.demo_nodes import PAUSE, DemoNode
+from trio_wss.cli.demo_nodes import VISIT_PAUSE, DemoNode
 from trio_wss.client import Client, Connected, Event
 
 
@@ -71,8 +71,8 @@ async def test_a_killed_node_is_started_again_after_a_pause(autojump_clock: Mock
         one.kill()
         await wait_all_tasks_blocked()
         assert (one.up, one.changes, child.killed) == (False, 2, 1)
-        await trio.sleep(PAUSE + 1.5)
-        assert (one.up, child.starts) == (True, [began, began + 1 + PAUSE])
+        await trio.sleep(VISIT_PAUSE + 1.5)
+        assert (one.up, child.starts) == (True, [began, began + 1 + VISIT_PAUSE])
         stop.set()
     assert (one.up, child.killed) == (False, 1)
 
@@ -112,7 +112,7 @@ async def test_one_that_listened_once_may_end_as_it_likes(autojump_clock: MockCl
         await nursery.start(one.run, stop)
         child.code = 3
         one.kill()
-        await trio.sleep(3 * (PAUSE + 1))
+        await trio.sleep(3 * (VISIT_PAUSE + 1))
         assert len(child.starts) == 4
         stop.set()
 
@@ -125,7 +125,7 @@ async def test_the_page_is_told_whenever_a_node_comes_or_goes(autojump_clock: Mo
         await nursery.start(one.run, stop)
         await wait_all_tasks_blocked()
         one.kill()
-        await trio.sleep(PAUSE + 2)
+        await trio.sleep(VISIT_PAUSE + 2)
         assert client.sent == [("report", {"node": "A", "up": up}) for up in (True, False, True)]
         nursery.cancel_scope.cancel()
 

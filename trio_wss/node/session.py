@@ -51,7 +51,7 @@ log = structlog.get_logger(__name__)
 
 FIRST: Final = "1"  # the generation of a session that has begun and was never resumed
 AWAY: Final = "the outcome is not known: send the event again with the same id"
-RETRY: Final = 0.5  # seconds until on_gap is tried again that could read nothing
+GAP_RETRY: Final = 0.5  # seconds until on_gap is tried again that could read nothing
 RACES: Final = 5  # tries to take over a session that keeps changing
 
 
@@ -149,7 +149,7 @@ class Session:
             try:
                 await self._parts.transactions.run(undecided, make)
             except Unavailable:  # nothing could be read
-                await trio.sleep(RETRY)
+                await trio.sleep(GAP_RETRY)
 
     # --- begin, resume, finish
 

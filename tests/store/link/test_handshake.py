@@ -308,7 +308,7 @@ async def test_a_user_who_may_not_do_all_that_a_commit_needs(
 
 async def test_the_rights_that_the_docs_name_are_enough(make_redis: MakeRedis) -> None:
     text = (Path(__file__).parents[3] / "docs/deployment.md").read_text()
-    found = re.search(r"An ACL user of the namespace `wss` needs `(.*)`, `(.*)` and `(.*)`;", text)
+    found = re.search(r"An ACL user of the namespace `wss` needs `(.*)`, `(.*)` and `(.*)`\.", text)
     assert found is not None
     acting = Acting(make_redis(), found[1], found[2], *found[3].split())
     async with running(acting.link) as watch:
