@@ -4,7 +4,7 @@ here applies or checks an effect: the plan checks them, and the executor alone a
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import Any, Final, NoReturn, TypeAlias, final
+from typing import Any, Final, NoReturn, TypeAlias, final, get_args
 
 from attrs import field as attr
 from attrs import frozen
@@ -215,21 +215,7 @@ Effect: TypeAlias = (
 )
 """Any effect. The set is closed: an interpreter is one `match` that ends in `assert_never`."""
 
-EFFECTS: Final[tuple[type, ...]] = (
-    Reply,
-    Broadcast,
-    Close,
-    Join,
-    Leave,
-    Store,
-    Delete,
-    Increment,
-    Append,
-    Put,
-    Drop,
-    Add,
-    Remove,
-)
+EFFECTS: Final[tuple[type, ...]] = get_args(Effect)
 
 Effects: TypeAlias = Effect | Iterable[Effect] | None
 """The return type of a handler: an effect, an iterable of effects, or None. A generator is

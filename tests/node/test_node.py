@@ -39,7 +39,7 @@ def test_a_folder_that_cannot_be_served_is_said_at_once(tmp_path: Path) -> None:
 
 def test_what_the_link_brings_goes_to_the_hub_and_to_the_writes() -> None:
     made = node()
-    assert made.listener.push == made.hub.push
+    assert made.listener.hear == made.hub.hear
     assert made.listener.up == made.hub.reset
     assert made.listener.begin_batch == made.writes.begin_batch
     assert made.listener.end_batch == made.writes.end_batch

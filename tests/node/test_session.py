@@ -228,7 +228,7 @@ async def test_what_a_commit_may_join_is_followed_until_its_answer(outcome: Comm
     async with opened() as stage:
         commit = stage.commit(decision("join"))
         assert stage.followed() == {"room"}
-        stage.node.hub.hear("room", pushed(at(5), 5))
+        stage.node.hub.said("room", pushed(at(5), 5))
         commit.apply(outcome)
         joined = isinstance(outcome, Done) and outcome.membership
         assert stage.followed() == ({"room"} if joined else set())

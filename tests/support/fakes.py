@@ -117,9 +117,9 @@ class FakeHub(Hub):
         self.link = FakeLink()
         super().__init__(cast(Link, self.link), KEYS)
 
-    def hear(self, topic: str, text: bytes) -> None:
-        """As Redis pushes it."""
-        self.push(f"{KEYS.channel}{topic}".encode(), text)
+    def said(self, topic: str, text: bytes) -> None:
+        """Redis pushes this."""
+        self.hear(f"{KEYS.channel}{topic}".encode(), text)
 
     def at(self, name: str, cursor: Cursor) -> Topic:
         """A topic that is held and has come so far."""

@@ -247,7 +247,7 @@ async def compare(url: str, events: list[tuple[Client, Any]]) -> None:
 
     for topic in TOPICS:
         link.subscribe(f"{keys.channel}{topic}".encode())
-    async with running(link, Listener(push=push)) as watch:
+    async with running(link, Listener(hear=push)) as watch:
         await watch.is_up()
         await real.sessions.beat(60, new=True)
         for client in CLIENTS:

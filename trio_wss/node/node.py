@@ -82,7 +82,7 @@ class Node:
 
     def _listener(self) -> Listener:
         return Listener(
-            push=self.hub.push,
+            hear=self.hub.hear,
             begin_batch=self.writes.begin_batch,
             end_batch=self.writes.end_batch,
             up=self.hub.reset,

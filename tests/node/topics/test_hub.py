@@ -34,7 +34,7 @@ class Room:
         self.hub.release(self.topic)
 
     def hear(self, text: bytes) -> None:
-        self.hub.hear("room", text)
+        self.hub.said("room", text)
 
 
 # --- membership
@@ -91,9 +91,9 @@ def test_a_member_is_given_what_came_since_its_commit() -> None:
     hub, member = FakeHub(), FakeMember()
     topic = hub.at("room", at(5))
     for number in (6, 7):
-        hub.hear("room", pushed(at(number), number))
+        hub.said("room", pushed(at(number), number))
     assert hub.enter(topic, member, at(5))
-    hub.hear("room", pushed(at(8), 8))
+    hub.said("room", pushed(at(8), 8))
     assert numbers(member) == [6, 7, 8]
 
 
@@ -101,7 +101,7 @@ def test_a_member_is_given_what_came_since_its_commit() -> None:
 def test_what_came_since_must_fit_into_half_of_the_outbox(size: int, enters: bool) -> None:
     hub = FakeHub()
     topic = hub.at("room", at(5))
-    hub.hear("room", pushed(at(6), 6))
+    hub.said("room", pushed(at(6), 6))
     assert hub.enter(topic, FakeMember(Box(size=size, limit=1000)), at(5)) == enters
     assert hub.enter(topic, FakeMember(Box(size=size, limit=1000)), at(6))
 
@@ -112,13 +112,13 @@ def test_only_what_came_of_late_is_remembered(by: str, monkeypatch: pytest.Monke
         monkeypatch.setattr(hub_module, "RECENT", 100)
     hub = FakeHub()
     room, other = hub.at("room", at(5)), hub.at("other", at(5))
-    hub.hear("room", pushed(at(6), 6))
-    hub.hear("other", pushed(at(6), 6))
+    hub.said("room", pushed(at(6), 6))
+    hub.said("other", pushed(at(6), 6))
     assert room.since(at(5)) is not None
     if by == "an answer":
         hub.link.answered += 1
     for number in (7, 8):
-        hub.hear("other", pushed(at(number), number))
+        hub.said("other", pushed(at(number), number))
     assert room.since(at(5)) is None
     assert other.since(at(5)) is None
     assert other.since(at(7)) is not None
@@ -185,7 +185,7 @@ def test_a_topic_that_expired_in_silence_goes_on_without_a_gap() -> None:
 def test_the_first_push_of_a_topic_says_where_it_is() -> None:
     hub = FakeHub()
     topic = hub.hold("room")
-    hub.hear("room", pushed(at(9), 9))
+    hub.said("room", pushed(at(9), 9))
     assert (topic.cursor, topic.since(at(8)) is not None) == (at(9), True)
 
 
@@ -193,7 +193,7 @@ def test_pushes_are_counted_for_topics_that_are_followed() -> None:
     room = Room()
     for text in (pushed(at(6), 6), pushed(None, 0), pushed(at(9), 9)):
         room.hear(text)
-    room.hub.hear("elsewhere", pushed(at(1), 1))
+    room.hub.said("elsewhere", pushed(at(1), 1))
     assert room.hub.heard == {room.topic: 3}
 
 

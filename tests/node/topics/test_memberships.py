@@ -73,7 +73,7 @@ def left(topic: str) -> dict[str, Any]:
 async def test_a_join_is_told_and_what_comes_next_is_given() -> None:
     async with opened() as stage:
         stage.join("room", at(5))
-        stage.hub.hear("room", pushed(at(6), 6))
+        stage.hub.said("room", pushed(at(6), 6))
         assert stage.box.said == [joined("room", at(5)), {"event": "said", "n": 6}]
         assert stage.topics() == {"room": (1, 0)}
         assert stage.told == []  # a gap is another thing
@@ -93,7 +93,7 @@ async def test_a_leave_is_told_and_nothing_more_is_given() -> None:
         stage.join("room", at(5))
         stage.box.take_said()
         stage.leave("room")
-        stage.hub.hear("room", pushed(at(6), 6))
+        stage.hub.said("room", pushed(at(6), 6))
         assert (stage.box.said, stage.topics()) == ([left("room")], {})
 
 

@@ -24,7 +24,7 @@ class Stage:
 
     def hear(self, topic: str, text: bytes) -> None:
         """As Redis pushes it: nothing of it is kept."""
-        self.hub.hear(topic, b"\n" + text)
+        self.hub.said(topic, b"\n" + text)
 
 
 WORD = b'{"event":"wss.node","data":1}'

@@ -36,7 +36,7 @@ def recorder() -> tuple[list[str], Listener]:
     def push(channel: bytes, payload: bytes) -> None:
         seen.append(f"{channel.decode()}:{payload.decode()}")
 
-    return seen, Listener(push=push)
+    return seen, Listener(hear=push)
 
 
 async def test_two_hundred_tasks_get_their_own_answers(redis_url: str) -> None:

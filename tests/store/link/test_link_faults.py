@@ -218,7 +218,7 @@ async def test_a_redis_killed_and_restarted_serves_what_waited(own_redis: RedisS
     link = quick(own_redis)
     ledger = Ledger(link)
     seen: list[bytes] = []
-    listener = Listener(push=lambda _, payload: seen.append(payload))
+    listener = Listener(hear=lambda _, payload: seen.append(payload))
     async with running(link, listener) as watch:
         link.subscribe(b"news")
         await watch.is_up()
@@ -392,7 +392,7 @@ async def test_items_cut_anywhere_are_handed_on_in_order() -> None:
     link = Link(redis, {})
     seen: list[str] = []
     listener = Listener(
-        push=lambda channel, payload: seen.append(f"{channel.decode()}={payload.decode()}"),
+        hear=lambda channel, payload: seen.append(f"{channel.decode()}={payload.decode()}"),
         end_batch=lambda: seen.append("end"),
     )
     items = (

@@ -112,7 +112,7 @@ class Hub:
 
     # --- what Redis pushes
 
-    def push(self, channel: bytes, payload: bytes) -> None:
+    def hear(self, channel: bytes, payload: bytes) -> None:
         """Take one push. One that does not follow its topic's cursor opens a gap."""
         topic = self._topics.get(channel)
         if topic is None:

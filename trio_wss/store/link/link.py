@@ -55,10 +55,10 @@ def _sha1(source: str) -> str:
 @frozen
 class Listener:
     """Who is told of what a link brings, in the link's reader: each returns at once, and raises
-    nothing; but `push` may raise Foreign for what is none of ours.
+    nothing; but `hear` may raise Foreign for what is none of ours.
     """
 
-    push: Callable[[bytes, bytes], None] = _ignore  # channel and payload
+    hear: Callable[[bytes, bytes], None] = _ignore  # channel and payload
     begin_batch: Callable[[], None] = _ignore  # one read is about to be handed on
     end_batch: Callable[[], None] = _ignore  # and all of it was
     up: Callable[[], None] = _ignore  # the link is new: pushes may have been missed
@@ -360,7 +360,7 @@ class Link:
         kind = item[0]
         if kind == b"message":
             try:
-                self._listener.push(item[1], item[2])
+                self._listener.hear(item[1], item[2])
             except Foreign:
                 self._tell_foreign(item[1], item[2])
         elif kind in (b"subscribe", b"unsubscribe"):
