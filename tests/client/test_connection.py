@@ -1,7 +1,8 @@
 """trio_wss/client/connection.py: how a server that is gone is found, and what may take its time."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from itertools import count
 from typing import Any
 
 import pytest
@@ -126,6 +127,45 @@ async def test_a_long_message_on_a_slow_line_is_a_sign_of_life(
         assert isinstance(event, Event)
         assert len(event.data) == 60_000
         assert 59 <= trio.current_time() <= 61
+
+
+def slow_line(patch: pytest.MonkeyPatch, seconds: Callable[[int], float]) -> None:
+    """Long messages go out in pieces of 1,000 bytes; each takes so many seconds, by its number."""
+    number = count(1)
+    send_all = trio.testing.MemorySendStream.send_all
+
+    async def send_slowly(stream: trio.testing.MemorySendStream, data: Any) -> None:
+        if len(data) == 1000:
+            await trio.sleep(seconds(next(number)))
+        await send_all(stream, data)
+
+    patch.setattr("trio_wss.client.transport.PIECE", 1000)
+    patch.setattr(trio.testing.MemorySendStream, "send_all", send_slowly)
+
+
+async def test_a_server_that_takes_a_long_message_slowly_is_there(
+    autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A ping would wait behind the message."""
+    slow_line(monkeypatch, lambda _: 1.0)
+    async with one_house(monkeypatch, echo, ping_interval=5, ping_timeout=2) as client:
+        answer = await client.send("say", "x" * 30_000, timeout=60)
+        assert len(answer.data) == 30_000
+        assert isinstance(client.state, Connected)
+        assert 30 <= trio.current_time() <= 32
+
+
+async def test_a_server_that_takes_no_more_of_a_long_message_is_left(
+    autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    slow_line(monkeypatch, lambda number: 1.0 if number <= 10 else 1000.0)
+    async with one_house(monkeypatch, nothing, ping_interval=5, ping_timeout=2) as client:
+        await client.submit("say", "x" * 60_000)
+        await client.receive()
+        state = await client.receive()
+        assert isinstance(state, Disconnected)
+        assert (state.code, state.reason) == (1006, "the server answers no ping")
+        assert 10 + 2 <= trio.current_time() <= 10 + 5 + 2
 
 
 @pytest.mark.parametrize("period", [0.3, 0.7, 1.5, 2.5])

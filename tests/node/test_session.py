@@ -519,6 +519,45 @@ async def test_a_hook_whose_reads_keep_changing_is_run_again_until_it_is_decided
         assert len(executor.commits) == 3
 
 
+async def test_a_hook_that_lost_to_others_and_then_can_read_nothing_is_run_again(
+    autojump_clock: MockClock,
+) -> None:
+    async with opened(reading) as stage:
+        stage.executor.outcomes = [Changed(())]
+        reads = len(stage.executor.reads)
+        stage.session.memberships.tell_joined("tea", at(7), recovered=False)
+        while len(stage.executor.reads) == reads:
+            await trio.lowlevel.checkpoint()
+        stage.executor.error = Unavailable("away")
+        await trio.sleep(60)
+        assert names(stage.box.said) == ["wss.joined"]
+        stage.executor.error = None
+        await trio.sleep(1)
+        assert names(stage.box.said) == ["wss.joined", "state"]
+
+
+refusing = App()
+
+
+@refusing.on_gap
+@refusing.on_connect
+def refuse_all() -> Effects:
+    raise Refused("conflict", "The app's own word.")
+
+
+async def test_a_refusal_of_the_app_s_is_no_conflict_whatever_its_code(
+    autojump_clock: MockClock,
+) -> None:
+    async with opened(refusing) as stage:
+        stage.session.memberships.tell_joined("tea", at(7), recovered=False)
+        await trio.sleep(60)
+        [commit] = stage.executor.commits
+        assert b"own word" in commit.answer
+    async with opened(refusing, generation=NEW) as stage:
+        assert not await stage.session.begin()
+        assert stage.closes[0][0] == CloseCode.REFUSED
+
+
 async def test_a_hook_that_can_read_nothing_is_run_again(autojump_clock: MockClock) -> None:
     async with opened(reading) as stage:
         stage.executor.error = Unavailable("away")

@@ -11,7 +11,7 @@ import trio
 from trio.testing import MockClock, wait_all_tasks_blocked
 
 from tests.support.fakes import FakeExecutor, FakeSessions
-from trio_wss import App, Broadcast, Client, Effects, Read, Store
+from trio_wss import App, Broadcast, Client, Effects, Read, Refused, Store
 from trio_wss.commit.plan import EMPTY_PLAN
 from trio_wss.errors import Unavailable
 from trio_wss.node.decide import SILENT, Decision, Undecided, decide
@@ -258,6 +258,16 @@ def failing() -> App:
     return made
 
 
+def refusing() -> App:
+    made = App()
+
+    @made.on_disconnect
+    def refuse_it() -> Effects:
+        raise Refused("conflict")
+
+    return made
+
+
 FULL = Unknown("OOM", full=True)
 
 
@@ -285,7 +295,9 @@ async def test_a_session_ends_with_what_on_disconnect_wants_or_at_least_bare(
     assert (ending.plans, ending.logs) == (plans, logged)
 
 
-@pytest.mark.parametrize(("made", "logged"), [(App, []), (failing, ["handler failed"])])
+@pytest.mark.parametrize(
+    ("made", "logged"), [(App, []), (refusing, []), (failing, ["handler failed"])]
+)
 async def test_no_handler_and_one_that_fails_keep_no_session_alive(
     made: Callable[[], App], logged: list[str]
 ) -> None:

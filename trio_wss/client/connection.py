@@ -47,6 +47,7 @@ class Connection:
         self._ping_interval, self._ping_timeout = pings
         self._max_message = transport.max_message
         self._pinging = False
+        self._writing = False
         self._loss = ConnectionLost(VANISHED)
         self._closing: trio.Event | None = None
         self._nursery: trio.Nursery | None = None
@@ -100,10 +101,13 @@ class Connection:
     async def _write(self) -> None:
         while True:
             frame = await self._pending.next_frame()
+            self._writing = True
             try:
                 await self._socket.send_message(frame)
             except ConnectionClosed:
                 return  # the reader tells why
+            self._writing = False
+            self._pending.written()
 
     def _told(self, closed: ConnectionClosed) -> ConnectionLost:
         """How the connection ended, by the Close; where it was ours, by why we said it."""
@@ -146,12 +150,14 @@ class Connection:
         return due if since is None else min(due, max(heard, since) + self._ping_timeout)
 
     def _heard(self) -> float:
-        """When the server was heard last; while the inbox is full nothing is read, so nothing can
-        be heard, and that is not its fault.
+        """When the server was heard last. While the inbox is full nothing is read, so nothing can
+        be heard, and that is not its fault. A server that takes a long message is there, and a ping
+        waits behind that.
         """
         if self._inbox.full:
             return trio.current_time()
-        return max(self._stream.received_at, self._inbox.freed)
+        heard = max(self._stream.received_at, self._inbox.freed)
+        return max(heard, self._stream.sent_at) if self._writing else heard
 
     async def _ping(self) -> None:
         """A task of its own: cancelled half-way it would leave half a frame behind."""

@@ -78,6 +78,7 @@ class PendingEvents:
         """`last` is the highest id that the session has used."""
         self.number = last
         self._waiting: dict[int, Pending] = {}  # by id, hence in order
+        self._latest: Pending | None = None  # the event that is being written
         self._written = 0  # events so far
         self._answered = 0  # the last of these that was answered in its order
         self._dropped = 0  # the highest id for which this connection may bring an answer too late
@@ -148,7 +149,14 @@ class PendingEvents:
         self._written += 1
         item.place, item.sent = "out", True
         item.position, item.since = self._written, trio.current_time()
+        self._latest = item
         return item.frame()
+
+    def written(self) -> None:
+        """The last frame is out: an answer to its event is due from now on."""
+        if self._latest is not None:
+            self._latest.since = trio.current_time()
+            self._latest = None
 
     def answered(self, number: int, answer: Answer | EventError, *, retry: bool) -> Pending | None:
         """Take an answer. Raises BadFrame for one that no event waits for.

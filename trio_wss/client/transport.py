@@ -30,6 +30,7 @@ from trio_wss.client.frames import BadFrame, Ticket, Welcome
 
 Stream = trio.SocketStream | trio.SSLStream[trio.SocketStream]
 
+PIECE: Final = 1 << 16  # bytes
 RECEIVE_BUFFER: Final = 65_536
 
 
@@ -39,15 +40,17 @@ def _ignore() -> None:
 
 @final
 @define(eq=False)
-class WatchedStream(trio.abc.ReceiveStream):
-    """What trio-websocket reads. It would wait on for its handshake when the peer has gone, and
-    tells nothing of the bytes of a message that is still on its way.
+class WatchedStream(trio.abc.Stream):
+    """The stream that trio-websocket reads and writes. That would wait on for its handshake when
+    the peer has gone, and tells nothing of the bytes of a message that is still on its way.
     """
 
     stream: trio.abc.Stream
     at_end: Callable[[], None] = field(default=_ignore)
     received_at: float = field(factory=trio.current_time)
     """When the last bytes came."""
+    sent_at: float = field(factory=trio.current_time)
+    """When the last piece of a message went out."""
     _received: trio.lowlevel.ParkingLot = field(factory=trio.lowlevel.ParkingLot)
 
     async def wait_received(self) -> None:
@@ -67,6 +70,17 @@ class WatchedStream(trio.abc.ReceiveStream):
         else:
             self.at_end()
         return received
+
+    async def send_all(self, data: bytes | bytearray | memoryview) -> None:
+        """Send in pieces, so that a long message shows how it gets on."""
+        view = memoryview(data)
+        for start in range(0, len(view), PIECE):
+            await self.stream.send_all(view[start : start + PIECE])
+            self.sent_at = trio.current_time()
+
+    async def wait_send_all_might_not_block(self) -> None:
+        """As the stream."""
+        await self.stream.wait_send_all_might_not_block()
 
     async def aclose(self) -> None:
         """Close the stream."""
@@ -160,7 +174,7 @@ class Dialer:
             watched.at_end = scope.cancel
             return await wrap_client_stream(
                 nursery,
-                trio.StapledStream(watched.stream, watched),  # type: ignore[arg-type] # any stream will do
+                watched,  # type: ignore[arg-type] # any stream will do
                 url.netloc.rpartition("@")[2],
                 where,
                 extra_headers=headers,

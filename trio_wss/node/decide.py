@@ -39,11 +39,22 @@ class Decision:
     answer: bytes
     refusal: str = ""  # the code of the error that it answers with; the plan is of nothing
     event: str = UNKNOWN_EVENT  # what it is counted as
+    by_app: bool = False  # it is the app that refuses, by whatever code
 
     @property
     def refused(self) -> bool:
         """Nothing is applied, and the answer says why."""
         return bool(self.refusal)
+
+    @property
+    def gave_up(self) -> bool:
+        """Others kept changing what it was decided on."""
+        return self.refusal == "conflict" and not self.by_app
+
+    @property
+    def failed(self) -> bool:
+        """The app's code went wrong."""
+        return self.refusal == "internal" and not self.by_app
 
     @property
     def silent(self) -> bool:
@@ -142,7 +153,9 @@ def _guarded(
     try:
         return work(*arguments)
     except Refused as refusal:
-        return refuse(number, refusal.code, refusal.message, event=handler.name)
+        refused = refuse(number, refusal.code, refusal.message, event=handler.name)
+        refused.by_app = True
+        return refused
     except Invalid as fault:
         return refuse(number, "invalid", fault.message, fault.path, handler.name)
     except Exception:

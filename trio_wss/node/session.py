@@ -51,7 +51,7 @@ log = structlog.get_logger(__name__)
 
 FIRST: Final = "1"  # the generation of a session that has begun and was never resumed
 AWAY: Final = "the outcome is not known: send the event again with the same id"
-GAP_RETRY: Final = 0.5  # seconds until on_gap is tried again that could read nothing
+GAP_RETRY: Final = 0.5  # seconds until on_gap is run again that could not be decided
 RACES: Final = 5  # tries to take over a session that keeps changing
 
 
@@ -135,20 +135,26 @@ class Session:
 
     async def _make_good(self, gap: Gap) -> None:
         """Run on_gap, and again until it is decided: the client cannot ask for it."""
-        app, decided = self._parts.app, False
+        app, again = self._parts.app, True
 
         def make(
             decision: Decision, requests: Sequence[ReadRequest], entries: Sequence[Entry]
         ) -> Commit | None:
-            nonlocal decided
-            decided = decision.refusal != "conflict"
-            return self.commit(decision, requests, entries) if decided else None
+            nonlocal again
+            again = decision.gave_up
+            if not again:
+                return self.commit(decision, requests, entries)
+            log.warning("on_gap met a conflict", session=self.client.session)
+            self._parts.statistics.decided(decision)
+            return None
 
-        while not decided and self._nursery is not None:
+        while again and self._nursery is not None:
             undecided = decide_hook(app, self.client, app.gap, "event", gap)
             try:
                 await self._parts.transactions.run(undecided, make)
-            except Unavailable:  # nothing could be read
+            except Unavailable:  # nothing could be read, and nothing is under way
+                again = True
+            if again:
                 await trio.sleep(GAP_RETRY)
 
     # --- begin, resume, finish
@@ -286,7 +292,7 @@ class Session:
         return decision.silent and not rests
 
     async def _transact(self, undecided: Undecided | Decision, lead: tuple[Op, ...] = ()) -> None:
-        """Run a turn of the session's own: it begins, or has a gap."""
+        """Decide and commit what the session begins with."""
         try:
             await self._parts.transactions.run(undecided, partial(self.commit, lead=lead))
         except Unavailable:
@@ -369,9 +375,9 @@ class Session:
     def _refuse(self, decision: Decision) -> None:
         """on_connect said no, or failed: there is no session."""
         self.push(decision.answer)
-        if decision.refusal == "internal":
+        if decision.failed:
             self._close(CloseCode.INTERNAL_ERROR, "on_connect failed")
-        elif decision.refusal == "conflict":
+        elif decision.gave_up:
             self._close(CloseCode.AGAIN_LATER, "the session could not begin")
         else:
             self._close(CloseCode.REFUSED, "refused")
