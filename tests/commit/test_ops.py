@@ -32,6 +32,29 @@ MADE: dict[str, Op] = {
 """One of each."""
 
 
+WHOLE: dict[str, Op] = {
+    ops.INCREMENT: ("I", (("k", "a"),), ["2", "1000", ""]),
+    ops.STORE: ("S", (("k", "a"),), [b"1", ""]),
+    ops.PUT: ("P", (("k", "a"),), ["m", "f", b"1", "", ""]),
+    ops.APPEND: ("A", (("k", "a"),), [b"1", "10", "", ""]),
+    ops.DELETE: ("D", (("k", "a"),), []),
+    ops.REMOVE: ("R", (("k", "a"),), ["s", b"1", ""]),
+    ops.JOIN_TOPIC: ("J", (("m", "a"), ("t", "a")), ["a", "s1", b"{}", b'"a"']),
+    ops.LEAVE_TOPIC: ("L", (("m", "a"),), ["a", "s1", b'"a"']),
+    ops.KEEP_BROADCAST: ("B", (("t", "a"), ("h", "a")), ["a", b"{", b"1", "10", "1000"]),
+    ops.VOLATILE_BROADCAST: ("V", (), ["a", b"{", b"1"]),
+    ops.TELL_CURSOR: ("C", (("t", "a"),), [b'"a"']),
+    ops.BEGIN_SESSION: ("N", (("o", "n1"), ("sessions", "")), ["s1", "n1", b"{}", "token"]),
+    ops.END_SESSION: ("E", (("due", ""), ("sessions", ""), ("r", "s1")), ["s1", "m:", "o:"]),
+    ops.TELL_CLOSE: ("K", (), [b"[1000]"]),
+}
+"""The same, as the script gets them."""
+
+
+def test_each_is_made_as_the_script_gets_it() -> None:
+    assert MADE == WHOLE
+
+
 def told(found: re.Match[str]) -> Layout:
     """What the script's comment says beside an operation."""
     keys = tuple(filter(None, found["keys"].strip().split(", ")))
