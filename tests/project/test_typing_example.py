@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from mypy import api
 
-from tests.support.typing_example import Game, Move, Say, app, enter, move, say
+from tests.project.typing_example import Game, Move, Say, app, enter, move, say
 from trio_wss import Broadcast, Client, Increment, Join, Refused, Reply, Store
 from trio_wss.reads import ReadRequest
 

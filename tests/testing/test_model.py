@@ -7,7 +7,7 @@ from typing import Annotated
 import pytest
 from attrs import frozen
 
-from tests.support import typing_example
+from tests.project import typing_example
 from trio_wss import (
     Add,
     App,
