@@ -38,7 +38,7 @@ class Decision:
     plan: Plan
     answer: bytes
     refusal: str = ""  # the code of the error in the answer; the plan is then empty
-    event: str = UNKNOWN_EVENT  # the name under which it is counted
+    event: str = UNKNOWN_EVENT  # what it is counted as
 
     @property
     def refused(self) -> bool:

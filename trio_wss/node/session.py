@@ -51,7 +51,7 @@ log = structlog.get_logger(__name__)
 
 FIRST: Final = "1"  # the generation of a session that has begun and was never resumed
 AWAY: Final = "the outcome is not known: send the event again with the same id"
-GAP_RETRY: Final = 0.5  # seconds until on_gap is tried again, if it could read nothing
+GAP_RETRY: Final = 0.5  # seconds until on_gap is tried again that could read nothing
 RACES: Final = 5  # tries to take over a session that keeps changing
 
 
@@ -132,7 +132,7 @@ class Session:
             self._nursery.start_soon(self._make_good, Gap(topic))
 
     async def _make_good(self, gap: Gap) -> None:
-        """Run on_gap, and repeat it until it is decided: the client cannot ask for it."""
+        """Run on_gap, and again until it is decided: the client cannot ask for it."""
         app, decided = self._parts.app, False
 
         def make(
@@ -285,7 +285,7 @@ class Session:
         return decision.silent and not rests
 
     async def _transact(self, undecided: Undecided | Decision, lead: tuple[Op, ...] = ()) -> None:
-        """Run the transaction that begins the session."""
+        """Run a turn of the session's own: it begins, or has a gap."""
         try:
             await self._parts.transactions.run(undecided, partial(self.commit, lead=lead))
         except Unavailable:

@@ -113,7 +113,7 @@ class Endings:
         def make(
             decision: Decision, requests: Sequence[ReadRequest], entries: Sequence[Entry]
         ) -> Commit:
-            if decision.refusal == "conflict":  # no client can retry, so the janitor has to
+            if decision.refusal == "conflict":  # nobody is told, so it must not be the last word
                 log.warning("on_disconnect met a conflict", session=client.session)
                 raise Unavailable(CONFLICT)
             return Commit(
