@@ -59,7 +59,7 @@ RACES: Final = 5  # tries to take over a session that keeps changing
 class Custody:
     """Sessions that belong, or may belong, to this node in Redis, but have no connection here."""
 
-    unfinished: dict[str, str] = field(factory=dict)  # to their generations; the janitor ends them
+    unfinished: dict[str, str] = field(factory=dict)  # generations; the janitor makes them due
     arriving: set[str] = field(factory=set)  # about to be resumed here
 
 
@@ -221,7 +221,7 @@ class Session:
         generation = FIRST if doubtful else self.generation
         parts, session = self._parts, self.client.session
         unfinished = parts.custody.unfinished
-        unfinished[session] = generation  # the janitor repeats this until it is done
+        unfinished[session] = generation  # until it is finished: else the janitor makes it due
         if clean or doubtful or self._over:
             outcome = await parts.endings.end(StoredSession(self.client, generation))
             if isinstance(outcome, Unknown):
