@@ -1,4 +1,4 @@
-"""What lives in a running node."""
+"""The parts of a running node."""
 
 from trio_wss.node.node import Node
 from trio_wss.node.supervisor import serve

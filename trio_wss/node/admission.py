@@ -1,6 +1,6 @@
-"""Admission: whom a node lets in, and what it answers over plain HTTP.
+"""Admission decides which clients a node lets in, and answers plain HTTP requests.
 
-Here is one of the places that catch every exception: an `authenticate` that fails is answered.
+This is one of the places that catch every exception: a failing `authenticate` gets an answer.
 """
 
 from __future__ import annotations
@@ -24,12 +24,12 @@ from trio_wss.wire import Head, KeepAlive, Outbox, Reception, Response, WebSocke
 
 log = structlog.get_logger(__name__)
 
-SPARE_SOCKETS: Final = 1000  # beyond max_connections, to say 503 on and to be asked for health
+SPARE_SOCKETS: Final = 1000  # beyond max_connections, for 503 answers and health requests
 
 
 @frozen
 class Admitted:
-    """Who was let in, and whether its first frame will be `wss.resume`."""
+    """A client that was let in, and whether its first frame will be `wss.resume`."""
 
     client: Client
     resumes: bool
@@ -37,7 +37,7 @@ class Admitted:
 
 @final
 class Admission(Reception[Admitted]):
-    """For the sockets of the public listener."""
+    """Receives the sockets of the public listener."""
 
     def __init__(
         self,
@@ -50,7 +50,7 @@ class Admission(Reception[Admitted]):
         max_connections: int,
         unready: Callable[[], str],
     ) -> None:
-        """`unready` says why no client should come now; empty: it is ready.
+        """`unready` returns why no client should come now; empty: the node is ready.
 
         Raises RegistrationError for a folder of static files that cannot be served.
         """
@@ -69,11 +69,11 @@ class Admission(Reception[Admitted]):
         self._unready = unready
 
     def plain(self, head: Head) -> Response | None:
-        """Health, readiness and static files, on the node's own port."""
+        """Answer a GET for health, readiness or a static file; None: there is no such answer."""
         return health(head, self._unready) or self._static.answer(head)
 
     async def admit(self, head: Head) -> Response | Admitted:
-        """Whether a handshake becomes a connection, and whose."""
+        """Return the client that a handshake lets in, or the response that refuses it."""
         if elsewhere := self._elsewhere():
             return elsewhere
         query = {name: value for name, value in head.query.items() if name != "resume"}
@@ -89,7 +89,7 @@ class Admission(Reception[Admitted]):
         except Exception:  # the app's code, as in decide.py
             log.exception("authenticate failed", node=self._parts.session.node)
             return Response(500, b"The server failed.\n")
-        if elsewhere := self._elsewhere():  # it may have taken long; from here on nothing waits
+        if elsewhere := self._elsewhere():  # authenticate may have taken long; nothing waits below
             return elsewhere
         client = Client(secrets.token_urlsafe(12), user, info, request.query)
         return Admitted(client, "resume" in head.query)
@@ -101,7 +101,7 @@ class Admission(Reception[Admitted]):
         return await found if inspect.isawaitable(found) else found
 
     def _elsewhere(self) -> Response | None:
-        """What sends a client to another node, if this one takes nobody now."""
+        """Return the response that sends a client to another node; None: this node takes it."""
         reason = self._unready()
         if not reason and len(self._parts.all) >= self._max_connections:
             reason = "the node has all the connections that it takes"
@@ -110,12 +110,12 @@ class Admission(Reception[Admitted]):
         return Response(503, f"{reason}\n".encode(), (("Retry-After", "1"),))
 
     async def talk(self, socket: WebSocket, admitted: Admitted) -> None:
-        """The connection of a client that was let in."""
+        """Run the connection of a client that was let in."""
         connection = Connection(self._parts, socket, admitted.client, resumes=admitted.resumes)
         socket.before_close(connection.leave_hub)
         await connection.run()
 
 
 def _as_json(info: object) -> Any:
-    """What every node finds in the session: plain data."""
+    """Return `info` as plain data, the form in which every node finds it in the session."""
     return decode(encode(info))

@@ -1,6 +1,6 @@
-"""A connection: one socket from its welcome to its close. Its reader takes an event only through
-the door: few of them unanswered, and room in the outbox, so that a reply never waits. While it
-waits there, or for what an event reads, the client's signs of life are answered all the same.
+"""A connection is one socket from its welcome to its close. Its reader takes an event only through
+the door: only while few events are unanswered and the outbox has room, so that a reply never waits.
+While the reader waits at the door, or for an event's reads, the client's pings are still answered.
 """
 
 from __future__ import annotations
@@ -26,27 +26,27 @@ from trio_wss.wire.intake import Intake
 from trio_wss.wire.rate_limit import RateLimit
 
 RESUME_SECONDS: Final = 10.0  # for the first frame of a client that wants to resume
-UNANSWERED: Final = 32  # events of one connection in flight: the door shuts at it
+UNANSWERED: Final = 32  # events of one connection in flight, at which the door shuts
 NOT_RESUMED: Final = (
     "sent for a session that was not resumed, and dropped: wss.begin begins with the new one"
 )
 
 
 class LinkState(Protocol):
-    """What a connection wants to know of the link to Redis."""
+    """The facts about the link to Redis that a connection uses."""
 
     up: bool
     heard: float
-    """When anything came from Redis last, on Trio's clock."""
+    """When Redis last sent anything, on Trio's clock."""
 
     @property
     def full(self) -> bool:
-        """Too much is unanswered: nothing more should be sent."""
+        """Whether so much is unanswered that nothing more should be sent."""
 
 
 @frozen
 class ConnectionParts:
-    """What the connections of one node share."""
+    """The parts and settings that the connections of one node share."""
 
     session: SessionParts
     link: LinkState
@@ -54,7 +54,7 @@ class ConnectionParts:
     rate: float  # events a second
     burst: float
     patience: float  # seconds until an event that Redis does not answer is `unavailable`
-    drain: float  # seconds in which a node stops
+    drain: float  # seconds that a node has to stop
 
 
 class Connection:
@@ -75,14 +75,14 @@ class Connection:
         self._outbox = socket.outbox
         self._intake = Intake(socket, self._answer_ping)
         self._bucket = RateLimit(parts.rate, parts.burst)
-        self._last_id = -1  # the highest id seen; what is not above it may be sent again
+        self._last_id = -1  # the highest id seen; an event whose id is not above it may be a repeat
         self._unanswered = 0
-        self._promised = 0  # bytes of the large answers among them
+        self._promised = 0  # bytes of the large answers among the unanswered
         self._resumes = resumes
-        self._ignores = False  # what was meant for a session that was not resumed
+        self._ignores = False  # drops events that were meant for a session that was not resumed
         self._retired = False
-        self._gone: Closed | None = None  # it ended before its session was resumed
-        self._fewer: trio.Event | None = None  # set at the next answer, if somebody waits for it
+        self._gone: Closed | None = None  # the socket ended before its session was resumed
+        self._fewer: trio.Event | None = None  # set at the next answer, if a task waits for it
         self._nursery: trio.Nursery | None = socket.nursery
         self.session.open(socket.nursery)
 
@@ -90,7 +90,7 @@ class Connection:
         return f"<Connection {self.session!r} unanswered={self._unanswered}>"
 
     async def run(self) -> None:
-        """Begin or resume the session, take events until the socket closes, leave it in order."""
+        """Begin or resume the session, take events until the socket closes, finish the session."""
         self._parts.all.add(self)
         try:
             await self._live()
@@ -119,13 +119,13 @@ class Connection:
             await self._intake.receive()
 
     async def _resume(self) -> bool:
-        """Resume the session that the first frame names. Where that comes to nothing, nothing that
-        the client sends before it has seen that is taken. Raises Closed.
+        """Resume the session that the first frame names. If it cannot be resumed, drop the events
+        that the client sends before it knows. Raises Closed.
         """
         with trio.move_on_after(RESUME_SECONDS):
             await self._intake.receive()
         first = self._intake.pop()
-        if first is None:  # its session is perhaps there all the same
+        if first is None:  # its session may exist nevertheless
             self._turn_away("no wss.resume came")
         self._ignores = True
         request = codec.parse_resume(first)
@@ -152,13 +152,13 @@ class Connection:
         return not self._ignores
 
     def _turn_away(self, why: str) -> NoReturn:
-        """Send a client away that has no session yet. Raises Closed."""
+        """Send away a client that has no session yet. Raises Closed."""
         self.close_soon(CloseCode.AGAIN_LATER, why)
         raise Closed(CloseCode.AGAIN_LATER)
 
     async def _look_ahead(self, resuming: trio.CancelScope) -> None:
-        """Give the resume up when the client has gone: it may have its session elsewhere by now,
-        and nothing must be taken from it there.
+        """Give up the resume when the client has gone: it may have resumed its session on another
+        connection by now, and this one must not take the session away from it.
         """
         try:
             await self._intake.receive()
@@ -167,39 +167,39 @@ class Connection:
             resuming.cancel()
 
     def _said_goodbye(self) -> bool:
-        """Whether it was the client who closed, and not we who sent it away."""
+        """Return whether the client closed the connection, and not the node."""
         return self.socket.clean and self._outbox.code is None
 
     def _time_to_finish(self) -> float:
-        """Seconds for the commit that ends the session, so that a node stops in time: half of that
-        may have gone by, and the node has to sign off after it.
+        """Return the seconds for the commit that ends the session. A node has to stop in time: half
+        of `drain` may be over, and the node has to sign off afterwards.
         """
         drain = self._parts.drain
         return drain / 3 if self._parts.link.up else drain / 10
 
     async def retire(self, code: int, reason: str, give_up: float) -> None:
-        """Take no more events, let those in flight be answered until `give_up`, then close."""
+        """Take no more events, wait for answers to those in flight until `give_up`, then close."""
         self._retired = True
         with trio.move_on_at(give_up):
             await self._all_answered()
         await self.socket.close(code, reason)
 
     def leave_hub(self) -> None:
-        """Nothing more is sent to this socket: synchronous, before it closes."""
+        """Send nothing more to this socket. Synchronous; called before the socket closes."""
         self._nursery = None
         self.session.leave_hub()
 
     def close_soon(self, code: int, reason: str = "") -> None:
-        """Close the socket behind what is in its outbox; that ends its reader too.
+        """Close the socket after its outbox is written, which ends its reader too.
 
-        Sealed at once: nothing follows, and the first code counts.
+        The outbox is sealed at once: no frame follows, and the first code counts.
         """
         if self._nursery is not None:
             self._outbox.seal(code, reason)
             self._nursery.start_soon(self.socket.close, code, reason)
 
     async def _take(self, raw: str | bytes) -> None:
-        """Take one event in and send its commit. Waits only at the door, and for reads."""
+        """Take one event and send its commit. Waits only at the door, and for reads."""
         if (
             self._unanswered >= UNANSWERED
             or self._parts.link.full
@@ -211,7 +211,7 @@ class Connection:
         message = _parse(raw)
         number = message.number if isinstance(message, Decision) else message.id
         if not self._may_send() and not await self._may_be_late(number):
-            told = None if self._ignores else number  # which may be one of another session
+            told = None if self._ignores else number  # the id may belong to another session
             self.session.push(codec.error(told, "rate_limited", "too many events"))
             self._count(message, "rate_limited")
             await trio.lowlevel.checkpoint()  # no commit to wait for at the door
@@ -222,8 +222,8 @@ class Connection:
             await trio.lowlevel.checkpoint()  # no commit to wait for at the door
             return
         expires = self._give_up()
-        if trio.current_time() >= expires:  # it has waited behind others
-            await self._all_answered()  # which is soon, too
+        if trio.current_time() >= expires:  # it has waited behind other events
+            await self._all_answered()  # their time is over soon, too
             self.session.unavailable(number)
             self._count(message, "unavailable")
             await trio.lowlevel.checkpoint()  # no commit to wait for at the door
@@ -246,7 +246,7 @@ class Connection:
             self._answered()
 
     def _take_word(self, event: str) -> None:
-        """Take what is meant for the connection and not for the app, or for no session of ours."""
+        """Take an event for the connection itself, or one for a session that was not resumed."""
         if event == codec.PING_EVENT:
             self.session.push(codec.pong())
         elif event == codec.BEGIN_EVENT:
@@ -257,7 +257,7 @@ class Connection:
     # --- while the reader waits
 
     async def _waiting(self, work: Awaitable[None]) -> None:
-        """Wait for something; we are made to `listen` if it takes long."""
+        """Wait for `work`; `Connections` makes this connection `listen` if that takes long."""
         waiting = self._parts.all.waiting
         waiting[self] = trio.current_time()
         try:
@@ -266,12 +266,12 @@ class Connection:
             del waiting[self]
 
     def listen(self) -> None:
-        """Hear the client while the reader waits."""
+        """Read from the client in another task while the reader waits."""
         if self._nursery is not None:
             self._intake.listen(self._nursery)
 
     def _answer_ping(self) -> bool:
-        """Answer a sign of life before its turn, if the rate lets it in."""
+        """Answer a ping before its turn, if the rate limit allows; return whether it did."""
         if not self._may_send():
             return False
         self.session.push(codec.pong())
@@ -281,26 +281,26 @@ class Connection:
         return self._bucket.take(trio.current_time())
 
     def _give_up(self) -> float:
-        """When the event that is being taken is `unavailable`: so long after it came, or after
-        Redis said something last, for what else an event waits behind is not Redis' fault.
+        """Return when the current event becomes `unavailable`: `patience` after it came, or after
+        Redis last said anything, since any other wait is not the fault of Redis.
         """
         since = max(self._intake.arrived, self._parts.link.heard)
         return since + self._parts.patience
 
     async def _send(self, decision: Decision, expires: float) -> None:
         commit = self.session.commit(decision, expires=expires)
-        if commit is None:  # nothing to wait for at the door: let others go on
+        if commit is None:  # nothing to wait for at the door: let other tasks run
             await trio.lowlevel.checkpoint()
             return
         self._unanswered += 1
         answered, size = self._answered, len(decision.answer)
-        if size * UNANSWERED * 2 > self._outbox.limit:  # so many as the door lets in are too much
+        if size * UNANSWERED * 2 > self._outbox.limit:  # a full door of these would be too much
             self._promised += size
             answered = partial(self._answered_large, size)
         self._parts.session.executor.commit(commit, answered)
 
     async def _transact(self, undecided: Undecided, expires: float) -> None:
-        """Run a turn that reads, and wait for what comes of it."""
+        """Run the transaction of an event that reads, and wait for its outcome."""
         make = partial(self.session.commit, expires=expires)
         try:
             await self._parts.session.transactions.run(undecided, make, expires=expires)
@@ -331,22 +331,22 @@ class Connection:
             await self._until_fewer()
 
     async def _until_fewer(self) -> None:
-        """Wait for the next answer; the reader and `retire` may both do so."""
+        """Wait for the next answer; the reader and `retire` may both wait."""
         if self._fewer is None:
             self._fewer = trio.Event()
         await self._fewer.wait()
 
     def _count(self, message: codec.Message | Decision, outcome: str) -> None:
-        """Count an event that had no turn. One that the app does not have has no name of its own:
-        clients can make up any number of them.
+        """Count an event that was not decided. Events unknown to the app share one name, since
+        clients can invent any number of names.
         """
         parts = self._parts.session
         event = message.event if message.event in parts.app.handlers else UNKNOWN_EVENT
         parts.statistics.count(event, outcome)
 
     async def _may_be_late(self, number: int | None) -> bool:
-        """Whether an event over the rate may have been sent before: only Redis knows its answer,
-        so it waits for its token instead of being refused.
+        """Return whether an event over the rate may be a repeat. Only Redis knows the answer to a
+        repeat, so such an event waits for its token instead of being refused.
         """
         if number is None or number > self._last_id:
             return False
@@ -355,7 +355,7 @@ class Connection:
 
 
 def _parse(raw: str | bytes) -> codec.Message | Decision:
-    """Read one frame; a Decision says why it is no event."""
+    """Return the message of one frame, or a Decision that refuses a malformed frame."""
     try:
         return codec.parse_message(raw)
     except codec.Malformed as fault:

@@ -1,4 +1,6 @@
-"""All connections of a node: whose reader waits too long, and how they are sent to other nodes."""
+"""All connections of a node. Finds those whose reader waits too long, and sends clients to other
+nodes.
+"""
 
 from __future__ import annotations
 
@@ -11,9 +13,9 @@ import trio
 from trio_wss.node.session import Session
 from trio_wss.wire import CloseCode, WebSocket, codec
 
-LONG: Final = 0.25  # seconds that a reader waits before its client is heard by another task
-BATCH: Final = 100  # clients told to go at once
-RETURNS: Final = 500.0  # clients a second that may come back to the other nodes
+LONG: Final = 0.25  # seconds that a reader waits before another task reads from its client
+BATCH: Final = 100  # clients sent away at once
+RETURNS: Final = 500.0  # clients a second that may return, to the other nodes
 
 
 class Listed(Protocol):
@@ -23,18 +25,18 @@ class Listed(Protocol):
     session: Session
 
     def listen(self) -> None:
-        """Hear the client while the reader waits."""
+        """Read from the client in another task while the reader waits."""
 
     async def retire(self, code: int, reason: str, give_up: float) -> None:
-        """Take no more events, let those in flight be answered until `give_up`, then close."""
+        """Take no more events, wait for answers to those in flight until `give_up`, then close."""
 
 
 class Connections:
-    """Those of one node."""
+    """The connections of one node."""
 
     def __init__(self) -> None:
         self._all: Final[set[Listed]] = set()
-        self.waiting: Final[dict[Listed, float]] = {}  # whose reader waits, and since when
+        self.waiting: Final[dict[Listed, float]] = {}  # since when the reader of each waits
 
     def __len__(self) -> int:
         return len(self._all)
@@ -43,15 +45,15 @@ class Connections:
         return iter(self._all)
 
     def add(self, connection: Listed) -> None:
-        """Count one as this node's, until it is discarded."""
+        """Add a connection, until it is discarded."""
         self._all.add(connection)
 
     def discard(self, connection: Listed) -> None:
-        """One is over."""
+        """Remove a connection that is over."""
         self._all.discard(connection)
 
     async def listen(self) -> NoReturn:
-        """Let clients be heard whose reader waits for long: for Redis, that is."""
+        """Read from clients whose reader waits for long, which means for Redis."""
         while True:
             await trio.sleep(LONG)
             long_ago = trio.current_time() - LONG
@@ -63,7 +65,7 @@ class Connections:
     async def send_away(self, seconds: float, why: str) -> None:
         """Tell every client to go to another node, in batches spread over `seconds`.
 
-        Each is told how long to wait, so that all of them together are no stampede where they go.
+        Each is told how long to wait, so that they do not reach the other nodes all at once.
         """
         connections = list(self._all)
         random.shuffle(connections)

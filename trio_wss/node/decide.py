@@ -1,7 +1,7 @@
-"""A turn: from a frame to what shall be committed. The app's code is run here; nothing is awaited.
+"""Decides what to commit for a message. The app's handlers run here, and nothing is awaited.
 
-Here is one of the places that catch every exception: whatever an app does wrong becomes an
-answer, and an answer to an event with an id is a commit like any other.
+This is one of the places that catch every exception: every failure of an app becomes an answer,
+and an answer to an event with an id is a commit like any other.
 """
 
 from __future__ import annotations
@@ -32,18 +32,18 @@ T = TypeVar("T")
 
 @define(eq=False)
 class Decision:
-    """What shall be committed: a plan, and the answer (empty: none)."""
+    """The content of a commit: a plan, and the answer (empty: none)."""
 
     number: int | None  # the event's id
     plan: Plan
     answer: bytes
-    refusal: str = ""  # the code of the error that it answers with; the plan is of nothing
+    refusal: str = ""  # the code of the error in the answer; the plan is then empty
     event: str = UNKNOWN_EVENT  # what it is counted as
     by_app: bool = False  # it is the app that refuses, by whatever code
 
     @property
     def refused(self) -> bool:
-        """Nothing is applied, and the answer says why."""
+        """Whether nothing is applied, and the answer says why."""
         return bool(self.refusal)
 
     @property
@@ -58,7 +58,7 @@ class Decision:
 
     @property
     def silent(self) -> bool:
-        """Nothing to do, nothing to say: no commit is needed."""
+        """Whether there is nothing to do and nothing to say, so that no commit is needed."""
         plan = self.plan
         return self.number is None and not (plan.ops or self.answer or plan.close)
 
@@ -68,7 +68,7 @@ SILENT: Final = Decision(None, EMPTY_PLAN, b"", event="")
 
 @define(eq=False)
 class Undecided:
-    """One event of one client in the hands of a handler that reads.
+    """One event of one client whose handler reads before it decides.
 
     Time and seed are taken once, so that a handler that runs again on fresh values sees the same.
     """
@@ -84,7 +84,7 @@ class Undecided:
     seed: int = field(factory=lambda: random.getrandbits(64))
 
     def decide(self, entries: Sequence[Entry]) -> Decision:
-        """Run the handler on what was read, and plan what it returns."""
+        """Run the handler on the values that were read, and plan the effects that it returns."""
         values = [entry.value for entry in entries]
         return _guarded(
             self.number, self.handler, _decide, self.app, self.handler, self.client, self.phase,
@@ -93,7 +93,7 @@ class Undecided:
 
 
 def decide(app: App, client: Client, message: codec.Message) -> Undecided | Decision:
-    """What a message comes to: a decision, or a turn if its handler wants to read first."""
+    """Return the decision on a message, or an Undecided if its handler reads first."""
     handler = app.handlers.get(message.event)
     if handler is None:
         return refuse(message.id, "unknown_event", f"there is no event {message.event[:64]!r}")
@@ -110,7 +110,7 @@ def _take(
 def _take_event(
     app: App, handler: Handler, client: Client, phase: Phase, event: object, number: int | None
 ) -> Undecided | Decision:
-    """A turn of a handler that reads first, the decision of one that does not."""
+    """Return an Undecided for a handler that reads first, else the handler's decision."""
     if handler.reads:
         requests = handler.requests(event, client)
         return Undecided(app, handler, client, phase, event, number, requests)
@@ -133,7 +133,7 @@ def _decide(
 def decide_hook(
     app: App, client: Client, handler: Handler | None, phase: Phase, event: object = None
 ) -> Undecided | Decision:
-    """A turn that no message asked for: a session begins or ends, or has a gap."""
+    """Decide as `decide` does, with no message: a session begins, ends or has a gap."""
     if handler is None:
         return SILENT
     return _guarded(None, handler, _take_event, app, handler, client, phase, event, None)
@@ -142,14 +142,14 @@ def decide_hook(
 def refuse(
     number: int | None, code: str, message: str, path: str = "", event: str = UNKNOWN_EVENT
 ) -> Decision:
-    """A decision that applies nothing and answers with an error."""
+    """Return a decision that applies nothing and answers with an error."""
     return Decision(number, EMPTY_PLAN, codec.error(number, code, message, path), code, event)
 
 
 def _guarded(
     number: int | None, handler: Handler, work: Callable[..., T], *arguments: Any
 ) -> T | Decision:
-    """Run the app's code; what it raises becomes an answer."""
+    """Run the app's code; an exception becomes an answer."""
     try:
         return work(*arguments)
     except Refused as refusal:

@@ -1,5 +1,5 @@
-"""The janitor: ends the sessions that nobody came back to, whichever node they were on. There is no
-claim: the commit that ends a session is refused if another janitor made it, or a client resumed.
+"""The janitor ends the sessions that no client resumed, whichever node they were on. It claims
+nothing: the commit that ends a session is refused if another janitor ended it or a client resumed.
 """
 
 from __future__ import annotations
@@ -18,22 +18,22 @@ from trio_wss.store.sessions import Sessions
 
 log = structlog.get_logger(__name__)
 
-AGAIN: Final = 2 / 3  # of a lease: then a due session is due again, if its janitor died
+AGAIN: Final = 2 / 3  # of a lease, after which a due session is due again, if its janitor died
 MAX_AT_ONCE: Final = 100  # sessions ended, or compared, at once
 ROLL_CALL: Final = 15  # rounds from roll call to roll call
 AUDIT: Final = 4  # rounds from one part of the audit to the next
 
 
 class Master(Protocol):
-    """What the janitor wants to know of the link to Redis."""
+    """The facts about the link to Redis that the janitor uses."""
 
     up: bool
     replid: bytes
-    """The history of the server that it is linked to."""
+    """The replication history of the server at the other end of the link."""
 
 
 class Janitor:
-    """One node's."""
+    """The janitor of one node."""
 
     def __init__(
         self,
@@ -47,8 +47,8 @@ class Janitor:
         lease: float,
         pause: float,
     ) -> None:
-        """`connected`: the sessions that have a connection here. Seconds: the sessions' `grace`,
-        the nodes' `lease`, and the `pause` between two rounds.
+        """`connected` returns the sessions that have a connection here. In seconds: the sessions'
+        `grace`, the nodes' `lease`, and the `pause` between two rounds.
         """
         self._master = master
         self._sessions = sessions
@@ -62,7 +62,7 @@ class Janitor:
         self._place = "0"  # of the audit
 
     async def run(self) -> NoReturn:
-        """Make round after round. What Redis does not take now is due again later."""
+        """Make round after round. A session that Redis cannot end now is due again later."""
         master, rounds, calls = self._master.replid, 0, 0
         while True:
             await trio.sleep(random.uniform(0.5, 1.5) * self._pause)
@@ -86,15 +86,15 @@ class Janitor:
                 log.warning("the janitor could not finish", reason=str(error))
 
     async def _finish(self) -> None:
-        """Do again what connections could not: let their sessions be due."""
+        """Make sessions due whose connections could not do so themselves."""
         unfinished = self._custody.unfinished
         for session, generation in list(unfinished.items()):
             await self._sessions.away(session, generation, self._grace)
-            if unfinished.get(session) == generation:  # else it was here once more meanwhile
+            if unfinished.get(session) == generation:  # else it came back here meanwhile
                 del unfinished[session]
 
     async def _compare_memberships(self) -> bool:
-        """Let every session find out which topics it is in. False: Redis did not always say."""
+        """Let every session find out which topics it is in. False: Redis did not answer for all."""
         known: list[bool] = []
 
         async def compare(session: Session) -> None:
@@ -108,10 +108,11 @@ class Janitor:
         return all(known)
 
     async def _call_the_roll(self) -> None:
-        """Let sessions be due that are this node's in Redis alone: a beginning that came late, say.
-        And let connections find out whose session is not this node's there.
+        """Compare the sessions that Redis assigns to this node with those that are connected here.
 
-        Only those that were so at the last roll call too: others may be on their way in or out.
+        Make sessions due that are only in Redis, such as one whose beginning was applied late. Let
+        sessions that are only here check their generation. Both only if they already differed at
+        the last roll call: others may be just coming or going.
         """
         before, custody = self._doubtful, self._custody
         there = await self._sessions.owned()
@@ -130,7 +131,7 @@ class Janitor:
         self._doubtful = doubtful - before
 
     async def _end_due(self) -> bool:
-        """End sessions that are due, some of them. Returns whether there may be more."""
+        """End some of the sessions that are due. Return whether there may be more."""
         lease = self._lease
         due = await self._sessions.due(self._grace, MAX_AT_ONCE, lease * AGAIN, lease)
         for name in due.buried:
@@ -143,7 +144,7 @@ class Janitor:
         return due.more or len(due.sessions) == MAX_AT_ONCE
 
     async def _audit(self) -> None:
-        """Look for sessions that nobody would ever end."""
+        """Find sessions that belong to no living node and are not due, and make them due."""
         self._place, lost = await self._sessions.audit(self._place, self._grace)
         for name in lost:
             log.warning("a session was no living node's and not due", session=name)

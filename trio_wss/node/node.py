@@ -1,5 +1,5 @@
-"""A node: the parts of one, and how they are put together. Only here are all of them seen; each has
-what it uses and no more. It holds nothing that matters but sockets.
+"""A node puts its parts together. Only this file sees all of them; each part is given what it uses
+and no more. A node holds no state that matters, except its sockets.
 """
 
 from __future__ import annotations
@@ -78,7 +78,7 @@ class Node:
     def __repr__(self) -> str:
         return f"<Node {self.id} {self.host}:{self.port} connections={len(self.connections)}>"
 
-    # --- the parts, each of what it uses
+    # --- the parts, each made of the parts that it uses
 
     def _listener(self) -> Listener:
         return Listener(
@@ -156,15 +156,15 @@ class Node:
             watch=self.nodes_topic.watch,
         )
 
-    # --- as it is now
+    # --- the present state
 
     @property
     def url(self) -> str:
-        """Where clients connect."""
+        """The URL to which clients connect."""
         return f"ws://{host_and_port(self.host, self.port)}"
 
     def unready(self) -> str:
-        """Why no client should be sent here now; empty: it is ready."""
+        """Return why no client should be sent here now; empty: the node is ready."""
         if self.draining:
             return "the node is stopping"
         if not self.link.up:
@@ -174,7 +174,7 @@ class Node:
         return ""
 
     def snapshot(self) -> Snapshot:
-        """The node as it is now."""
+        """Return the node's counters and present state."""
         statistics, link = self.statistics, self.link
         sizes = [connection.socket.outbox.size for connection in self.connections]
         return Snapshot(

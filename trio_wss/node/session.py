@@ -1,5 +1,5 @@
-"""A session as the node that owns it sees it: it sends commits, and does what comes of them in the
-moment their answers come, so that replies and broadcasts keep one order.
+"""A session as its node sees it. It makes commits, and applies their outcomes in the moment their
+answers come, so that replies and broadcasts keep one order.
 """
 
 from __future__ import annotations
@@ -57,17 +57,15 @@ RACES: Final = 5  # tries to take over a session that keeps changing
 
 @define(eq=False)
 class Custody:
-    """Sessions that are a node's by Redis' account, or may be, while no connection here is
-    theirs.
-    """
+    """Sessions that belong, or may belong, to this node in Redis, but have no connection here."""
 
-    unfinished: dict[str, str] = field(factory=dict)  # to end, by generation: see the janitor
+    unfinished: dict[str, str] = field(factory=dict)  # generations; the janitor makes them due
     arriving: set[str] = field(factory=set)  # about to be resumed here
 
 
 @frozen
 class SessionParts:
-    """What the sessions of one node share."""
+    """The parts and settings that the sessions of one node share."""
 
     node: str
     app: App
@@ -110,12 +108,12 @@ class Session:
         return f"<Session {self.client.session} gen={self.generation} {self.memberships!r}>"
 
     def open(self, nursery: trio.Nursery) -> None:
-        """What goes on beside the reader happens in the connection's nursery."""
+        """Start tasks beside the reader in this nursery, the connection's, from now on."""
         self._nursery = nursery
         self.memberships.open(nursery)
 
     def leave_hub(self) -> None:
-        """Take the socket out of every topic: synchronous, before it closes."""
+        """Take the socket out of every topic. Synchronous; called before the socket closes."""
         self._nursery = None
         self.memberships.close()
 
@@ -124,7 +122,7 @@ class Session:
         self.outbox.push(text_frame(text))
 
     def _told(self, topic: str, recovered: bool) -> None:
-        """The client was told where it goes on in a topic. A gap is the app's too."""
+        """Count that the client was told where a topic goes on; after a gap, start on_gap."""
         app, statistics = self._parts.app, self._parts.statistics
         if recovered:
             statistics.recovered += 1
@@ -160,7 +158,7 @@ class Session:
     # --- begin, resume, finish
 
     async def begin(self) -> bool:
-        """The commit that makes the session, with what on_connect wants. False: it said no."""
+        """Commit the session's beginning, with the effects of on_connect. False: no session."""
         app, hub, client = self._parts.app, self._parts.hub, self.client
         held = [hub.hold(topic) for topic in implied_topics(client)]
         undecided = decide_hook(app, client, app.connect, "connect")
@@ -169,15 +167,15 @@ class Session:
         finally:
             for topic in held:
                 hub.release(topic)
-        if self.generation == NEW:  # and where on_connect said no, that was said before
+        if self.generation == NEW:  # if on_connect refused, the close was sent before
             self._close(CloseCode.AGAIN_LATER, "the session could not begin")
         return self.generation != NEW
 
     async def resume(
         self, token: str, cursors: Mapping[str, Cursor], attempt: int | None = None
     ) -> bool:
-        """Take over the session of a token, with its topics; `cursors` is where the client is in
-        them. False: this user has no such session. Raises Unavailable, and Overtaken where a later
+        """Take over the session of a token, with its topics; `cursors` holds the client's place in
+        each. False: this user has no such session. Raises Unavailable, and Overtaken if a later
         `attempt` came first.
         """
         hub, sessions = self._parts.hub, self._parts.sessions
@@ -185,7 +183,7 @@ class Session:
             found = await sessions.find(token)
             if found is None or found.client.user != self.client.user:
                 return False
-            # Followed before it is taken, so that what comes after the cursors is heard.
+            # Follow the topics before taking the session, to hear every push after the cursors.
             names = {*found.topics, *implied_topics(found.client)}
             held = [hub.hold(name) for name in names]
             try:
@@ -213,15 +211,15 @@ class Session:
         try:
             return await self._parts.sessions.take(found, generation, attempt)
         except (Unavailable, trio.Cancelled):
-            # It may have been taken, and nobody would be there: if so, it is due.
+            # It may have been taken, and would then have no connection: the janitor makes it due.
             custody.unfinished[session] = generation
             raise
         finally:
             custody.arriving.discard(session)
 
     async def finish(self, *, clean: bool) -> None:
-        """The connection is over. A client that said goodbye ends its session; one that was lost
-        has its grace to resume it.
+        """Finish after the connection. A `clean` close by the client ends the session; a client
+        whose connection was lost has the grace to resume it.
         """
         if not self._begun or self._moved:
             return
@@ -229,7 +227,7 @@ class Session:
         generation = FIRST if doubtful else self.generation
         parts, session = self._parts, self.client.session
         unfinished = parts.custody.unfinished
-        unfinished[session] = generation  # until it is done, the janitor does it again
+        unfinished[session] = generation  # until it is finished: else the janitor makes it due
         if clean or doubtful or self._over:
             outcome = await parts.endings.end(StoredSession(self.client, generation))
             if isinstance(outcome, Unknown):
@@ -252,10 +250,10 @@ class Session:
         lead: tuple[Op, ...] = (),
         expires: float | None = None,
     ) -> Commit | None:
-        """The commit of a decision, to be sent at once; None where there is nothing to commit.
-        What comes of it is done as its answer comes.
+        """Return the commit of a decision, to be sent at once; None if there is nothing to commit.
+        Its outcome is applied when its answer comes.
 
-        Given Changed, nothing was done and the handler must decide again.
+        If the outcome is Changed, nothing was applied and the handler must decide again.
         """
         parts = self._parts
         if self._needs_no_commit(decision, bool(lead or requests)):
@@ -283,8 +281,9 @@ class Session:
         )  # fmt: skip
 
     def _needs_no_commit(self, decision: Decision, rests: bool) -> bool:
-        """Whether nothing is to be committed; it `rests` on reads that must have held, or is more
-        than the app's. Where on_connect said no there is nothing to commit to: that is told here.
+        """Return whether there is nothing to commit. A decision that `rests` on reads, or comes
+        with operations of our own, needs a commit even if it is silent. If on_connect refused,
+        there is no session to commit to, and the client is told so here.
         """
         if self.generation == NEW and decision.refused:
             self._refuse(decision)
@@ -299,8 +298,8 @@ class Session:
             self.unavailable(undecided.number)
 
     async def check(self) -> None:
-        """Find out, soon, whether the session is still ours: one that only listens makes no
-        commits.
+        """Find out, soon, whether the session is still on this connection, by an empty commit: a
+        client that only listens makes no commits.
         """
 
         def apply(outcome: CommitOutcome) -> None:
@@ -313,8 +312,8 @@ class Session:
             executor.commit(Commit(EMPTY_PLAN, self.client.session, self.generation, apply=apply))
 
     async def compare(self) -> bool:
-        """Find out which topics the session is in, and tell the client where that is not what it
-        was told: a failover may have lost joins and leaves. False: Redis did not say.
+        """Find out which topics the session is in, and tell the client of each difference: a
+        failover may have lost joins and leaves. False: Redis did not answer.
         """
         known = Awaited[bool]()
 
@@ -334,7 +333,7 @@ class Session:
     # --- outcomes
 
     def _apply(self, decision: Decision, outcome: CommitOutcome) -> None:
-        """Do what an outcome says: the one place where outcomes are told apart."""
+        """Apply an outcome. This is the one place that tells outcomes apart."""
         match outcome:
             case Done(answer, membership, close, seen):
                 if self.generation == NEW:
@@ -348,7 +347,7 @@ class Session:
                     self._over = True
                     self._close(close.code, close.reason)
             case Changed():
-                pass  # nothing was done, and nothing is told
+                pass  # nothing was applied, and the client is told nothing
             case Failed(fault):
                 self._fail(decision.number, fault)
             case Stale():
@@ -365,7 +364,7 @@ class Session:
                 assert_never(outcome)
 
     def unavailable(self, number: int | None) -> None:
-        """Tell that nobody knows what became of an event."""
+        """Tell the client that the outcome of an event is not known."""
         self._error(number, "unavailable", AWAY)
 
     def _welcome(self, *, resumed: bool) -> None:
@@ -373,7 +372,7 @@ class Session:
         self.push(codec.welcome(session, self.token, node, resumed=resumed, last=self.last))
 
     def _refuse(self, decision: Decision) -> None:
-        """on_connect said no, or failed: there is no session."""
+        """Send away a client whose on_connect refused or failed: there is no session."""
         self.push(decision.answer)
         if decision.failed:
             self._close(CloseCode.INTERNAL_ERROR, "on_connect failed")

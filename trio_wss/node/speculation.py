@@ -1,7 +1,8 @@
-"""What reads will find once all that this node has sent is applied: so the next event on the same
-keys is decided at once, and a busy key costs one script call per event.
+"""Speculation predicts what reads will find when all commits that this node has sent are applied.
+So the next event on the same keys is decided at once, and costs one script call.
 
-Only speed rests on this, never correctness: every commit is checked against what it was decided on.
+Only speed rests on this, never correctness: Redis checks every commit against the values on which
+it was decided.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ ReadEntries = Callable[[Sequence[ReadRequest]], Awaitable[Sequence[Entry]]]
 
 @define(eq=False)
 class Asking:
-    """A read that is under way for all who want its entries."""
+    """A read under way, for all events that wait for its entries."""
 
     over: trio.Event = field(factory=trio.Event)
     error: Exception | None = None
@@ -32,8 +33,8 @@ class Asking:
 
 @define(eq=False)
 class Speculation:
-    """What some requests will find. Each commit that is decided on it extends one chain; when one
-    of them was not applied, all behind it were not either, and another chain begins.
+    """The entries that some requests will find. Each commit that is decided on them extends one
+    chain. If one of these was not applied, those behind it were not either, and a new chain begins.
     """
 
     requests: Sequence[ReadRequest]
@@ -43,10 +44,10 @@ class Speculation:
     asking: Asking | None = None
 
     async def ask(self, read: ReadEntries, expires: float = math.inf) -> None:
-        """Wait until it is known, by one read for all who wait. Raises what that raises.
+        """Wait until the entries are known, by one read for all that wait. Raises as `read` does.
 
-        Where they `expire`, they do so one by one: each learns by a read of its own that its time
-        is over, and so behind what its connection has sent before.
+        Events that reach `expires` do so one by one: each learns from a read of its own that its
+        time is over, and so learns it after the answers to all that its connection sent before.
         """
         while not self.entries:
             if (asking := self.asking) is None:
@@ -74,14 +75,16 @@ class Speculation:
             asking.over.set()
 
     def broken(self, chain: int, found: Sequence[Entry]) -> None:
-        """A commit of this chain was not applied; `found` is what was there, if it is known."""
+        """Begin a new chain if `chain`, of which a commit was not applied, is still the present
+        one. `found` is what the commit found; empty: not known.
+        """
         if chain == self.chain:
             self.chain += 1
             self.entries = found
 
 
 class Speculations:
-    """By requests, kept only while an event that makes them is under way."""
+    """The speculations of one node, each kept only while an event that uses it is under way."""
 
     def __init__(self) -> None:
         self._all: Final[dict[Sequence[ReadRequest], Speculation]] = {}
@@ -92,7 +95,7 @@ class Speculations:
 
     @contextmanager
     def of(self, requests: Sequence[ReadRequest]) -> Iterator[Speculation]:
-        """What these requests will find, shared by all events that make the same."""
+        """Give the speculation on these requests, shared by all events that make the same."""
         speculation = self._all.get(requests)
         if speculation is None:
             speculation = self._all[requests] = Speculation(requests)
@@ -107,7 +110,9 @@ class Speculations:
                 self._forget(speculation)
 
     def sent(self, speculation: Speculation, ops: Sequence[Op]) -> None:
-        """A commit that was decided on this goes out, before anything else does."""
+        """Advance `speculation` by a commit decided on it, and reset all others on its keys. The
+        commit must go out before any other.
+        """
         for _, keys, _ in ops:
             for key in keys:
                 for other in self._by_key.get(key, ()):

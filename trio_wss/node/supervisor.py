@@ -1,5 +1,5 @@
-"""The supervisor: what runs in a node, from the outside in: the link, the subscriber, the node's
-lease, the connections, the listener. So a node starts Redis-first and stops accepting first.
+"""The supervisor runs a node's tasks, nested from the outside in: the link, the hub, the node's
+lease, the connections, the listener. So a node links to Redis first and stops accepting first.
 """
 
 from __future__ import annotations
@@ -36,9 +36,9 @@ async def serve(
     """Run one node until `shutdown` is set, then stop accepting, finish what is in flight, tell
     clients to go (1012) and return within `settings.drain` seconds.
 
-    The started value is the Node. Raises SettingsError if an address cannot be listened on, and if
-    what is named as Redis is none that will ever do: one that was linked to once is tried for ever.
-    The operations listener is there before Redis is, and until the end.
+    The started value is the Node. Raises SettingsError if an address cannot be listened on, or if
+    the server named as Redis can never serve; once linked, a server is retried for ever. The
+    operations listener runs before there is a link to Redis, and until the end.
     """
     node = Node(app, settings)
     if shutdown is None:
@@ -55,7 +55,7 @@ async def serve(
             registered = trio.Event()
             lease.start_soon(_keep_registered, node, registered)
             with trio.move_on_after(FIRST_LINK):
-                await registered.wait()  # so that who reads "listening" is not turned away
+                await registered.wait()  # so that no client that reads "listening" is turned away
             lease.start_soon(node.janitor.run)  # now that it can tell one master from another
             await _take_clients(node, listeners, shutdown, task_status)
             lease.cancel_scope.cancel()
@@ -64,7 +64,7 @@ async def serve(
 
 
 def _start_services(services: trio.Nursery, node: Node) -> None:
-    """What runs beside all connections, from before the first to after the last."""
+    """Start the tasks that run from before the first connection until after the last."""
     services.start_soon(_keep_link, node)
     services.start_soon(node.hub.run, node.catch_up.survey, node.catch_up.fill_gap)
     services.start_soon(node.writes.run)
@@ -81,7 +81,7 @@ async def _take_clients(
     shutdown: trio.Event,
     task_status: trio.TaskStatus[Node],
 ) -> None:
-    """Listen until `shutdown`, then stop accepting and see every client off."""
+    """Listen until `shutdown`, then stop accepting and send every client away."""
     settings = node.settings
     listeners = listeners or await _listen(settings.host, settings.port)
     node.host, node.port = listeners[0].socket.getsockname()[:2]
@@ -97,7 +97,7 @@ async def _take_clients(
 
 
 async def _sign_off(node: Node) -> None:
-    """Take the node's record away. Where that does not come, a janitor finds its lease lapsed."""
+    """Remove the node's record. If that fails, a janitor finds the lapsed lease."""
     if node.link.up:
         with trio.move_on_after(node.settings.drain / 10):
             try:
@@ -124,9 +124,9 @@ async def _listen(host: str, port: int) -> list[trio.SocketListener]:
 
 
 async def _keep_link(node: Node) -> None:
-    """Keep the link to Redis: when it is lost, take it up again, with back-off and jitter.
+    """Keep the link to Redis: when it is lost, make a new one, with back-off and jitter.
 
-    Raises WrongSetting where there was none yet, and there will be none.
+    Raises WrongSetting if there was no link yet and the server can never serve.
     """
     first, most = BACK_OFF
     pause = first
@@ -150,7 +150,7 @@ async def _keep_link(node: Node) -> None:
             if isinstance(error, WrongRedis) and not linked:
                 raise WrongSetting("redis", f"does not work: {reason}.") from None
             log.warning("Redis is away", reason=reason)
-            if up:  # else it is still away
+            if up:  # else Redis was away before, and still is
                 node.statistics.link_losses += 1
                 node.statistics.fault("link", reason)
         if trio.current_time() - started > most:
@@ -160,14 +160,14 @@ async def _keep_link(node: Node) -> None:
 
 
 async def _keep_registered(node: Node, registered: trio.Event) -> None:
-    """Hold the node's lease. Its record gone means that its sessions are gone too."""
+    """Renew the node's lease. If its record is gone, so are its sessions: send clients away."""
     lease = node.settings.lease
     beat = lease / BEATS
     while True:
         try:
             there = await node.sessions.beat(lease, new=not node.registered)
         except Unavailable:
-            there = node.registered  # Redis did not say
+            there = node.registered  # Redis did not answer
         if node.registered and not there:
             log.warning("the node's record is gone from Redis")
             node.registered = False

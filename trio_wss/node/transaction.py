@@ -1,5 +1,5 @@
-"""Transactions: read, decide, commit, and again until what it was decided on holds. And the last
-one of a session, with what on_disconnect wants.
+"""A transaction reads, decides and commits, and repeats until the values that were read still hold
+at the commit. The last one of a session ends it, with the effects of on_disconnect.
 """
 
 from __future__ import annotations
@@ -27,12 +27,12 @@ log = structlog.get_logger(__name__)
 CONFLICT: Final = "others kept changing what this event reads; nothing was applied"
 
 Make = Callable[[Decision, Sequence[ReadRequest], Sequence[Entry]], Commit | None]
-"""Makes the commit of a decision on what was read; None: nothing is to be committed."""
+"""Makes the commit of a decision on what was read; None: there is nothing to commit."""
 
 
 class Transactions:
-    """Those of one node. Events that read the same keys are decided on what those before them will
-    leave.
+    """The transactions of one node. Events that read the same keys are decided on the values that
+    the events before them will leave.
     """
 
     def __init__(self, executor: Executor, *, deadline: float) -> None:
@@ -44,10 +44,11 @@ class Transactions:
     async def run(
         self, undecided: Undecided | Decision, make: Make, *, expires: float | None = None
     ) -> CommitOutcome:
-        """Run a turn to its end; `make` makes each commit, whose outcome is applied as it comes.
+        """Decide and commit until the outcome is final; `make` makes each commit, whose outcome is
+        applied when its answer comes.
 
         A `conflict` is a decision, committed like any other. Raises Unavailable if nothing can be
-        read until it `expires` (on Trio's clock).
+        read until `expires` (on Trio's clock).
         """
         if isinstance(undecided, Decision):
             return await self._commit(make, undecided)
@@ -63,7 +64,7 @@ class Transactions:
     async def _try(
         self, undecided: Undecided, make: Make, speculation: Speculation, expires: float | None
     ) -> CommitOutcome:
-        """Decide once and commit that. Between the two nothing else may be sent."""
+        """Decide once and commit the decision. Nothing else may be sent between the two."""
         try:
             read = partial(self._executor.read, expires=expires)
             await speculation.ask(read, math.inf if expires is None else expires)
@@ -92,11 +93,11 @@ class Transactions:
 
 
 class Endings:
-    """Ends sessions, each with what on_disconnect wants, or at least bare.
+    """Ends sessions, each with the effects of on_disconnect or, if these fail, without them.
 
-    Whoever does so: the commit is refused where the session is gone or was resumed, so that it is
-    made once. A handler that fails does not keep a session alive; one whose reads keep changing is
-    run again when the session is due again.
+    Any node may end a session: the commit is refused if the session is gone or was resumed, so it
+    is applied once. A failing handler does not keep a session alive. A handler whose reads keep
+    changing is run again when the session is due again.
     """
 
     def __init__(self, app: App, sessions: Sessions, transactions: Transactions) -> None:
@@ -105,7 +106,7 @@ class Endings:
         self._transactions = transactions
 
     async def end(self, session: StoredSession) -> CommitOutcome:
-        """End one."""
+        """End one session and return the outcome."""
         client, app = session.client, self._app
         lead = self._sessions.end(client.session)
 
@@ -132,7 +133,7 @@ class Endings:
         match outcome:
             case Failed(fault):
                 log.error("on_disconnect refused", fault=fault, session=client.session)
-            case Unknown(full=True):  # to end sessions is what makes room
+            case Unknown(full=True):  # ending sessions makes room
                 log.error(
                     "on_disconnect is dropped: Redis is full, and its effects do not fit",
                     session=client.session,

@@ -1,5 +1,5 @@
-"""The writing of what a node has for its sockets: at once what one read of the link brought, and
-slice by slice what is more than that.
+"""Writes a node's outboxes to their sockets: at the end of each read of the link up to one slice
+of them, and the rest slice by slice in a task.
 """
 
 from __future__ import annotations
@@ -13,17 +13,17 @@ import trio
 
 from trio_wss.wire import Outbox
 
-SLICE: Final = 200  # sockets written before other tasks get their turn: about a millisecond
+SLICE: Final = 200  # sockets written before other tasks run: about a millisecond
 
 
 class Writes:
     """The outboxes that have something to write."""
 
     def __init__(self, wrote: Callable[[float], None]) -> None:
-        """`wrote` is told the seconds from a read of the link to the last write that it caused."""
+        """`wrote` takes the seconds from a read of the link to the last write that it caused."""
         self._wrote = wrote
         self._dirty: deque[Outbox] = deque()
-        self._read_at = 0.0  # when what is being written came
+        self._read_at = 0.0  # when the frames that are being written came
         self._in_batch = False
         self._wake = trio.Event()
 
@@ -31,7 +31,7 @@ class Writes:
         return f"<Writes dirty={len(self._dirty)}>"
 
     def mark_dirty(self, outbox: Outbox) -> None:
-        """An outbox has something to write, at the end of this batch or soon."""
+        """Flush this outbox at the end of the batch, or soon if there is none."""
         self._dirty.append(outbox)
         if not self._in_batch:
             if len(self._dirty) == 1:
@@ -39,13 +39,13 @@ class Writes:
             self._wake.set()
 
     def begin_batch(self) -> None:
-        """One read of the link is about to be handed on: write when it is all in."""
+        """Begin a batch: one read of the link is about to be handed on. Write at its end."""
         self._in_batch = True
         if not self._dirty:
             self._read_at = perf_counter()
 
     def end_batch(self) -> None:
-        """All that one read of the link brought is in the outboxes: write."""
+        """End the batch: everything that one read of the link brought is in the outboxes. Write."""
         self._in_batch = False
         if self._dirty:
             self._flush_slice()
@@ -59,7 +59,7 @@ class Writes:
             self._wrote(perf_counter() - self._read_at)
 
     async def run(self) -> NoReturn:
-        """Write what is left of large batches, and what no batch brought."""
+        """Write the rest of large batches, and frames that came in no batch."""
         while True:
             await self._wake.wait()
             self._wake = trio.Event()

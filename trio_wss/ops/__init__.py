@@ -1,1 +1,1 @@
-"""How a node is, for those who run it: off the line, fed by a snapshot."""
+"""A node's condition, for its operators: off the line of an event, fed by a snapshot."""

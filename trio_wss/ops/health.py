@@ -1,4 +1,4 @@
-"""Whether a node lives and takes clients, over plain HTTP."""
+"""Tells over plain HTTP whether a node lives, and whether it takes clients."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from trio_wss.wire import Head, Response
 
 
 def health(head: Head, unready: Callable[[], str]) -> Response | None:
-    """The answer of `/healthz` and `/readyz`; None for other paths. `unready` says why no client
-    should come now; empty: it is ready.
+    """Return the answer to `/healthz` or `/readyz`; None for other paths. `unready` returns why no
+    client should come now; empty: the node is ready.
     """
     if head.path == "/healthz":
         return Response(200, b"ok\n")

@@ -1,5 +1,5 @@
-"""The heartbeat: once a second a node tells all nodes how it is, through Redis as any broadcast
-goes, and hears the others and itself. A node that does not hear itself is deaf, whatever else
+"""The heartbeat: once a second a node reports its condition to all nodes, through Redis like any
+broadcast, and hears the others and itself. A node that does not hear itself is deaf, whatever else
 works.
 """
 
@@ -20,16 +20,16 @@ from trio_wss.ops.snapshot import Snapshot
 from trio_wss.ops.statistics import Statistics
 
 NODES: Final = f"{RESERVED}nodes"
-"""The topic on which every node tells how it is. No app can use a name that begins like that."""
+"""The topic on which every node reports its condition. No app can use a name with this prefix."""
 
 BEAT: Final = 1.0  # seconds
-DEAF: Final = 5.0  # seconds without a word from a node, this one included, with the link up
+DEAF: Final = 5.0  # seconds without a report from any node, this one included, with the link up
 
 
 @frozen
 class Heard:
-    """What a node has heard for a while: how many words of nodes, and each topic with its members
-    here and its broadcasts.
+    """The broadcasts that a node has heard: the number of reports from nodes, and for each other
+    topic its name, its members here and its number of broadcasts.
     """
 
     nodes: int
@@ -37,20 +37,20 @@ class Heard:
 
 
 class Peers(Protocol):
-    """All nodes, as one of them speaks to them and hears them."""
+    """All nodes, as one node sends to them and hears them."""
 
     def tell(self, text: bytes) -> None:
-        """Tell all nodes, and at least those who look at this one."""
+        """Send a text to all nodes, or at least to the watchers on this one."""
 
     def take_heard(self) -> Heard:
-        """What was heard since this was last asked."""
+        """Return what was heard since the last call."""
 
     def sizes(self) -> Iterator[tuple[str, int]]:
-        """All topics that are followed, and how many are in each here."""
+        """Return each topic that is followed, and its number of members here."""
 
 
 class Heartbeat:
-    """One node's. `last` is how it was a moment ago."""
+    """The heartbeat of one node. `last` is its last report."""
 
     def __init__(self, statistics: Statistics) -> None:
         self.last: Rates | None = None
@@ -59,13 +59,15 @@ class Heartbeat:
 
     @property
     def silence(self) -> float:
-        """Seconds since a word from the cluster came."""
+        """Seconds since the last report from any node came."""
         return time.monotonic() - self._heard
 
     async def run(
         self, peers: Peers, take_snapshot: Callable[[], Snapshot], ops_url: str
     ) -> NoReturn:
-        """Tell and hear, for ever. `ops_url`: of this node's operations listener, if it has one."""
+        """Report and listen, for ever. `ops_url`: the URL of this node's operations listener, or
+        empty.
+        """
         self._statistics.fault("node", "started")
         before = take_snapshot()
         while True:
@@ -93,7 +95,7 @@ def _word(rates: Rates) -> bytes:
 
 
 def _top(peers: Peers, heard: Heard, seconds: float) -> tuple[TopicRates, ...]:
-    """The largest and the busiest topics; not the one that each client has of its own."""
+    """Return the largest and the busiest topics, without each session's own."""
     rates = {name: number / seconds for name, _, number in heard.topics}
     shared = (one for one in peers.sizes() if not one[0].startswith("session:"))
     largest = nlargest(TOP, shared, key=lambda one: one[1])
@@ -107,7 +109,7 @@ def _top(peers: Peers, heard: Heard, seconds: float) -> tuple[TopicRates, ...]:
 
 
 def _notice(fault: Callable[[str, str], None], before: Snapshot, now: Snapshot) -> None:
-    """Remember what went wrong in the last second; the next beat tells it."""
+    """Remember the faults of the last second; the next beat reports them."""
     if number := now.slow_consumers - before.slow_consumers:
         fault("slow", f"{number} closed with 1013: they read too slowly")
     if number := now.gaps - before.gaps:

@@ -1,5 +1,5 @@
-"""A node's numbers in Prometheus' words, made of a snapshot when somebody asks: nothing of it is on
-the way of an event.
+"""A node's numbers in the format of Prometheus, made from a snapshot on request: no event passes
+through here.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ class Metrics:
         GCCollector(registry=self._registry)
 
     def page(self) -> bytes:
-        """The text that Prometheus reads."""
+        """Return the text that Prometheus reads."""
         return generate_latest(self._registry)
 
 
@@ -48,7 +48,7 @@ class _NodeCollector(Collector):
         self._take_snapshot = take_snapshot
 
     def describe(self) -> Iterator[Metric]:
-        """Nothing, so that to register it does not collect."""
+        """Describe nothing, so that registering does not collect."""
         return iter(())
 
     def collect(self) -> Iterator[Metric]:

@@ -1,4 +1,4 @@
-"""A node's last second, from two snapshots: what it tells the others, and people look at."""
+"""A node's report on its last second, from two snapshots: for other nodes and operators."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from attrs import fields, frozen
 from trio_wss.ops.snapshot import Snapshot
 from trio_wss.ops.statistics import Counters, Durations, Incident
 
-TOP: Final = 20  # topics, and events, that are named
+TOP: Final = 20  # topics, and events, that a report names
 
 
 @frozen
 class TopicRates:
-    """A topic as one node sees it: clients in it there, and broadcasts a second."""
+    """A topic as one node sees it: its members there, and its broadcasts a second."""
 
     topic: str
     members: int
@@ -24,7 +24,7 @@ class TopicRates:
 
 @frozen
 class EventRates:
-    """An event on one node: how many a second, and how many of them were not applied."""
+    """An event on one node: its number a second, and how many of these were not applied."""
 
     event: str
     rate: float
@@ -33,7 +33,7 @@ class EventRates:
 
 @frozen
 class Times:
-    """How long most of them took, and nearly all, in milliseconds. None: there were none."""
+    """The median and the 99th percentile of some durations, in milliseconds. None: no durations."""
 
     p50: float | None
     p99: float | None
@@ -41,13 +41,13 @@ class Times:
 
 @frozen(kw_only=True)
 class Rates(Counters):
-    """How a node is. Rates are per second, over the last one; counts are since its start. So are
-    the counters, whichever each says that it is told as.
+    """A node's condition. Rates are per second, over the last second; counts are since its start.
+    Each inherited counter is reported as one or the other, as its declaration says.
     """
 
     node: str
     url: str
-    ops: str  # where its operations listener is; empty: it has none
+    ops: str  # the URL of its operations listener; empty: it has none
     time: float  # seconds since 1970
     uptime: float
     unready: str
@@ -59,7 +59,7 @@ class Rates(Counters):
     unanswered: int
     silence: float
     rate: float  # events
-    failed: float  # of them not applied
+    failed: float  # events that were not applied
     commits: Times
     delivery: Times
     conflicts: int
@@ -73,7 +73,7 @@ class Rates(Counters):
 def rates_between(
     before: Snapshot, now: Snapshot, *, ops: str, lag: float, topics: tuple[TopicRates, ...]
 ) -> Rates:
-    """What happened between two snapshots of a node."""
+    """Return what happened between two snapshots of a node."""
     seconds = max(now.uptime - before.uptime, 0.001)
 
     def rate(this: float, then: float) -> float:
@@ -113,7 +113,7 @@ def rates_between(
 
 
 def events_between(before: Snapshot, now: Snapshot, seconds: float) -> list[EventRates]:
-    """The events that happened, the most frequent first."""
+    """Return the events that happened, the most frequent first."""
     then = {(event, outcome): number for event, outcome, number in before.events}
     all_, failed = dict[str, float](), dict[str, float]()
     for event, outcome, number in now.events:
@@ -129,7 +129,7 @@ def events_between(before: Snapshot, now: Snapshot, seconds: float) -> list[Even
 
 
 def top_topics(topics: Iterable[tuple[str, int, float]]) -> tuple[TopicRates, ...]:
-    """The largest and the busiest of topics that are given by name, members and rate."""
+    """Return the largest and the busiest of `topics`, each given by name, members and rate."""
     found = [TopicRates(name, members, round(rate, 2)) for name, members, rate in topics]
     largest = sorted(found, key=lambda one: (-one.members, -one.rate))[: TOP // 2]
     busiest = sorted(found, key=lambda one: (-one.rate, -one.members))

@@ -1,7 +1,7 @@
-"""The operations listener, never on the public port: metrics, health, and a page that is itself a
-client. Its WebSocket is a member of the topic on which all nodes tell how they are.
+"""The operations listener serves metrics, health and a page, never on the public port. The page is
+itself a client: its WebSocket is a member of the topic on which all nodes report their condition.
 
-It knows no users: who can connect to it can read it all, and can change nothing.
+It knows no users: everybody who can connect to it can read everything, and can change nothing.
 """
 
 from __future__ import annotations
@@ -33,12 +33,12 @@ from trio_wss.wire import (
 
 PAGE: Final = Path(trio_wss.__file__).parent / "web" / "ops"
 MAX_SOCKETS: Final = 64  # sockets at once
-MAX_MESSAGE: Final = 1024  # bytes of a message: nobody has anything to say here
+MAX_MESSAGE: Final = 1024  # bytes of a message: no client needs to send one here
 
 
 @final
 class Operations(Reception[None]):
-    """What the listener answers for one node."""
+    """Answers on the operations listener of one node."""
 
     def __init__(
         self,
@@ -51,7 +51,7 @@ class Operations(Reception[None]):
         unready: Callable[[], str],
         watch: Callable[[Outbox], Callable[[], None]],
     ) -> None:
-        """`watch` gives an outbox all that nodes tell, and returns what ends that."""
+        """`watch` puts all nodes' reports into an outbox, and returns a function that ends this."""
         small = evolve(limits, message_bytes=MAX_MESSAGE)
         super().__init__(node, small, keep_alive, mark_dirty, most=MAX_SOCKETS)
         self._unready = unready
@@ -65,11 +65,11 @@ class Operations(Reception[None]):
             await listen(listeners, self.handle, nursery)
 
     def plain(self, head: Head) -> Response:
-        """Metrics, health and the page."""
+        """Answer requests for metrics, health and the page."""
         if head.path == "/metrics":
             return Response(200, self._metrics.page(), content_type=CONTENT_TYPE)
         found = health(head, self._unready) or self._page.answer(head)
-        assert found is not None  # there is a folder, so whatever is not in it is a 404
+        assert found is not None  # there is a folder, so a file that is not in it is a 404
         return found
 
     async def admit(self, head: Head) -> None:
@@ -77,7 +77,7 @@ class Operations(Reception[None]):
         await trio.lowlevel.checkpoint()
 
     async def talk(self, socket: WebSocket, admitted: None) -> None:
-        """Show the cluster to a client until it closes. What it says is not listened to."""
+        """Show the cluster to a client until it closes. Ignore its messages."""
         socket.before_close(self._watch(socket.outbox))
         with suppress(Closed):
             while True:

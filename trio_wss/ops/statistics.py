@@ -1,5 +1,5 @@
-"""What a node counts: plain numbers that only grow, cheap enough for every event and every push.
-Who wants rates or percentiles takes two snapshots and compares them.
+"""A node's counters: plain numbers that only grow, cheap enough for every event and every push.
+Rates and percentiles come from the comparison of two snapshots.
 """
 
 from __future__ import annotations
@@ -26,8 +26,8 @@ from trio_wss.store.outcome import (
 BOUNDS: Final = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0)
 """Upper bounds of the buckets of every histogram, in seconds; one more bucket has no bound."""
 
-UNKNOWN_EVENT: Final = "unknown"  # the name of events that the app does not have
-INCIDENTS: Final = 20  # remembered
+UNKNOWN_EVENT: Final = "unknown"  # the name under which events unknown to the app are counted
+INCIDENTS: Final = 20  # the latest ones, which are remembered
 LAG_EVERY: Final = 0.05  # seconds between two looks at how late the event loop is
 
 _REFUSALS: Final = {
@@ -43,14 +43,14 @@ _OUTCOMES: Final[dict[type[CommitOutcome], str]] = {
 
 
 class Counted(Protocol):
-    """What is counted of a decision: the event's name, and the code of its refusal, if any."""
+    """The counted parts of a decision: the event's name, and the code of its refusal, if any."""
 
     event: str
     refusal: str
 
 
 class Histogram:
-    """How often something took how long."""
+    """Counts durations by bucket, and their sum."""
 
     __slots__ = ("counts", "seconds")
 
@@ -59,30 +59,30 @@ class Histogram:
         self.seconds = 0.0
 
     def observe(self, seconds: float) -> None:
-        """Count one."""
+        """Count one duration."""
         self.counts[bisect_left(BOUNDS, seconds)] += 1
         self.seconds += seconds
 
     def snapshot(self) -> Durations:
-        """As it is now."""
+        """Return the counts as they are now."""
         return Durations(tuple(self.counts), self.seconds)
 
 
 @frozen
 class Durations:
-    """A histogram at one moment: how many in each bucket, and the sum of all in seconds."""
+    """A histogram at one moment: the number in each bucket, and the sum of all in seconds."""
 
     counts: tuple[int, ...] = (0,) * (len(BOUNDS) + 1)
     seconds: float = 0.0
 
     def since(self, before: Durations) -> Durations:
-        """What came after an earlier moment."""
+        """Return the durations that came after an earlier moment."""
         pairs = zip(self.counts, before.counts, strict=True)
         return Durations(tuple(now - then for now, then in pairs), self.seconds - before.seconds)
 
     def quantile(self, share: float) -> float | None:
-        """The time, in seconds, within which this share of them was done, from where it lies in
-        its bucket; what is over the largest bound counts as the bound. None: there were none.
+        """Return the time, in seconds, within which this share of them was done, interpolated in
+        its bucket. A duration over the largest bound counts as the bound. None: no durations.
         """
         wanted = share * sum(self.counts)
         if not wanted:
@@ -97,7 +97,7 @@ class Durations:
 
 @frozen
 class Incident:
-    """Something that an operator wants to see, or a change of the node's state."""
+    """A fault that an operator wants to see, or a change of the node's state."""
 
     time: float  # seconds since 1970
     kind: str
@@ -105,8 +105,8 @@ class Incident:
 
 
 def _counter(text: str, *, rate: bool = False, own: bool = True) -> int:
-    """`text`: what it is for Prometheus, under its name if it has a metric of its `own`. `rate`:
-    the other nodes are told how much it grows a second, else how much it is.
+    """Declare a counter. `text` describes it to Prometheus, if it has a metric of its `own`.
+    `rate`: reports tell its growth per second, not its value.
     """
     found: int = field(default=0, metadata={"text": text, "rate": rate, "own": own})
     return found
@@ -114,7 +114,7 @@ def _counter(text: str, *, rate: bool = False, own: bool = True) -> int:
 
 @define(eq=False)
 class Counters:
-    """What only grows, each declared here alone: snapshots, rates and metrics are made of these."""
+    """The counters, each declared only here: snapshots, rates and metrics are derived from them."""
 
     broadcasts: float = _counter("Broadcasts that this node heard.", rate=True)
     deliveries: float = _counter("Broadcasts given to a client.", rate=True)
@@ -126,12 +126,12 @@ class Counters:
     link_losses: float = _counter("How often Redis went away.")
 
     def counted(self) -> dict[str, float]:
-        """All of them, by name."""
+        """Return all counters, by name."""
         return {one.name: getattr(self, one.name) for one in fields(Counters)}
 
 
 class Statistics(Counters):
-    """What one node counts."""
+    """The counters, histograms and incidents of one node."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -143,7 +143,7 @@ class Statistics(Counters):
         self.faults: deque[Incident] = deque(maxlen=INCIDENTS)
 
     def settled(self, decision: Counted, outcome: CommitOutcome, seconds: float) -> None:
-        """Count an event by what came of its commit, which took so long."""
+        """Count an event by the outcome of its commit, which took `seconds`."""
         commits = self.commits
         commits.counts[bisect_left(BOUNDS, seconds)] += 1  # observe(), without the call
         commits.seconds += seconds
@@ -156,7 +156,7 @@ class Statistics(Counters):
             self.events[decision.event, _OUTCOMES[kind]] += 1
 
     def decided(self, decision: Counted) -> None:
-        """Count an event by its decision: it was applied, or needed no commit."""
+        """Count an event by its decision, which was applied or needed no commit."""
         refusal = decision.refusal
         outcome = _REFUSALS.get(refusal, "refused") if refusal else "ok"
         self.events[decision.event, outcome] += 1
@@ -166,16 +166,16 @@ class Statistics(Counters):
         self.events[event, outcome] += 1
 
     def fault(self, kind: str, text: str) -> None:
-        """Remember something for people to see."""
+        """Remember an incident for operators."""
         self.faults.append(Incident(time.time(), kind, text))
 
     def take_worst_lag(self) -> float:
-        """The longest that the event loop was late since this was last asked, in seconds."""
+        """Return the longest lag of the event loop since the last call, in seconds."""
         worst, self.worst_lag = self.worst_lag, 0.0
         return worst
 
     async def measure_lag(self) -> None:
-        """Measure how late the event loop is, for ever: by how much a sleep is too long."""
+        """Measure the lag of the event loop, for ever: the time by which a sleep is too long."""
         while True:
             due = trio.current_time() + LAG_EVERY
             await trio.sleep_until(due)

@@ -1,1 +1,1 @@
-"""The topics of one node: who is in them, and what they were given."""
+"""The topics of one node: their members, and the broadcasts that these were given."""

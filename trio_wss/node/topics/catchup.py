@@ -1,9 +1,9 @@
-"""Catching up: the one loop that brings a cursor forward through a topic's stream, page by page,
-until it equals the topic's. It serves a new member, a resumed one, and the topic's own gap. After
-a lost link a survey tells first which topics have one.
+"""Catching up is one loop that moves a cursor forward through a topic's stream, page by page, until
+it equals the topic's. It serves a new member, a resumed one, and the topic's own gap. After a lost
+link a survey first finds the topics that have a gap.
 
-A page is applied in the moment its answer comes, in one order with the pushes: a page that reaches
-the end of the stream therefore ends exactly where the pushes go on.
+A page is applied in the moment its answer comes, in one order with the pushes. So a page that
+reaches the end of the stream ends exactly where the pushes go on.
 """
 
 from __future__ import annotations
@@ -21,15 +21,15 @@ from trio_wss.store.history import NOWHERE, Cursor, parse_text
 from trio_wss.store.link.awaited import Awaited
 from trio_wss.wire import text_frame
 
-RETRY: Final = 0.5  # seconds until what Redis did not give is asked for again
-MAX_COMPARED: Final = 500  # topics of one question: less than a millisecond of Redis' time
-MAX_PAGE: Final = 1024  # broadcasts of one page
-PORTION: Final = 64 * 1024  # bytes after which a gap's members get time to take them
+RETRY: Final = 0.5  # seconds until a question that Redis did not answer is asked again
+MAX_COMPARED: Final = 500  # topics in one question: less than a millisecond of Redis' time
+MAX_PAGE: Final = 1024  # broadcasts in one page
+PORTION: Final = 64 * 1024  # bytes after which the members of a topic get time to take them
 
 
 @frozen
 class Progress:
-    """What became of a page: how many of its texts were taken, and whether it was the last one."""
+    """The result of a page: how many of its texts were taken, and whether it was the last one."""
 
     taken: int
     done: bool
@@ -45,19 +45,19 @@ class CatchUp:
         self._pages = trio.CapacityLimiter(in_flight)
 
     async def survey(self, topics: Sequence[Topic]) -> None:
-        """Compare the cursors of topics with Redis', many at a time: after a lost link most are
-        equal, such as those of each session, and a page for each would keep commits waiting.
+        """Compare the cursors of topics with those in Redis, many at a time. After a lost link most
+        are equal, such as those of the sessions, and a page for each would keep commits waiting.
         """
         done = 0
         while done < len(topics):
             done += await self._compare(topics[done : done + MAX_COMPARED])
 
     async def _compare(self, topics: Sequence[Topic]) -> int:
-        """Compare these as the answer comes. Returns how many were compared."""
+        """Compare these topics when the answer comes. Return how many were compared."""
         compared = Awaited[int]()
 
         def answered(cursors: list[Cursor | None] | None) -> None:
-            if cursors is None:  # Redis did not say
+            if cursors is None:  # Redis did not answer
                 compared.come(0)
                 return
             for topic, cursor in zip(topics, cursors, strict=True):
@@ -71,9 +71,9 @@ class CatchUp:
         return done
 
     async def fill_gap(self, topic: Topic) -> None:
-        """Bring a topic's own cursor to the end of its stream, and its members with it.
+        """Move a topic's own cursor to the end of its stream, and give its members the broadcasts.
 
-        It goes by portions, and a member that has not taken the last ones goes on alone.
+        They are given in portions; a member that has not taken the last ones catches up alone.
         """
 
         def apply(page: Page) -> Progress:
@@ -83,7 +83,7 @@ class CatchUp:
             taken = size = 0
             while taken < len(page.texts) and size < PORTION:
                 cursor, _, frame = parse_text(page.texts[taken])
-                assert cursor is not None  # what is kept is not volatile
+                assert cursor is not None  # no kept broadcast is volatile
                 topic.cursor = cursor
                 topic.give(frame)
                 taken += 1
@@ -103,10 +103,10 @@ class CatchUp:
         *,
         announce: bool,
     ) -> None:
-        """Bring a member's cursor to the topic's, and let it in; the caller holds the topic.
+        """Move a member's cursor to the topic's, and let the member in. The caller holds the topic.
 
-        It ends early when the member is no longer `wanted` there. `announce`: a resumed member is
-        told first where it goes on.
+        Ends early when the member is no longer `wanted` there. `announce`: first tell the member,
+        which was resumed, where it goes on.
         """
         at = cursor
         outbox = member.outbox
@@ -136,14 +136,14 @@ class CatchUp:
         await self._read_pages(topic, lambda: at, apply, ready)
 
     def _let_in(self, topic: Topic, member: TopicMember, at: Cursor, page: Page) -> bool:
-        """Make a member of one who has come to the end of the stream."""
+        """Let a member in if it has reached the end of the stream; return whether it is in."""
         if not topic.live or at != page.cursor:
             return False
-        if at == NOWHERE and topic.cursor != at:  # it was quiet for so long that it expired
+        if at == NOWHERE and topic.cursor != at:  # the topic expired after a long silence
             topic.go_on_at(at, recovered=True)
         if self._hub.enter(topic, member, at):
             return True
-        self._hub.open_gap(topic)  # no push is missing, and yet it is elsewhere: a lost history
+        self._hub.open_gap(topic)  # no push is missing and yet the cursors differ: history was lost
         return False
 
     async def _read_pages(
@@ -155,8 +155,8 @@ class CatchUp:
     ) -> None:
         """Read page after page until `apply` says that it is done.
 
-        Pages grow while they come full, so that a busy topic cannot run away from its reader, and
-        shrink where they are not taken whole.
+        Pages grow while they come full, so that the reader of a busy topic reaches its end, and
+        shrink when they are not taken whole.
         """
         most = self._page
         while True:
@@ -175,8 +175,8 @@ class CatchUp:
     async def _ask(
         self, topic: Topic, after: Cursor, most: int, apply: Callable[[Page], Progress]
     ) -> tuple[int, Progress]:
-        """Ask for one page and apply it as it comes. Returns how many texts came, and what became
-        of them.
+        """Ask for one page and apply it when it comes. Return the number of its texts, and the
+        result.
         """
         found = Awaited[tuple[int, Progress] | None]()
 
@@ -185,7 +185,7 @@ class CatchUp:
 
         self._executor.page(topic.name, after, most, answered)
         came = await found.wait()
-        if came is None:  # Redis did not say
+        if came is None:  # Redis did not answer
             await trio.sleep(RETRY)
             return 0, Progress(0, False)
         return came

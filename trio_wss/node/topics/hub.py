@@ -1,7 +1,7 @@
-"""The hub: which sockets of this node are in which topic, and one frame for all of them.
+"""The hub knows which sockets of this node are in which topic, and gives all of them one frame.
 
-A topic's cursor here is the last broadcast its members were given. Pushes and the answers of our
-commands come in one order, and what they cause here is done as they come, so both keep it.
+A topic's cursor here is the last broadcast that its members were given. Pushes and answers come in
+one order, and the hub applies each in the moment it comes, so their effects keep that order.
 """
 
 from __future__ import annotations
@@ -19,11 +19,13 @@ from trio_wss.store.link.link import Link
 from trio_wss.wire import Outbox
 
 HOLD_BACK: Final = 2.0  # seconds that commits wait for gaps to be filled
-RECENT: Final = 4 << 20  # bytes of broadcasts that are remembered, of all topics
+RECENT: Final = 4 << 20  # bytes of remembered broadcasts, of all topics
 
 
 def _has_room(outbox: Outbox, frames: Sequence[bytes]) -> bool:
-    """Whether it takes all these at once: else it reads the stream, at its own pace."""
+    """Return whether an outbox can take all these frames at once. If not, its connection reads the
+    stream at its own pace.
+    """
     return not frames or outbox.size + sum(map(len, frames)) <= outbox.limit // 2
 
 
@@ -35,13 +37,13 @@ class Hub:
         self._prefix = keys.channel
         self._topics: dict[bytes, Topic] = {}
         self._gaps: deque[Topic] = deque()
-        self._doubtful: list[Topic] = []  # of a new link: something may have been missed
-        self._missed: set[Topic] = set()  # of a new link too: it holds commits back for them
-        self._recent: dict[Topic, None] = {}  # topics that remember what came of late
+        self._doubtful: list[Topic] = []  # on a new link: not surveyed yet
+        self._missed: set[Topic] = set()  # on a new link: commits wait until this is empty
+        self._recent: dict[Topic, None] = {}  # topics that remember their recent broadcasts
         self._recent_size = 0
-        self._recent_since = 0  # how many answers had come then
+        self._recent_since = 0  # how many answers had come before the oldest of them
         self.gaps = 0
-        self.heard: dict[Topic, int] = {}  # broadcasts since somebody last took the counts away
+        self.heard: dict[Topic, int] = {}  # broadcasts since the counts were last taken
         self._wake = trio.Event()
 
     # --- membership
@@ -64,11 +66,11 @@ class Hub:
         self._forget_unused(topic)
 
     def enter(self, topic: Topic, member: TopicMember, cursor: Cursor, *, now: bool = True) -> bool:
-        """Make it a member if its cursor is the topic's or was a moment ago: Redis 7 pushes what a
-        commit broadcasts before it answers. False: it has to catch up first.
+        """Let a member in if its cursor is the topic's or recently was: Redis 7 pushes a commit's
+        broadcasts before its answer. False: the member has to catch up first.
 
-        `now`: Redis has just said that the topic is there, and it was followed before. Else, as of
-        a join that was recorded before the link was lost, it may have gone on since.
+        `now`: Redis has just told the topic's `cursor`, and the topic was followed before. Else, as
+        for a join that was recorded before the link was lost, the topic may have gone on since.
         """
         if topic.cursor is None:
             if not now:
@@ -83,12 +85,12 @@ class Hub:
         return True
 
     def leave(self, topic: Topic, member: TopicMember) -> None:
-        """Give it nothing more of this topic."""
+        """Give a member no more broadcasts of this topic."""
         topic.members.pop(member.outbox, None)
         self._forget_unused(topic)
 
     def part_from_slow(self, topic: Topic) -> None:
-        """While a gap is filled: let those go on alone who have no room for more of it."""
+        """While a gap is filled, let the members that have no room for more catch up alone."""
         cursor = topic.cursor
         assert cursor is not None
         slow = [m for box, m in topic.members.items() if box.size * 2 >= box.limit]
@@ -103,20 +105,20 @@ class Hub:
 
     @property
     def size(self) -> int:
-        """How many topics are followed."""
+        """The number of topics that are followed."""
         return len(self._topics)
 
     def topics(self) -> Iterator[Topic]:
-        """All that are followed."""
+        """Return all topics that are followed."""
         return iter(self._topics.values())
 
-    # --- what Redis pushes
+    # --- pushes and gaps
 
     def hear(self, channel: bytes, payload: bytes) -> None:
         """Take one push. One that does not follow its topic's cursor opens a gap."""
         topic = self._topics.get(channel)
         if topic is None:
-            return  # unsubscribed, and this was on its way
+            return  # unsubscribed while this push was on its way
         self.heard[topic] = self.heard.get(topic, 0) + 1
         if topic.holds:
             self._remember(topic, len(payload))
@@ -137,8 +139,8 @@ class Hub:
                 self.open_gap(topic)
 
     def _remember(self, topic: Topic, size: int) -> None:
-        """Somebody joins this topic, and its next broadcast may be of the very commit that joins.
-        Of that commit are only those that come after the answer before its own.
+        """Remember broadcasts of a topic that a client is joining: they may belong to the commit
+        that joins. Those that came before the latest answer do not, and are forgotten.
         """
         self._recent_size += size
         if self._recent_since != self._link.answered or self._recent_size > RECENT:
@@ -149,10 +151,10 @@ class Hub:
         self._recent[topic] = None
 
     def reset(self) -> None:
-        """The link is new: anything may have been missed in every topic.
+        """Begin with a new link: every topic may have missed broadcasts.
 
-        What was missed comes before the answers of the commits that wait to be sent again, since
-        it was broadcast before them.
+        The missed broadcasts must be given before the answers of the commits that wait to be sent
+        again, since they came before these. So commits are held back.
         """
         for topic in self._topics.values():
             if topic.cursor is not None:
@@ -165,7 +167,9 @@ class Hub:
             self._wake.set()
 
     def compare(self, topic: Topic, cursor: Cursor | None) -> None:
-        """Let a doubtful topic be live again if this, which is its own cursor in Redis, is ours."""
+        """Make a doubtful topic live again if `cursor`, its cursor in Redis, is ours; else open a
+        gap.
+        """
         if topic.cursor == cursor:
             topic.settle()
             self._found(topic)
@@ -177,13 +181,13 @@ class Hub:
         self._found(topic)
 
     def _found(self, topic: Topic) -> None:
-        """Nothing is missed in a topic any more."""
+        """Note that a topic misses nothing any more; let commits go on if none does."""
         self._missed.discard(topic)
         if not self._missed:
             self._link.go_on()
 
     def open_gap(self, topic: Topic) -> None:
-        """What follows the topic's cursor is to be found in the stream."""
+        """Let a task read what follows the topic's cursor from the stream."""
         topic.interrupt()
         self.gaps += 1
         self._gaps.append(topic)
@@ -194,7 +198,7 @@ class Hub:
         survey: Callable[[list[Topic]], Awaitable[None]],
         fill_gap: Callable[[Topic], Awaitable[None]],
     ) -> None:
-        """The subscriber task: see to what was missed."""
+        """Start a survey of doubtful topics and a task for each gap, for ever."""
         async with trio.open_nursery() as nursery:
             while True:
                 await self._wake.wait()

@@ -1,6 +1,7 @@
-"""The topics that one connection is in: a member for the hub, from a join, or a resume, to a leave.
+"""The topics that one connection is in. For the hub it is a member of each, from a join or a resume
+to a leave.
 
-A member is let in at once where its cursor is the topic's; else it catches up beside the reader.
+A member is let in at once if its cursor is the topic's; else it catches up beside the reader.
 """
 
 from __future__ import annotations
@@ -19,12 +20,12 @@ from trio_wss.store.history import Cursor
 from trio_wss.store.outcome import Joined, Left
 from trio_wss.wire import Outbox, codec, text_frame
 
-ELSEWHERE: Final = Cursor("-", 0)  # no entry is there: who comes from it is told where to go on
+ELSEWHERE: Final = Cursor("-", 0)  # in no history: a member with it is told where to go on
 
 
 @define(eq=False)
 class Membership:
-    """The time in a topic, from a join to a leave: to join again is another one."""
+    """One stay in a topic, from a join to a leave. A later join begins another one."""
 
     topic: Topic
 
@@ -32,8 +33,8 @@ class Membership:
 class Memberships:
     """The topics of one connection.
 
-    `told(topic, recovered)` is called when the client was told where it goes on: after a resume,
-    or after its history broke.
+    `told(topic, recovered)` is called when the client was told where a topic goes on: after a
+    resume, or after the topic's history broke.
     """
 
     __slots__ = ("_catch_up", "_hub", "_nursery", "_told", "_topics", "outbox")
@@ -52,23 +53,23 @@ class Memberships:
         return f"topics={sorted(self._topics)}"
 
     def open(self, nursery: trio.Nursery) -> None:
-        """Catching up happens in this nursery."""
+        """Catch up in this nursery from now on."""
         self._nursery = nursery
 
     def close(self) -> None:
-        """Leave every topic of the hub, and enter none any more."""
+        """Leave every topic of the hub, and never enter one again."""
         self._nursery = None
         while self._topics:
             _, membership = self._topics.popitem()
             self._hub.leave(membership.topic, self)
 
     def tell_joined(self, topic: str, cursor: Cursor, *, recovered: bool) -> None:
-        """Send `wss.joined`: what comes next in the topic is offset + 1."""
+        """Send `wss.joined`: the next broadcast of the topic has offset + 1."""
         self._push_joined(topic, cursor, recovered=recovered)
         self._told(topic, recovered)
 
     def change(self, changes: Sequence[Joined | Left], *, now: bool) -> None:
-        """Do what a commit did to the memberships; `now`, or when an earlier copy was applied."""
+        """Apply a commit's joins and leaves. Not `now`: they were made by an earlier copy of it."""
         for change in changes:
             if isinstance(change, Left):
                 self._leave(change.topic)
@@ -76,8 +77,8 @@ class Memberships:
                 self._join(change.topic, change.cursor, now)
 
     def restore(self, name: str, cursor: Cursor | None, here: Cursor, *, followed: bool) -> None:
-        """Be in a topic again, which is `here`: from the client's cursor, or from here on if it
-        named none. `followed`: it was so before Redis said where it is.
+        """Be in a topic again, which is at `here` now: from the client's `cursor`, or from `here`
+        if it named none. `followed`: the hub followed the topic before Redis told its place.
         """
         if self._nursery is None:
             return
@@ -89,7 +90,7 @@ class Memberships:
             self._nursery.start_soon(self._bring_in, membership, cursor, True)
 
     def correct(self, topics: Set[str]) -> None:
-        """Be in these and no others: a failover has lost the commits of joins and leaves."""
+        """Be in these topics and no others: a failover has lost the commits of joins and leaves."""
         for name in [*self._topics]:
             if name not in topics and not is_implied(name):
                 self._leave(name)
@@ -111,7 +112,7 @@ class Memberships:
         self._enter(self._follow(name), cursor, now)
 
     def _enter(self, membership: Membership, cursor: Cursor, now: bool) -> None:
-        """Be in a topic that is where `cursor` says, `now` or a while ago."""
+        """Enter a topic that is at `cursor`; not `now`: it was there a while ago."""
         if self._hub.enter(membership.topic, self, cursor, now=now):
             self._hub.release(membership.topic)
         elif self._nursery is not None:

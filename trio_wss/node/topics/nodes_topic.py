@@ -1,5 +1,5 @@
-"""The topic on which all nodes tell how they are, as the hub has it: what this node says there and
-hears, and the sockets that watch.
+"""The topic on which all nodes report their condition. This node speaks and listens there, and the
+sockets of the operations page watch it.
 """
 
 from __future__ import annotations
@@ -15,21 +15,21 @@ from trio_wss.wire import Outbox
 
 
 class NodesTopic:
-    """One node's place in it, which it never leaves."""
+    """One node's place in the topic, which it never leaves."""
 
     def __init__(self, hub: Hub, publish: Callable[[str, bytes], bool]) -> None:
-        """`publish` gives a text to a topic's members on all nodes. False: it cannot now."""
+        """`publish` gives a text to a topic's members on all nodes; False: it cannot now."""
         self._hub = hub
         self._publish = publish
         self._topic = hub.hold(NODES)
 
     def tell(self, text: bytes) -> None:
-        """Tell all nodes, and at least those who look at this one."""
+        """Send a text to all nodes, or at least to the watchers on this one."""
         if not self._publish(NODES, text):
             self._topic.give(text)
 
     def take_heard(self) -> Heard:
-        """What was heard since this was last asked."""
+        """Return what was heard since the last call."""
         heard, self._hub.heard = self._hub.heard, {}
         cluster = heard.pop(self._topic, 0)
         return Heard(
@@ -37,17 +37,17 @@ class NodesTopic:
         )
 
     def sizes(self) -> Iterator[tuple[str, int]]:
-        """All topics that are followed, and how many are in each here."""
+        """Return each topic that is followed, and its number of members here."""
         return ((topic.name, len(topic.members)) for topic in self._hub.topics())
 
     def watch(self, outbox: Outbox) -> Callable[[], None]:
-        """Give an outbox all that is told. Returns what ends that, synchronously."""
+        """Put every report into an outbox. Return a synchronous function that ends this."""
         return _Watcher(self._hub, outbox).leave
 
 
 @final
 class _Watcher:
-    """An outbox that watches the cluster, as the hub sees it."""
+    """An outbox that watches the cluster; for the hub, a member of the topic."""
 
     def __init__(self, hub: Hub, outbox: Outbox) -> None:
         self.outbox = outbox
@@ -56,14 +56,14 @@ class _Watcher:
         hub.enter(self._topic, self, NOWHERE)
 
     def tell_joined(self, topic: str, cursor: Cursor, *, recovered: bool) -> None:
-        """It need not know: the next second brings everything anew."""
+        """Do nothing: the next second brings a full report."""
 
     def catch_up_alone(self, topic: Topic, cursor: Cursor) -> None:
-        """There is nothing to catch up with."""
+        """Enter again at once: there is nothing to catch up with."""
         self._hub.enter(topic, self, cursor)
 
     def leave(self) -> None:
-        """Synchronous, before the socket closes."""
+        """Leave the topic. Synchronous; called before the socket closes."""
         if self._topic.members.get(self.outbox) is self:
             self._hub.leave(self._topic, self)
             self._hub.release(self._topic)

@@ -1,4 +1,4 @@
-"""A topic as its node sees it: its cursor, its members, and the frames of the last moment."""
+"""A topic as its node sees it: its cursor, its members, and its most recent frames."""
 
 from __future__ import annotations
 
@@ -13,21 +13,21 @@ NO_HEAD: Final = ()  # no text begins with one of these
 
 
 class TopicMember(Protocol):
-    """What the hub needs of a connection."""
+    """The part of a connection that the hub uses."""
 
     @property
     def outbox(self) -> Outbox:
-        """Where its frames go."""
+        """The outbox that takes its frames."""
 
     def tell_joined(self, topic: str, cursor: Cursor, *, recovered: bool) -> None:
         """Send `wss.joined`."""
 
     def catch_up_alone(self, topic: Topic, cursor: Cursor) -> None:
-        """Go through the stream at its own pace, and come back."""
+        """Read the stream at its own pace, and enter the topic again."""
 
 
 class Topic:
-    """A topic that somebody on this node is in, or is about to be."""
+    """A topic that a client on this node is in, or is about to join."""
 
     __slots__ = (
         "_epoch", "_next", "_offset", "_recent", "_settled", "channel", "holds", "live", "members",
@@ -38,14 +38,14 @@ class Topic:
         self.name: Final = name
         self.channel: Final = channel
         self._epoch = ""
-        self._offset = -1  # nothing of it has been seen yet
-        # How the text begins that follows: the usual push is told by it alone.
+        self._offset = -1  # none of its broadcasts has been seen yet
+        # The beginning of the next text, which alone identifies the usual push.
         self._next: bytes | tuple[()] = NO_HEAD
-        self._recent: list[tuple[Cursor, bytes]] | None = None  # each behind its cursor
+        self._recent: list[tuple[Cursor, bytes]] | None = None  # the cursor before each frame
         self.members: Final[dict[Outbox, TopicMember]] = {}
         self.holds = 0  # joins in flight and members catching up: reasons to stay subscribed
-        self.live = True  # False: pushes are dropped until what was missed is found
-        self._settled: trio.Event | None = None  # there is one while somebody waits for it
+        self.live = True  # False: pushes are dropped until the missed broadcasts are found
+        self._settled: trio.Event | None = None  # exists while a task waits for it
 
     def __repr__(self) -> str:
         state = "" if self.live else " gap"
@@ -53,7 +53,7 @@ class Topic:
 
     @property
     def cursor(self) -> Cursor | None:
-        """The last broadcast its members were given; None: nothing of it has been seen yet."""
+        """The last broadcast that its members were given; None: none has been seen yet."""
         return None if self._offset < 0 else Cursor(self._epoch, self._offset)
 
     @cursor.setter
@@ -62,7 +62,7 @@ class Topic:
         self._next = text_head(cursor.epoch, cursor.offset + 1) if cursor.epoch else NO_HEAD
 
     def follow(self, payload: bytes) -> bool:
-        """Take a push if it is the next one, of the same epoch."""
+        """Take a push if it is the next one, of the same epoch. Return whether it was."""
         head = self._next
         if not (self.live and payload.startswith(head)):
             return False
@@ -81,14 +81,14 @@ class Topic:
         self.cursor = cursor
 
     def give(self, text: bytes) -> bytes:
-        """Give one broadcast to every member: encoded once, the same bytes to all."""
+        """Give one broadcast to every member. It is encoded once; all get the same bytes."""
         frame = text_frame(text)
         for outbox in self.members:
             outbox.push(frame)
         return frame
 
     def since(self, cursor: Cursor) -> list[bytes] | None:
-        """The frames that followed a cursor; None if that is too long ago, or never was."""
+        """Return the frames that followed a cursor; None if it is too old, or not of this topic."""
         if cursor == self.cursor:
             return []
         frames = []
@@ -99,8 +99,8 @@ class Topic:
         return None
 
     def forget(self) -> None:
-        """Nobody joins any more, or what follows is not what came before."""
-        self._recent = None  # there is a topic for every session: an empty list is not small
+        """Drop the recent frames: no client joins any more, or the history is interrupted."""
+        self._recent = None  # every session has a topic, and even an empty list costs memory
 
     def _remember(self, before: Cursor, frame: bytes) -> None:
         if self._recent is None:
@@ -109,7 +109,7 @@ class Topic:
 
     def go_on_at(self, cursor: Cursor, *, recovered: bool) -> None:
         """Tell every member where the topic goes on. Not `recovered`: its history is broken; else
-        it has expired in silence, and nothing is missing.
+        the topic expired after a long silence, and nothing is missing.
         """
         self.cursor = cursor
         self.forget()
@@ -117,19 +117,19 @@ class Topic:
             member.tell_joined(self.name, cursor, recovered=recovered)
 
     def interrupt(self) -> None:
-        """What comes next may not follow the cursor: let nobody have it."""
+        """Drop pushes from now on, since the next one may not follow the cursor."""
         self.live = False
         self.forget()
 
     @property
     def settled(self) -> trio.Event:
-        """Set when it is live again."""
+        """Set when the topic is live again."""
         if self._settled is None:
             self._settled = trio.Event()
         return self._settled
 
     def settle(self) -> None:
-        """Live again: what comes next follows the cursor."""
+        """Be live again: the next push follows the cursor."""
         self.live = True
         if self._settled is not None:
             self._settled.set()
