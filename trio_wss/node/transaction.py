@@ -47,8 +47,8 @@ class Transactions:
         """Decide and commit until the outcome is final; `make` makes each commit, whose outcome is
         applied when its answer comes.
 
-        A `conflict` is a decision, committed like any other. Raises Unavailable if nothing can be
-        read until `expires` (on Trio's clock).
+        `make` may turn down a `conflict`; else it is committed like any other. Raises Unavailable
+        if nothing can be read until `expires` (on Trio's clock).
         """
         if isinstance(undecided, Decision):
             return await self._commit(make, undecided)
