@@ -1,5 +1,5 @@
--- Sessions that nobody would ever end, whatever made them so: each is in the set of a node that has
--- a lease, or it is due. One that is neither becomes due after its grace.
+-- Find sessions that nobody would ever end, whatever the cause. Each session must be in the set of
+-- a node that has a lease, or be due; one that is neither becomes due after its grace.
 -- KEYS: all sessions, the due sessions, the nodes. ARGV: where to go on ('0' at first), how many,
 --       grace (ms), prefix of sessions, prefix of the nodes' sets.
 -- Returns {where to go on, the sessions that were lost}.
