@@ -2,7 +2,7 @@
 -- Only then write the master's name. An error in the middle of a script would leave its writes half
 -- done.
 -- KEYS[1] the master's name. ARGV: that name, a channel, then a key of each kind.
--- Returns what is missing: 'COMMAND', or 'COMMAND on KEY' or channel where that is the reason.
+-- Returns the missing rights: 'COMMAND', or 'COMMAND on KEY' (or channel) if only that is refused.
 -- Every example has all the arguments that its command needs: Valkey crashes if one is missing.
 local CHANNEL, KEY = {}, {}   -- placeholders in the examples
 local COMMANDS = {

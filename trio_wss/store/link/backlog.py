@@ -58,7 +58,7 @@ class Backlog:
 
     bound: int
     urgent: deque[Slot] = field(factory=deque)  # not sent on the present connection
-    queued: deque[Slot] = field(factory=deque)  # nor these
+    queued: deque[Slot] = field(factory=deque)  # not sent on it either
     sent: deque[Slot] = field(factory=deque)
     refused: deque[Slot] = field(factory=deque)  # sent before those; Redis had lost the scripts
     draining: bool = False
@@ -72,7 +72,7 @@ class Backlog:
 
     @property
     def free(self) -> int:
-        """How many more commands fit by count."""
+        """The number of commands that still fit, by count."""
         return self.bound - self.unanswered
 
     @property

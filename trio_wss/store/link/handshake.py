@@ -86,7 +86,7 @@ class Asker:
 
 @frozen
 class Server:
-    """What the first round trip found. `maxmemory_policy` is None if CONFIG is forbidden."""
+    """The server found by the first round trip. `maxmemory_policy`: None if CONFIG is forbidden."""
 
     replid: bytes  # the replication history this server's data belongs to
     maxmemory_policy: str | None
@@ -168,7 +168,7 @@ def _refusals(address: Address) -> Iterator[None]:
     except BusyLoadingError:
         raise LinkLost(f"{address} is still loading its data") from None
     except RedisError as error:
-        # A server without HELLO repeats its arguments: the password, or how a long one begins.
+        # A server without HELLO repeats its arguments: the password, or the start of a long one.
         text = str(error).partition(", with args")[0].replace(address.password or "\0", "…")
         for beginning, cure in _CURES.items():
             if text.startswith(beginning):

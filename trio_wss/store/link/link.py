@@ -181,7 +181,7 @@ class Link:
 
     @property
     def unanswered(self) -> int:
-        """How many commands are queued or sent."""
+        """The number of commands that are queued or sent."""
         return self._backlog.unanswered
 
     @property
