@@ -34,7 +34,7 @@ class Intake:
         self.arrived = 0.0
         self._socket = socket
         self._answer_ping = answer_ping
-        self._frames: deque[tuple[float, str | bytes]] = deque()  # each with when it came
+        self._frames: deque[tuple[float, str | bytes]] = deque()  # each with its time of arrival
         self._listening: Listening | None = None
         self._end: Closed | None = None  # how the socket ended, if the task saw it
 

@@ -138,7 +138,7 @@ class Library(trio.abc.Stream):
         """Queue `data`, whole frames, and wait until it is written."""
         if self.websocket is None:
             await trio.lowlevel.checkpoint()
-            return  # its answer to the handshake: the client has had ours
+            return  # drop its answer to the handshake: the client already has ours
         frames, lane = bytes(data), self._lane
         if frames[:1] == _CLOSE:
             if lane.peer is PeerState.CLOSED:  # this answers it

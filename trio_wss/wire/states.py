@@ -71,7 +71,7 @@ class LibraryState(Enum):
 
 
 LibraryEvent = Literal["given", "made", "asks"]
-"""There are bytes for it; its connection is made; it asks for bytes and there are none."""
+"""It was given bytes; its connection is made; it asks for bytes and there are none."""
 
 LIBRARY: Final[dict[LibraryState, dict[LibraryEvent, LibraryState]]] = {
     LibraryState.MAKING: {
