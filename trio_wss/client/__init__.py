@@ -1,4 +1,4 @@
-"""A client for the wire protocol, on Trio, that outlives its connections:
+"""A Trio client for the wire protocol; it outlives its connections:
 `async with connect(url) as client`.
 """
 

@@ -1,8 +1,8 @@
-"""The client: one session over as many connections as it takes. It resumes, sends again what has
-no answer, and gives what the server sends once and in order.
+"""The client: one session over any number of connections. It resumes the session, sends unanswered
+events again, and delivers each of the server's events once and in order.
 
-Every buffer is bounded. While nobody takes events and theirs is full, the socket is not read: the
-server closes it in time, and the client resumes from where it was.
+Every buffer is bounded. While the buffer of received events is full, the socket is not read: at
+some point the server closes it, and the client resumes from where it was.
 """
 
 from __future__ import annotations
@@ -32,8 +32,8 @@ from trio_wss.client.transport import Dialer, Transport, parse_url
 
 
 class Events:
-    """What a client receives, as an async iterator. It ends when the client is closed and raises
-    ConnectionLost when the connection is over for any other reason.
+    """The items that a client receives, as an async iterator. It ends when the client is closed and
+    raises ConnectionLost if the connection is over for any other reason.
     """
 
     def __init__(self, client: Client) -> None:
@@ -59,9 +59,9 @@ class Client:
         self, dialer: Dialer, urls: list[SplitResult], options: Options, ticket: Ticket | None
     ) -> None:
         self.state: State = Disconnected(VANISHED, "", 0.0)
-        """Whether there is a connection. Disconnected with no `wait`: there will be none."""
+        """Connected or Disconnected. Disconnected without a `wait`: there will be no connection."""
         self.closing = False
-        self._abandoned = False  # to leave the block of `connect` then says no goodbye
+        self._abandoned = False  # if True, the end of the block of `connect` sends no Close
         self._options = options
         self._ticket = ticket
         self._reconnector = Reconnector(self, dialer, urls, options)
@@ -81,7 +81,7 @@ class Client:
 
     @property
     def welcome(self) -> Welcome:
-        """What the present node, or the last one, said first."""
+        """The welcome of the present node, or of the last one."""
         assert self._welcome is not None
         return self._welcome
 
@@ -100,12 +100,13 @@ class Client:
         timeout: float = 10.0,  # noqa: ASYNC109 - one that a caller would always have to add
         again: bool = False,
     ) -> Answer:
-        """Send an event and return its answer, over as many connections as it takes.
+        """Send an event and return its answer, over any number of connections.
 
         Raises EventError for an error answer; trio.TooSlowError after `timeout` seconds; and
-        OutcomeUnknown if its session is over, unless it may then be sent `again`, or if the server
-        gives it no answer. After the latter two it may have been applied. ConnectionLost: it was
-        never sent; TypeError: its name is no text or the server's, or its data is no JSON.
+        OutcomeUnknown if the session is over (unless the event may then be sent `again`) or if the
+        server gives no answer. After TooSlowError or OutcomeUnknown the event may have been
+        applied. Raises ConnectionLost if the event was never sent; and TypeError if its name is not
+        text or is reserved for the server, or if its data is not JSON.
         """
         with trio.fail_after(timeout):
             pending = await self.submit(event, data, again=again)
@@ -115,14 +116,14 @@ class Client:
                 self._pending.forget(pending)
 
     async def submit(self, event: str, data: Any = None, *, again: bool = False) -> Pending:
-        """Send an event without waiting for its answer, so that many can be under way in order.
-        Waits while 64 are unanswered. Raises TypeError, as `send` does, and ConnectionLost.
+        """Send an event without waiting for its answer, so that many can be on their way in order.
+        Wait while 64 are unanswered. Raises TypeError, as `send` does, and ConnectionLost.
         """
         return await self._pending.add(event, data, again=again)
 
     async def post(self, event: str, data: Any = None) -> None:
-        """Send an event that has no id and so gets no answer: at most once. Raises TypeError, as
-        `send` does, and ConnectionLost.
+        """Send an event without an id, at most once; it gets no answer. Raises TypeError, as `send`
+        does, and ConnectionLost.
         """
         frame = frames.encode(frames.named(event), frames.raw(data), None)
         await self._pending.post(frame)
@@ -130,17 +131,17 @@ class Client:
     # --- receiving
 
     async def receive(self) -> Event | State:
-        """The next event or change of state, in order. Raises ConnectionLost after the last one."""
+        """Return the next event or change of state. Raises ConnectionLost after the last one."""
         return await self._inbox.take()
 
     def events(self) -> Events:
-        """What `receive` gives, for `async for`."""
+        """Return the items of `receive` as an async iterator."""
         return Events(self)
 
     # --- the end
 
     async def close(self, code: int = 1000, reason: str = "") -> None:
-        """Say goodbye, which ends the session; `send` raises ConnectionLost from then on."""
+        """Send a Close, which ends the session; `send` raises ConnectionLost from then on."""
         self.closing = True
         self._finish(ConnectionLost(code, reason))
         if self._connection is not None and not self._abandoned:
@@ -149,7 +150,7 @@ class Client:
         await self._over.wait()
 
     async def abandon(self) -> Ticket:
-        """Leave without a Close, so that the session keeps its grace; returns its Ticket."""
+        """Leave without a Close, so that the session keeps its grace; return its Ticket."""
         self.closing = self._abandoned = True
         self._finish(ConnectionLost(VANISHED, "abandoned"))
         self._life.cancel()
@@ -157,14 +158,14 @@ class Client:
         return self.ticket()
 
     def ticket(self) -> Ticket:
-        """What it takes to resume this session: `connect(url, resume=ticket)`. The other client
-        goes on behind what this one has received, taken or not.
+        """Return the ticket to resume this session: `connect(url, resume=ticket)`. The other client
+        goes on after the events that this one has received, even if nobody took them here.
         """
         token, last = self.welcome.token, self._pending.number
         return Ticket(token, self._cursors.copy(), last, self._attempt)
 
     def _finish(self, loss: ConnectionLost) -> None:
-        """End everything that waits, with this reason; only the first one counts."""
+        """End all waiting tasks with this reason; only the first reason counts."""
         if self._end is not None:
             return
         self._end = loss
@@ -175,8 +176,8 @@ class Client:
     # --- connections, for `connect` and for Reconnector
 
     async def run(self, task_status: trio.TaskStatus[None]) -> None:
-        """Live until there is to be no other connection. Started with the first welcome; else
-        raises ConnectError."""
+        """Run connections until there will be no other. The task has started with the first
+        welcome; without one it raises ConnectError."""
         try:
             with self._life:
                 await self._reconnector.run(task_status.started)
@@ -185,15 +186,15 @@ class Client:
             self._over.set()
 
     def to_resume(self) -> Ticket | None:
-        """The session to go on with, in another attempt: our own, or at first another client's."""
+        """Return the session to resume, with a new attempt: ours, or at first another client's."""
         ticket = self.ticket() if self._welcome else self._ticket
         if ticket is None:
             return None
-        self._attempt = max(self._attempt + 1, int(time.time() * 1000))  # an old ticket's, too
+        self._attempt = max(self._attempt + 1, int(time.time() * 1000))  # above an old ticket's
         return evolve(ticket, attempt=self._attempt)
 
     async def run_connection(self, transport: Transport) -> ConnectionLost:
-        """Live one connection to its end."""
+        """Run one connection to its end; return how it ended."""
         welcome = transport.welcome
         pings = self._options.ping_interval, self._options.ping_timeout
         self._connection = Connection(transport, self._pending, self._inbox, self._take, pings)
@@ -214,14 +215,14 @@ class Client:
             self._pending.connection_over()
 
     async def tell(self, state: State) -> None:
-        """Tell the app how the connection is, where it may come and go."""
+        """Tell the app the state of the connection, if the client reconnects."""
         if self._end is None:
             self.state = state
         if self._options.reconnect:
             await self._inbox.keep(state)
 
     async def _take(self, message: str | bytes) -> None:
-        """Give an event to the app, an answer to its event. Raises BadFrame and FellBehind."""
+        """Give the app an event, or an event its answer. Raises BadFrame and FellBehind."""
         if self._end is not None:
             return
         number, frame = frames.decode(message)
@@ -252,21 +253,21 @@ def connect(
     buffer: int = 1024,
     max_message: int = 16 << 20,
 ) -> AbstractAsyncContextManager[Client]:
-    """Connect to a node, and to another when that is lost: `async with connect(url) as client`.
+    """Connect to a node, and to another if that is lost: `async with connect(url) as client`.
 
-    The first connection gets one try at each URL, else ConnectError is raised; each later one goes
-    to the next URL in turn, after a random wait of at most `back_off[0]` seconds at first and
-    `back_off[1]` in the end, or as long as the server says. `give_up` is how long to go on without
-    a connection, and `timeout` how long everything up to a welcome may take.
+    The first connection gets one try at each URL; if all fail, ConnectError is raised. Each later
+    try goes to the next URL in turn, after the wait that the server asked for, or else a random one
+    of at most `back_off[0]` seconds at first and `back_off[1]` in the end. `give_up` is the longest
+    time without a connection, and `timeout` the longest for everything up to a welcome, in seconds.
 
-    `headers` and `query` go along with every handshake; either may be a function, async or not,
-    that makes them anew. What it raises comes out of the first connection; later it makes a failed
-    try. `resume` goes on with another client's session. `buffer` is how many events may wait for
-    `receive`; when it is full the socket is not read, answers included. 0 keeps none: for a client
-    that only sends. With `reconnect=False` there is one connection; a full buffer ends it
-    (FellBehind), `unavailable` is an answer like any other.
+    `headers` and `query` are sent with every handshake; either may be a function, async or not,
+    that makes them anew. Its errors are raised from the first connection; later they count as a
+    failed try. `resume` continues another client's session. `buffer` is the number of events that
+    may wait for `receive`; while it is full the socket is not read, so answers wait too. 0 keeps
+    none: for a client that only sends. With `reconnect=False` there is one connection: a full
+    buffer ends it (FellBehind), and `unavailable` is an answer like any other.
 
-    Raises RuntimeError where Trio does not run.
+    Raises RuntimeError if Trio does not run.
     """
     dialer = Dialer(headers, query, ssl_context, timeout, max_message)
     options = Options(reconnect, back_off, give_up, ping_interval, ping_timeout, buffer)
@@ -277,7 +278,7 @@ def connect(
 async def _connected(
     urls: tuple[str, ...], dialer: Dialer, options: Options, ticket: Ticket | None
 ) -> AsyncIterator[Client]:
-    """A client for as long as the block lasts."""
+    """Yield a client for the length of the block."""
     if not trio.lowlevel.in_trio_task():
         raise RuntimeError("trio_wss.client needs Trio: run it by trio.run, not by asyncio")
     client = Client(dialer, [parse_url(url) for url in urls], options, ticket)
@@ -295,4 +296,4 @@ async def _connected(
         [failure] = group.exceptions
     else:
         return
-    raise failure  # here, not in the handler, so that its context and cause stay its own
+    raise failure  # here, not in the handler, so that its context and cause do not change

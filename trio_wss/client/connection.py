@@ -1,4 +1,4 @@
-"""One connection of a client: its reader, its writer and its pings. Each is a task of its own, so
+"""One connection of a client: its reader, its writer and its pings. Each is a separate task, so
 that a cancelled `send` never cuts a frame in two.
 """
 
@@ -18,15 +18,15 @@ from trio_wss.client.pending import PendingEvents
 from trio_wss.client.transport import Transport
 
 CLOSE_TIMEOUT: Final = 2.0
-"""How long a closing handshake may take before the socket is just closed, in seconds."""
+"""The most seconds of a closing handshake; then the socket is just closed."""
 
 _TOO_LONG: Final = "Exceeded maximum message size: {} bytes"
-"""What trio-websocket gives as the reason when it closes with 1009 of its own accord."""
+"""The reason that trio-websocket gives when it closes with 1009 by itself."""
 
 
 @final
 class Connection:
-    """A socket whose welcome has come; `run` lives it to its end."""
+    """A socket whose welcome has come; `run` serves it to its end."""
 
     def __init__(
         self,
@@ -53,7 +53,7 @@ class Connection:
         self._nursery: trio.Nursery | None = None
 
     async def run(self) -> ConnectionLost:
-        """Read and write until it is over; returns how it ended."""
+        """Read and write until the connection is over; return how it ended."""
         async with trio.open_nursery() as nursery:
             self._nursery = nursery
             nursery.start_soon(self._write)
@@ -63,7 +63,7 @@ class Connection:
         return self._loss
 
     async def close(self, code: int, reason: str) -> None:
-        """Say Close and wait for the server's, for CLOSE_TIMEOUT at most; `run` ends behind it."""
+        """Send Close and wait for the server's, for CLOSE_TIMEOUT at most; then `run` ends."""
         self._closing = closing = trio.Event()
         try:
             with trio.move_on_after(CLOSE_TIMEOUT):
@@ -72,7 +72,7 @@ class Connection:
             closing.set()
 
     def after(self, seconds: float, act: Callable[[], None]) -> None:
-        """Do something later, unless the connection is over by then."""
+        """Call `act` in `seconds`, unless the connection is over by then."""
         if self._nursery is not None:
             self._nursery.start_soon(self._act_later, seconds, act)
 
@@ -81,7 +81,7 @@ class Connection:
         act()
 
     async def _read(self) -> ConnectionLost:
-        """Take what comes until the connection ends; returns why."""
+        """Take messages until the connection ends; return why it ended."""
         try:
             while True:
                 message = await self._socket.get_message()
@@ -105,12 +105,12 @@ class Connection:
             try:
                 await self._socket.send_message(frame)
             except ConnectionClosed:
-                return  # the reader tells why
+                return  # the reader returns the reason
             self._writing = False
             self._pending.written()
 
     def _told(self, closed: ConnectionClosed) -> ConnectionLost:
-        """How the connection ended, by the Close; where it was ours, by why we said it."""
+        """Return how the connection ended, by the Close; if the Close was ours, by its cause."""
         if closed.reason is None:
             return ConnectionLost(VANISHED)
         code, reason = int(closed.reason.code), closed.reason.reason or ""  # not an enum's member
@@ -119,8 +119,8 @@ class Connection:
         return ConnectionLost(code, reason)
 
     async def _keep_alive(self) -> None:
-        """Ping a server that is silent, sooner while an answer is due; one that then stays silent
-        is gone. Silence counts from what was heard last, whatever is sent.
+        """Ping a silent server, sooner while an answer is due; if it stays silent, it is gone.
+        Silence counts from the last bytes heard, whatever we send.
         """
         assert self._nursery is not None
         while True:
@@ -131,15 +131,15 @@ class Connection:
                 self._nursery.start_soon(self._ping)
             with trio.move_on_after(self._ping_timeout):
                 await self._stream.wait_received()
-            await trio.lowlevel.checkpoint()  # what came while the program was busy is read now
+            await trio.lowlevel.checkpoint()  # reads bytes that came while the program was busy
             if self._heard() < asked:
                 self._loss = ConnectionLost(VANISHED, "the server answers no ping")
                 self._nursery.cancel_scope.cancel()
                 return
 
     async def _until_silent(self) -> None:
-        """Wait until it is time for a ping. Whether an answer is due is looked at now and then, so
-        that sending an event wakes nobody.
+        """Wait until it is time for a ping. Check now and then whether an answer is due, so that
+        sending an event need not wake this task.
         """
         while (seconds := self._ping_due() - trio.current_time()) > 0:  # noqa: ASYNC110 - time
             await trio.sleep(min(seconds, self._ping_timeout))
@@ -150,9 +150,9 @@ class Connection:
         return due if since is None else min(due, max(heard, since) + self._ping_timeout)
 
     def _heard(self) -> float:
-        """When the server was heard last. While the inbox is full nothing is read, so nothing can
-        be heard, and that is not its fault. A server that takes a long message is there, and a ping
-        waits behind that.
+        """Return when the server was heard last. While the inbox is full the socket is not read, so
+        the server cannot be heard: that time does not count as silence.
+        A server that takes the pieces of a long message is there too, and a ping waits behind them.
         """
         if self._inbox.full:
             return trio.current_time()
@@ -160,7 +160,7 @@ class Connection:
         return max(heard, self._stream.sent_at) if self._writing else heard
 
     async def _ping(self) -> None:
-        """A task of its own: cancelled half-way it would leave half a frame behind."""
+        """Send a ping, in a separate task: a cancelled send would leave half a frame behind."""
         self._pinging = True
         try:
             await self._socket.ping()

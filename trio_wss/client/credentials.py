@@ -1,5 +1,5 @@
-"""What goes along with a handshake: made anew where a function makes it, checked, and written as a
-request has it. No error shows a value: it may be a secret.
+"""The headers and the query of a handshake: make them, check them, and write them as a request has
+them. No error shows a value, because it may be a secret.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from trio_wss.client.errors import ConnectError
 
 Pairs = Mapping[str, str]
 Credentials = Pairs | Callable[[], Pairs | Awaitable[Pairs]] | None
-"""What goes along with each handshake: the same each time, or made anew by a function."""
+"""Headers or query for each handshake: the same each time, or made anew by a function."""
 
 _NAME: Final = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")  # RFC 9110 §5.6.2
 _VALUE: Final = re.compile(r"(?! )[^\x00-\x08\x0a-\x1f\x7f\ud800-\udfff]*(?<![ \t])")  # §5.5
@@ -25,8 +25,8 @@ _OWN: Final = re.compile(
 
 
 async def made(what: str, credentials: Credentials, *, again: bool) -> Pairs:
-    """What goes along this time. Raises what the function raises, as a ConnectError if `again`,
-    and ConnectError for what is no mapping.
+    """Return the headers or the query for this handshake. Raises the function's own error, or a
+    ConnectError for it if `again`; and ConnectError if the value is not a mapping.
     """
     found: Any = credentials
     if callable(credentials):
@@ -36,7 +36,7 @@ async def made(what: str, credentials: Credentials, *, again: bool) -> Pairs:
                 found = await found
         except ConnectError:
             raise
-        except Exception as error:  # the caller's code: a token service that is away, most likely
+        except Exception as error:  # the caller's code: most likely a token service is down
             if not again:
                 raise
             raise ConnectError(f"what makes headers and query failed: {error!r}") from error
@@ -48,7 +48,7 @@ async def made(what: str, credentials: Credentials, *, again: bool) -> Pairs:
 
 
 def header_lines(headers: Pairs) -> list[tuple[bytes, bytes]]:
-    """Headers as bytes. Raises ConnectError for one that no request can hold."""
+    """Return headers as bytes. Raises ConnectError for a header that no request can hold."""
     lines: list[tuple[bytes, bytes]] = []
     for name, value in headers.items():
         if not _matches(_NAME, name):
@@ -69,8 +69,8 @@ def _matches(pattern: re.Pattern[str], given: object) -> bool:
 
 
 def target(url: SplitResult, query: Pairs, *, resumes: bool) -> str:
-    """What is asked for: the path, and the query with all that goes along. As in a browser, what
-    a request line cannot hold is percent-encoded, and what is encoded already stays. Raises
+    """Return the request's target: the path, and the URL's query with `query`. As in a browser,
+    characters that a request line cannot hold are percent-encoded, and encoded ones stay. Raises
     ConnectError.
     """
     if "resume" in query or "resume" in parse_qs(url.query, keep_blank_values=True):

@@ -10,13 +10,13 @@ from trio_wss.errors import WssError
 
 
 class ClientError(WssError):
-    """The base of what `trio_wss.client` raises, beside `trio.TooSlowError` for a deadline."""
+    """The base of the errors of `trio_wss.client`, except `trio.TooSlowError` for a deadline."""
 
 
 class ConnectError(ClientError):
-    """No connection came about.
+    """No connection could be made.
 
-    `status` is the HTTP status if the server answered with one, `code` that of its Close if it
+    `status` is the HTTP status if the server answered with one; `code` is that of its Close if it
     closed before the welcome.
     """
 
@@ -44,14 +44,14 @@ class ConnectionLost(ClientError):
 
 
 class OutcomeUnknown(ConnectionLost):
-    """An event was sent, its answer did not come, and its session is over: it may or may not have
-    been applied. `code` and `reason` are those of the connection that was lost; `code` is 0 if the
-    connection lives and the server gave this event no answer.
+    """An event was sent and its answer did not come: it may or may not have been applied. Either
+    its session is over, and `code` and `reason` are those of the lost connection; or the connection
+    lives and the server gave no answer, and `code` is 0.
     """
 
 
 class FellBehind(ConnectionLost):
-    """Events came faster than they were taken until the client's buffer was full."""
+    """Events came faster than the app took them, until the client's buffer was full."""
 
 
 class TooLong(ConnectionLost):
@@ -59,8 +59,8 @@ class TooLong(ConnectionLost):
 
 
 class GaveUp(ConnectionLost):
-    """No server took the client back, for too long or for good; `status` is the HTTP status if
-    one answered so.
+    """No server accepted the client again within `give_up`, or one refused it for good. `status` is
+    the HTTP status if a server answered with one.
     """
 
     def __init__(self, code: int, reason: str = "", status: int | None = None) -> None:
@@ -74,8 +74,8 @@ class GaveUp(ConnectionLost):
 class EventError(ClientError):
     """The server answered an event with `wss.error`.
 
-    `code` says why; `path` where in the event's data, or "". Nothing was applied, except that
-    with `unavailable` the outcome is not known.
+    `code` is the kind of error; `path` is the place in the event's data, or "". Nothing was
+    applied, except that with `unavailable` the outcome is not known.
     """
 
     def __init__(self, code: str, message: str, path: str = "") -> None:

@@ -1,5 +1,5 @@
-"""The frames of the wire protocol, version 1, as a client sees them, and what it must know to
-resume. Pure: bytes in, values out.
+"""The frames of the wire protocol, version 1, on the client's side, and the ticket to resume a
+session. Pure: bytes in, values out.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from trio_wss.client.errors import EventError
 
 
 class BadFrame(Exception):
-    """The server sent what the protocol does not allow; the message says what."""
+    """The server sent a frame that the protocol does not allow; the message names the fault."""
 
 
 Place = tuple[str, int]
@@ -26,8 +26,8 @@ Place = tuple[str, int]
 
 @frozen
 class Ticket:
-    """What it takes to resume a session: its secret token, where the client was in each topic, the
-    highest id that it used, and the number of its last attempt to resume it.
+    """All that a client needs to resume a session: its secret token, its place in each topic, the
+    highest id used, and the number of the last attempt to resume it.
     """
 
     token: str = field(repr=False)
@@ -50,7 +50,7 @@ class Welcome:
 
 @frozen
 class Answer:
-    """The one answer to an event that had an id: a reply, or `wss.ok` where there was none."""
+    """The only answer to an event with an id: a reply, or `wss.ok` if there was none."""
 
     event: str
     data: Any = None
@@ -58,9 +58,9 @@ class Answer:
 
 @frozen
 class Event:
-    """What the server sent on its own: a broadcast, `wss.joined`, `wss.left`, or a reply or
-    `wss.error` to an event that had no id. Topic, epoch and offset are a broadcast's; a volatile
-    broadcast has neither epoch nor offset.
+    """A frame that answers no id: a broadcast, `wss.joined`, `wss.left`, or a reply or `wss.error`
+    to an event without an id. Only a broadcast has topic, epoch and offset; a volatile broadcast
+    has neither epoch nor offset.
     """
 
     event: str
@@ -71,7 +71,7 @@ class Event:
 
 
 def encode(event: str, data: Any, number: int | None) -> str:
-    """The frame of one event. Raises TypeError for data that JSON cannot hold."""
+    """Return the frame of one event. Raises TypeError for data that JSON cannot hold."""
     frame: dict[str, Any] = {"event": event}
     if number is not None:
         frame["id"] = number
@@ -81,27 +81,27 @@ def encode(event: str, data: Any, number: int | None) -> str:
 
 
 BEGIN: Final = encode("wss.begin", None, None)
-"""What a client says first in a session that is not the one that it asked for."""
+"""A client's first frame in a session other than the one that it asked to resume."""
 
 
 def named(event: object) -> str:
-    """An event's name. Raises TypeError for one that no app can have."""
+    """Return an event's name. Raises TypeError for a name that no app can have."""
     if not isinstance(event, str):
         raise TypeError(f"an event's name is text, not {type(event).__name__}")
     if event.startswith("wss."):
         raise TypeError(f"the name {event!a:.80} is the server's own")
-    orjson.dumps(event)  # which refuses a lone surrogate
+    orjson.dumps(event)  # refuses a lone surrogate
     return event
 
 
 def raw(data: Any) -> orjson.Fragment | None:
-    """Data as JSON, to be put into frames as it is now. Raises TypeError for what JSON cannot hold:
-    it is never null in silence.
+    """Return data as JSON, as it is now. Raises TypeError for a value that JSON cannot hold, and
+    never silently turns one into null.
     """
     if data is None:
         return None
     found = orjson.dumps(data)
-    if b"null" in found:  # orjson writes NaN so
+    if b"null" in found:  # orjson writes NaN as null
         _refuse_not_finite(data)
     return orjson.Fragment(found)
 
@@ -123,14 +123,15 @@ def _refuse_not_finite(data: Any) -> None:
 
 
 def resume(ticket: Ticket) -> str:
-    """The first frame of a client that goes on with a session."""
+    """Return the first frame of a client that resumes a session."""
     topics = dict(ticket.topics)
     data = {"token": ticket.token, "topics": topics, "attempt": ticket.attempt}
     return encode("wss.resume", data, None)
 
 
 def decode(message: str | bytes) -> tuple[int | None, Answer | EventError | Event]:
-    """One frame from the server, with the id that it answers, if any. Raises BadFrame."""
+    """Parse one frame from the server; return the id that it answers, if any, and its content.
+    Raises BadFrame."""
     try:
         frame = orjson.loads(message)
     except orjson.JSONDecodeError as error:
@@ -155,8 +156,8 @@ def _error(data: Any) -> EventError:
 
 
 def welcome(message: str | bytes) -> Welcome:
-    """The welcome that the first frame must be. Raises BadFrame, and EventError where it says why
-    there is none.
+    """Parse the first frame, which must be a welcome. Raises BadFrame; and EventError if the frame
+    is an error instead.
     """
     _, frame = decode(message)
     if isinstance(frame, Event) and frame.event == "wss.error":

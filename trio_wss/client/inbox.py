@@ -1,5 +1,6 @@
-"""What a client gives to its app: each event once, by the cursors of its topics, and the changes of
-its connection, in order. Bounded: while it is full, bringing more waits, so the socket is not read.
+"""The items that a client gives to its app, in order: each event once, by the cursors of its
+topics, and the changes of its connection. The inbox is bounded: while it is full, the socket is not
+read.
 """
 
 from __future__ import annotations
@@ -18,8 +19,8 @@ from trio_wss.client.frames import BadFrame, Event, Place
 
 @frozen
 class Connected:
-    """A node has taken the client. `resumed`: the session goes on; otherwise it is a new one, and
-    what the app knew of its topics is out of date.
+    """A node has accepted the client. `resumed`: the session goes on; otherwise it is a new one,
+    and the app's knowledge of its topics is out of date.
     """
 
     resumed: bool
@@ -29,7 +30,7 @@ class Connected:
 
 @frozen
 class Disconnected:
-    """The connection is over, or a try to get another has failed.
+    """The connection is over, or a try to make another has failed.
 
     `code` is that of the Close (RFC 6455 §7.4), 1006 if there was none. `wait` is the time in
     seconds until the next try; None: there will be none.
@@ -51,15 +52,15 @@ class Cursors:
         self._places = dict(places)
 
     def copy(self) -> dict[str, Place]:
-        """The place in each topic."""
+        """Return the place in each topic."""
         return dict(self._places)
 
     def clear(self) -> None:
-        """A new session is in no topic yet."""
+        """Forget all topics: a new session is in none yet."""
         self._places.clear()
 
     def is_new(self, event: Event) -> bool:
-        """Whether it was not seen before. Raises BadFrame for one that leaves a gap."""
+        """Return True if the event was not seen before. Raises BadFrame if it leaves a gap."""
         match event:
             case Event("wss.joined", {"topic": str(), "epoch": str(), "offset": int()}):
                 return True
@@ -77,7 +78,7 @@ class Cursors:
         return True
 
     def follow(self, event: Event) -> None:
-        """Go on from this event, which is new."""
+        """Move the topic's cursor to this event, which must be new."""
         match event:
             case Event("wss.joined", {"topic": topic, "epoch": epoch, "offset": offset}):
                 self._places[topic] = epoch, offset
@@ -92,18 +93,19 @@ class Inbox:
     """Events and changes of state, in order."""
 
     def __init__(self, size: int, *, waits: bool) -> None:
-        """`size` may be 0, then nothing is kept. `waits`: else a full inbox is FellBehind."""
+        """A `size` of 0 keeps nothing. If `waits`, `keep` waits while the inbox is full; else it
+        raises FellBehind."""
         self.full = False
-        """Somebody waits to bring more."""
+        """True while a task waits to add an item."""
         self.freed = -inf
-        """When nobody had to wait any more."""
+        """When such a wait ended last, on Trio's clock."""
         self._size = size
         self._waits = waits
         self._end: ConnectionLost | None = None
         self._to_keep, self._to_take = trio.open_memory_channel[Event | State](size)
 
     async def keep(self, item: Event | State) -> bool:
-        """Keep it until it is taken. False: nobody will. Raises FellBehind."""
+        """Keep an item until it is taken; return False if nobody will. Raises FellBehind."""
         if not self._size:
             return True
         try:
@@ -128,7 +130,7 @@ class Inbox:
         return True
 
     async def take(self) -> Event | State:
-        """The next one. Raises what it was closed with, after the last one."""
+        """Return the next item. After the last one, raises the error of `close`."""
         try:
             return await self._to_take.receive()
         except trio.EndOfChannel:
@@ -136,6 +138,6 @@ class Inbox:
             raise copy(self._end) from None
 
     def close(self, loss: ConnectionLost) -> None:
-        """Nothing more will come."""
+        """End the inbox: nothing more will come."""
         self._end = loss
         self._to_keep.close()

@@ -1,5 +1,5 @@
-"""The events that have no answer yet: their ids, the order in which they go out, and what becomes
-of them when a connection or a session is over. It is bounded: nothing enters while it is full.
+"""The events without an answer: their ids, their order, and their fate when a connection or a
+session is over. Their number is bounded: nothing enters while it is full.
 """
 
 from __future__ import annotations
@@ -17,20 +17,20 @@ from trio_wss.client.errors import ClientError, ConnectionLost, EventError, Outc
 from trio_wss.client.frames import Answer, BadFrame
 
 MAX_UNANSWERED: Final = 64
-"""Ids from the oldest unanswered one to the newest: the server keeps so many answers."""
+"""The most ids from the oldest unanswered one to the newest: the server keeps so many answers."""
 
 OVERDUE: Final = (10.0, 60.0)
-"""Seconds after which an event that has no answer over a living connection will have none: if later
-ones have theirs, and at all."""
+"""Seconds after which an event over a living connection will get no answer any more: if later
+events have theirs, and in any case."""
 
 MAX_QUEUED: Final = 64
-"""What may wait to be written before an event without an id has to wait too."""
+"""The most frames that may wait to be written; beyond them an event without an id waits."""
 
 
 @final
 @define(eq=False)
 class Pending:
-    """An event on its way; `number` is its id, which is another one in another session."""
+    """An event on its way. `number` is its id; in a new session it gets another one."""
 
     event: str
     number: int
@@ -39,7 +39,7 @@ class Pending:
     sent: bool = False
     wanted: bool = True
     tries: int = 0
-    position: int = 0  # among the events that were ever written
+    position: int = 0  # its place among all written events
     since: float = 0.0  # when it was written
     _data: Any = field(default=None, repr=False)
     _done: trio.Event = field(factory=trio.Event, repr=False)
@@ -47,7 +47,7 @@ class Pending:
 
     @property
     def settled(self) -> bool:
-        """Whether its outcome is known, or known to be unknown."""
+        """True if its outcome is set, be it an answer or an error."""
         return self._done.is_set()
 
     async def answer(self) -> Answer:
@@ -66,24 +66,24 @@ class Pending:
         self._done.set()
 
     def frame(self) -> str:
-        """Its frame, under its present id."""
+        """Return its frame, with its present id."""
         return frames.encode(self.event, self._data, self.number)
 
 
 @final
 class PendingEvents:
-    """The events that a client has to send, and those that have no answer yet."""
+    """The events that a client must send, and those that have no answer yet."""
 
     def __init__(self, last: int) -> None:
         """`last` is the highest id that the session has used."""
         self.number = last
         self._waiting: dict[int, Pending] = {}  # by id, hence in order
         self._latest: Pending | None = None  # the event that is being written
-        self._written = 0  # events so far
-        self._answered = 0  # the last of these that was answered in its order
-        self._dropped = 0  # the highest id for which this connection may bring an answer too late
+        self._written = 0  # number of events written so far
+        self._answered = 0  # position of the last event that was answered in order
+        self._dropped = 0  # the highest id whose answer may come too late on this connection
         self._queue: deque[Pending | str] = deque()
-        self._adding = trio.StrictFIFOLock()  # events keep the order in which they were given to us
+        self._adding = trio.StrictFIFOLock()  # events keep the order of the calls
         self._changed = trio.lowlevel.ParkingLot()
         self._end: ConnectionLost | None = None
 
@@ -93,8 +93,8 @@ class PendingEvents:
     # --- from the client
 
     async def add(self, event: str, data: Any, *, again: bool) -> Pending:
-        """Take an event that is to be answered; wait while too many are not. Raises TypeError
-        for a name that is none and for data that is no JSON, and ConnectionLost.
+        """Add an event that gets an answer; wait while too many are unanswered. Raises TypeError
+        for an invalid name and for data that is not JSON, and ConnectionLost.
         """
         event, raw = frames.named(event), frames.raw(data)
         async with self._adding:
@@ -109,7 +109,7 @@ class PendingEvents:
         return pending
 
     async def post(self, frame: str) -> None:
-        """Take an event that is not answered; wait while too much waits. Raises ConnectionLost."""
+        """Add an event that gets no answer; wait while many frames wait. Raises ConnectionLost."""
         async with self._adding:
             while self._end is None and len(self._queue) >= MAX_QUEUED:
                 await self._changed.park()
@@ -118,11 +118,11 @@ class PendingEvents:
             self._changed.unpark_all()
 
     def forget(self, pending: Pending) -> None:
-        """Nobody waits for this answer any more: do not send the event from now on."""
+        """Give up an event whose answer nobody waits for: do not send it from now on."""
         if self._waiting.get(pending.number) is not pending:
             return
         if pending.place == "out":
-            pending.wanted = False  # the answer comes all the same
+            pending.wanted = False  # its answer will still come
             return
         if pending.place == "queued":
             self._queue.remove(pending)
@@ -139,7 +139,7 @@ class PendingEvents:
     # --- to the connection, and answers from it
 
     async def next_frame(self) -> str:
-        """What is to be written next; wait for it."""
+        """Wait for the next frame to write, and return it."""
         while not self._queue:
             await self._changed.park()
         item = self._queue.popleft()
@@ -159,10 +159,10 @@ class PendingEvents:
             self._latest = None
 
     def answered(self, number: int, answer: Answer | EventError, *, retry: bool) -> Pending | None:
-        """Take an answer. Raises BadFrame for one that no event waits for.
+        """Settle an event with its answer. Raises BadFrame if no event waits for it.
 
-        With `retry`, an event that is `unavailable` and still wanted is not settled: it rests, is
-        returned, and `send_again` is to be called.
+        With `retry`, an event that is `unavailable` and still wanted is not settled: it rests and
+        is returned, and the caller must call `send_again`.
         """
         pending = self._waiting.get(number)
         if pending is None and number <= self._dropped:
@@ -183,7 +183,7 @@ class PendingEvents:
 
     @property
     def answer_due_since(self) -> float | None:
-        """When the oldest event without an answer was written, if there is one."""
+        """Return when the oldest unanswered event was written, or None."""
         for oldest in self._waiting.values():
             return None if oldest.place == "queued" else oldest.since
         return None
@@ -196,8 +196,9 @@ class PendingEvents:
             self._changed.unpark_all()
 
     def drop_overdue(self, since: float) -> None:
-        """Settle the events that get no answer though the connection lives and has been read
-        `since` then: an id stays near the oldest unanswered one, so they would hold up all others.
+        """Settle the events that will get no answer although the connection lives and has been read
+        since the time `since`. Ids stay close to the oldest unanswered one, so these events would
+        hold up all others.
         """
         while self._waiting:
             oldest = next(iter(self._waiting.values()))
@@ -210,9 +211,7 @@ class PendingEvents:
             oldest.settle(OutcomeUnknown(0, "the server gives this event no answer"))
 
     def reject_largest(self) -> None:
-        """A message was too big for the server: at the least the largest was, so it goes out no
-        more.
-        """
+        """Give up the largest event: the server found one too big, so at least the largest is."""
         out = [pending for pending in self._waiting.values() if pending.place == "out"]
         if out:
             largest = max(out, key=lambda pending: len(pending.frame().encode()))
@@ -222,8 +221,8 @@ class PendingEvents:
     # --- a connection or a session is over
 
     def connection_over(self) -> None:
-        """Events that are out get no answer now: they rest until there is another connection.
-        Those that nobody waits for are forgotten.
+        """Let the sent events rest until there is another connection; they get no answer on this
+        one. Events that nobody waits for are forgotten.
         """
         self._dropped = 0
         for pending in list(self._waiting.values()):
@@ -233,14 +232,14 @@ class PendingEvents:
                 pending.place = "resting"
 
     def resume(self, last: int) -> None:
-        """The session goes on: send again what was sent, in order, before all else."""
+        """Resume the session: send the sent events again, in order, before all others."""
         self.number = max(self.number, last)
         sent, rest = self._parts()
         self._refill([*sent, *rest])
 
     def renew(self, last: int, loss: ConnectionLost) -> None:
-        """Another session: what was sent is sent under new ids where the caller asked for that, and
-        its outcome is unknown otherwise. What was not sent is as good as before.
+        """Begin a new session. A sent event is sent under a new id if the caller asked for that;
+        otherwise its outcome is unknown. Unsent events are kept.
         """
         sent, rest = self._parts()
         self._waiting.clear()
@@ -257,7 +256,7 @@ class PendingEvents:
         self._refill(kept)
 
     def end(self, loss: ConnectionLost) -> None:
-        """There will be no other connection."""
+        """Settle all events with `loss`: there will be no other connection."""
         self._end = loss
         for pending in self._waiting.values():
             pending.settle(_unknown(loss) if pending.sent else copy(loss))
@@ -266,7 +265,7 @@ class PendingEvents:
         self._changed.unpark_all()
 
     def _parts(self) -> tuple[list[Pending], list[Pending | str]]:
-        """The events that were ever sent, and what has never left, both in order."""
+        """Return the events that were ever sent, and the items that were not, both in order."""
         sent = [pending for pending in self._waiting.values() if pending.sent]
         rest = [item for item in self._queue if isinstance(item, str) or not item.sent]
         return sent, rest

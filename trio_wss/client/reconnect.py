@@ -1,4 +1,4 @@
-"""One connection after another, until there is to be no other: where to, after which wait."""
+"""Make one connection after another, until there will be no other: choose the URL and the wait."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from trio_wss.client.transport import Dialer, Transport
 
 @frozen
 class Options:
-    """How a client behaves; `connect` says what each means."""
+    """The options of a client; `connect` explains them."""
 
     reconnect: bool
     back_off: tuple[float, float]
@@ -30,13 +30,13 @@ class Options:
 
 
 class Connectable(Protocol):
-    """What is connected again and again."""
+    """The part of a client that Reconnector uses."""
 
     def to_resume(self) -> Ticket | None:
-        """The session to go on with, in an attempt of its own."""
+        """Return the session to resume, with a new attempt."""
 
     async def run_connection(self, transport: Transport) -> ConnectionLost:
-        """Live one connection to its end."""
+        """Run one connection to its end; return how it ended."""
 
     async def tell(self, state: Disconnected) -> None:
         """Tell that there is no connection now."""
@@ -58,8 +58,8 @@ class Reconnector:
         self._back_off = BackOff(*options.back_off)
 
     async def run(self, started: Callable[[], None]) -> None:
-        """Go on until there is to be no other connection; `loss` says why. `started` is called
-        with the first welcome. Raises ConnectError if that does not come.
+        """Run connections until there will be no other; `loss` then has the reason. Call `started`
+        at the first welcome. Raises ConnectError if that does not come.
         """
         self.loss = await self._connect_first(started)
         while self._options.reconnect and comes_back(self.loss):
@@ -70,7 +70,7 @@ class Reconnector:
                 return
 
     async def _connect_first(self, started: Callable[[], None]) -> ConnectionLost:
-        """The first connection: each URL gets one try."""
+        """Make the first connection, with one try at each URL; return how it ended."""
         for _ in self._urls[1:]:
             try:
                 return await self._try(started, again=False)
@@ -81,8 +81,8 @@ class Reconnector:
         return await self._try(started, again=False)
 
     async def _connect_again(self) -> ConnectionLost:
-        """Wait and try until a node takes us; how that connection ended. Raises ConnectError when
-        it is time to give up.
+        """Wait and try until a node accepts us; return how that connection ended. Raises
+        ConnectError when it is time to give up.
         """
         code, (reason, wait) = self.loss.code, read_reason(self.loss.reason)
         give_up = self._options.give_up
@@ -105,7 +105,7 @@ class Reconnector:
         raise ConnectError(f"no connection for {give_up:g} s: {reason}")
 
     async def _try(self, welcomed: Callable[[], None], *, again: bool) -> ConnectionLost:
-        """One connection, to its end. Raises ConnectError if there is no welcome."""
+        """Run one connection to its end. Raises ConnectError if there is no welcome."""
 
         async def run(transport: Transport) -> ConnectionLost:
             began = trio.current_time()

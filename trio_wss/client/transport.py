@@ -1,8 +1,8 @@
-"""From a URL to a transport, which is a WebSocket whose welcome has come: `Dialer.dial` owns its
-stream and its tasks.
+"""Connect to a URL; the result is a transport, a WebSocket whose welcome has come. `Dialer.dial`
+owns its stream and its tasks.
 
-Whatever goes wrong before the welcome is a ConnectError, unless the caller's own headers or query
-are what fails; no socket is left open.
+Any failure before the welcome is a ConnectError, except errors of the caller's own headers and
+query; no socket is left open.
 """
 
 from __future__ import annotations
@@ -35,14 +35,14 @@ RECEIVE_BUFFER: Final = 65_536
 
 
 def _ignore() -> None:
-    """At the end of a stream that nobody waits for."""
+    """Do nothing at the end of a stream that nobody waits for."""
 
 
 @final
 @define(eq=False)
 class WatchedStream(trio.abc.Stream):
-    """The stream that trio-websocket reads and writes. That would wait on for its handshake when
-    the peer has gone, and tells nothing of the bytes of a message that is still on its way.
+    """The stream that trio-websocket reads and writes. It is needed because trio-websocket waits on for its
+    handshake when the peer has gone, and does not report the bytes of an incomplete message.
     """
 
     stream: trio.abc.Stream
@@ -58,7 +58,7 @@ class WatchedStream(trio.abc.Stream):
         await self._received.park()
 
     async def receive_some(self, max_bytes: int | None = None) -> bytes | bytearray:
-        """Read the stream, and tell when it has ended."""
+        """Read the stream, and report its end."""
         try:
             received = await self.stream.receive_some(max_bytes)
         except (trio.BrokenResourceError, trio.ClosedResourceError):
@@ -103,7 +103,7 @@ Run = Callable[[Transport], Awaitable[ConnectionLost]]
 
 @define(eq=False)
 class Dialer:
-    """How a client connects. `headers` and `query` may hold secrets."""
+    """The options for connecting. `headers` and `query` may contain secrets."""
 
     headers: Credentials = field(repr=False)
     query: Credentials = field(repr=False)
@@ -114,8 +114,8 @@ class Dialer:
     async def dial(
         self, url: SplitResult, ticket: Ticket | None, run: Run, *, again: bool
     ) -> ConnectionLost:
-        """Connect, say who we were, `run` the connection to its end, close. Raises ConnectError,
-        and what the caller's functions raise unless it is `again`.
+        """Connect, ask to resume the ticket's session, `run` the connection to its end, close.
+        Raises ConnectError; and, unless `again`, the errors of the caller's functions.
         """
         stream: trio.abc.Stream | None = None
         failure: BaseException | None = None
@@ -137,7 +137,7 @@ class Dialer:
                 loss = await run(Transport(socket, watched, welcome, self.max_message))
                 nursery.cancel_scope.cancel()
         except BaseExceptionGroup as group:
-            # Only one part can fail: trio-websocket in the handshake, or what came after it.
+            # Only one part can fail: trio-websocket in the handshake, or the code after it.
             if len(group.exceptions) != 1:
                 raise
             [failure] = group.exceptions
@@ -149,10 +149,10 @@ class Dialer:
                 return loss
             case ConnectionRejected():
                 raise _rejected(url, failure)
-        raise failure  # here, not in the handler, so that its context and cause stay its own
+        raise failure  # here, not in the handler, so that its context and cause do not change
 
     async def _stream(self, url: SplitResult) -> trio.abc.Stream:
-        """A TCP stream to the URL's host, with TLS if its scheme says so."""
+        """Open a TCP stream to the URL's host, with TLS if the scheme is `wss`."""
         assert url.hostname is not None
         try:
             return await open_stream(url.scheme, url.hostname, url.port, self.ssl_context)
@@ -169,7 +169,7 @@ class Dialer:
         where: str,
         headers: list[tuple[bytes, bytes]],
     ) -> WebSocketConnection:
-        """The WebSocket's handshake."""
+        """Do the WebSocket handshake."""
         with trio.CancelScope() as scope:
             watched.at_end = scope.cancel
             return await wrap_client_stream(
@@ -185,7 +185,7 @@ class Dialer:
 
 
 def parse_url(url: str) -> SplitResult:
-    """A URL that one can connect to. Raises ConnectError."""
+    """Parse and check a URL. Raises ConnectError."""
     try:
         parts = urlsplit(url)
         if parts.scheme in ("ws", "wss") and parts.hostname and parts.port != 0 and url.encode():
@@ -197,16 +197,16 @@ def parse_url(url: str) -> SplitResult:
 
 
 def shown(url: SplitResult) -> str:
-    """A URL as it may be told: the query and a password are nobody's business."""
+    """Return a URL for messages, without its query and password."""
     return f"{url.scheme}://{url.netloc.rpartition('@')[2]}{url.path}"
 
 
 async def open_stream(
     scheme: str, host: str, port: int | None, context: ssl.SSLContext | None = None
 ) -> Stream:
-    """A TCP stream to a host, with TLS if the scheme is `wss`, its handshake done: trio-websocket
-    would wait for it for ever. Raises OSError, BrokenResourceError, and UnicodeError for a name
-    that DNS cannot have.
+    """Open a TCP stream to a host, with TLS if the scheme is `wss`. Do the TLS handshake here:
+    trio-websocket would wait for it for ever. Raises OSError, BrokenResourceError, and UnicodeError
+    for a name that DNS cannot have.
     """
     secure = scheme == "wss"
     plain = await trio.open_tcp_stream(host, port or (443 if secure else 80))
@@ -223,7 +223,7 @@ async def open_stream(
 
 
 async def _greet(socket: WebSocketConnection, url: SplitResult, ticket: Ticket | None) -> Welcome:
-    """The protocol's handshake: who we were, and the welcome."""
+    """Do the protocol's handshake: send the resume, if any, and return the welcome."""
     try:
         if ticket is not None:
             await socket.send_message(frames.resume(ticket))
@@ -244,7 +244,7 @@ async def _greet(socket: WebSocketConnection, url: SplitResult, ticket: Ticket |
 
 
 async def _code_behind(socket: WebSocketConnection) -> int:
-    """The code of the Close behind a refusal: it says whether to come again."""
+    """Return the code of the Close after a refusal; it decides whether to try again."""
     try:
         while True:
             await socket.get_message()
@@ -253,14 +253,14 @@ async def _code_behind(socket: WebSocketConnection) -> int:
 
 
 def _told(closed: ConnectionClosed) -> tuple[int, str]:
-    """Code and reason of a Close."""
+    """Return code and reason of a Close."""
     if closed.reason is None:
         return VANISHED, ""
     return int(closed.reason.code), closed.reason.reason or ""
 
 
 def _rejected(url: SplitResult, answer: ConnectionRejected) -> ConnectError:
-    """What an HTTP answer other than 101 means (RFC 6455 §4.1)."""
+    """Return the error for an HTTP answer other than 101 (RFC 6455 §4.1)."""
     body = (answer.body or b"").decode(errors="replace").strip()
     status = answer.status_code
     message = f"{shown(url)} answered with HTTP {status}{f': {body}' if body else ''}"

@@ -1,1 +1,1 @@
-"""Everything that knows Redis."""
+"""Redis: the only package that knows about it."""

@@ -1,8 +1,8 @@
--- Sessions that nobody would ever end, whatever made them so: each is in the set of a node that has
--- a lease, or it is due. One that is neither becomes due after its grace.
--- KEYS: all sessions, the due sessions, the nodes. ARGV: where to go on ('0' at first), how many,
---       grace (ms), prefix of sessions, prefix of the nodes' sets.
--- Returns {where to go on, the sessions that were lost}.
+-- Find sessions that nobody would ever end, whatever the cause. Each session must be in the set of
+-- a node that has a lease, or be due; one that is neither becomes due after its grace.
+-- KEYS: all sessions, the due sessions, the nodes. ARGV: the place to go on from ('0' at first),
+--       how many, grace (ms), prefix of sessions, prefix of the nodes' sets.
+-- Returns {the place to go on from, the sessions that were lost}.
 local call = redis.call
 local time = call('TIME')
 local due = tonumber(time[1]) * 1000 + math.floor(tonumber(time[2]) / 1000) + ARGV[3]

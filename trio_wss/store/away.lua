@@ -1,8 +1,9 @@
--- A session has lost its connection: it is due when its grace is over, unless it is resumed. From
--- here on it is no node's; a session is either in the set of a node, or due.
+-- Mark a session that has lost its connection: it is due when its grace is over, unless it is
+-- resumed. From here on no node owns it: a session is either in the set of a node, or due.
 -- KEYS: the session's hash, the due sessions. ARGV: session, generation ('' any, if it is this
 -- node's), grace (ms), node, prefix of the nodes' sets.
--- One that is due already stays so; only a new connection, by its generation, starts it anew.
+-- A session that is already due stays due: its grace starts anew only after a new connection, which
+-- has a new generation.
 local found = redis.call('HMGET', KEYS[1], 'gen', 'away', 'node')
 if not found[1] or found[2] == found[1] then return 0 end
 if ARGV[2] == '' then

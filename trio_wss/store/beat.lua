@@ -1,11 +1,13 @@
--- A node's record and its lease. KEYS: the node's hash, the set of nodes, the pulse, the node's ring.
--- ARGV: node, lease (ms), 'new' to register. Returns 1, or 0 when the record is gone. Redis' clock alone decides.
+-- Register a node or extend its lease; only Redis' clock counts.
+-- KEYS: the node's hash, the set of nodes, the pulse, the node's ring.
+-- ARGV: node, lease (ms), 'new' to register. Returns 1, or 0 if the record is gone.
 --
--- The pulse is 'last since': when any node beat last, and since when there was no long silence of
--- all. Such a silence is that of Redis, and not the death of its nodes; due.lua waits it out.
+-- The pulse is 'last since': the time of the last heartbeat of any node, and the end of the last
+-- long silence of all nodes. In such a silence Redis was away, and the nodes are not dead; due.lua
+-- waits before it ends their sessions.
 if ARGV[3] == 'new' then
   redis.call('HSET', KEYS[1], 'gen', '1')
-  redis.call('PERSIST', KEYS[4])   -- it was to go, if a janitor took us for dead
+  redis.call('PERSIST', KEYS[4])   -- a janitor that took the node for dead let it expire
 elseif redis.call('HEXISTS', KEYS[1], 'gen') == 0 then
   return 0
 end

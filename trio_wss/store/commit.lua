@@ -1,4 +1,4 @@
--- One event's effects as one commit: every check first, then the writes, because Redis never
+-- Apply one event's effects as one commit: every check first, then the writes, because Redis never
 -- rolls a script back. executor.py lays the arguments out; reads.lua stands before this text.
 --
 -- KEYS[1] the ring of the commit's owner, KEYS[2] its hash: the session's, for an event with an id,
@@ -13,10 +13,10 @@
 -- [topic] for each left, [code,reason] for a Close), or '!fault' when a check failed, or '~' when
 -- a node's own commit met changed reads: that number is spent, a late copy of it must not run.
 --
--- Every event with an id leaves a record, whatever came of it: else a late first copy could apply
--- what was refused since, when its handler had decided again. The ring of a session has 64 slots,
--- and 'top', the highest number used. That of a node has one for each commit that is on its way,
--- and 'top', up to which all are over: a late copy of those is stale.
+-- Every event with an id leaves a record, whatever its outcome: otherwise a late first copy could
+-- apply effects that were refused meanwhile, after the handler decided again. A session's ring has
+-- 64 slots, and 'top', the highest number used. A node's ring has one slot for each commit that is
+-- on its way, and 'top', the number up to which all are answered: a late copy of those is stale.
 local find, sub, format = string.find, string.sub, string.format
 local RING, OWNER, SESSION, NUMBER = KEYS[1], KEYS[2], KEYS[3], tonumber(ARGV[2])
 local ANSWERED = tonumber(ARGV[7])   -- nil: the client numbers its events
@@ -28,7 +28,7 @@ local LIMIT = 9007199254740992   -- 2^53: beyond it a Lua number is not exact
 local seen = call('HMGET', RING, ARGV[1], 'top')
 local top = tonumber(seen[2] or '0')
 
--- A node's own records go when their answers have come: they are one for each number.
+-- A node's own records, one for each number, are deleted when their answers have come.
 local function forget(first, last)
   if last - first < 4096 then
     for number = first, last do call('HDEL', RING, format('%.0f', number)) end
@@ -78,7 +78,7 @@ elseif generation ~= '' then
   if SESSION ~= OWNER then now = call('HGET', SESSION, 'gen') end
   if not now then return {'gone'} end
   if now ~= generation then
-    -- An older one: ours came from a resume that a failover has lost.
+    -- If it is older, ours came from a resume that a failover has lost.
     local function number(text) return tonumber(string.match(text, '^%d+')) end
     return {number(now) < number(generation) and 'gone' or 'fenced'}
   end
@@ -92,19 +92,19 @@ if REQUESTS > 0 then
     if version_of(ARGV[at], KEYS[5 + i], ARGV[at + 1]) ~= ARGV[at + 2] then
       if ANSWERED then record('~') end
       local entries, size = read_all(9, 5, REQUESTS)
-      return {'changed', size > ALLOWANCE and {} or entries}   -- none: they are to be read again
+      return {'changed', size > ALLOWANCE and {} or entries}   -- none: the node reads again
     end
   end
 end
 
--- 4. The operations, twice: can every write succeed? Then write. No command of the second pass may
--- raise, so what others may have put in the place of our keys is refused in the first. Each is a
--- letter and its arguments, and takes the next keys.
-local counters = {}   -- key -> what the increments so far will have made of it
+-- 4. The operations, in two passes: check that every write can succeed, then write. No command of
+-- the second pass may raise, so the first pass refuses keys that others have overwritten. Each
+-- operation is a letter and its arguments, and takes the next keys.
+local counters = {}   -- key -> its value after the increments so far
 local metas = {}      -- key -> {epoch, written by which master, offset} of a topic
-local joined = 0      -- topics the session will be in more than now
+local joined = 0      -- how many more topics the session will be in
 local results = {}    -- placeholder number -> outcome
-local changes = ''    -- of the memberships, and a Close, as JSON
+local changes = ''    -- the memberships' changes and a Close, as JSON
 local master          -- the master_replid, once it is known
 local mark = OWNER .. ':' .. ARGV[2]   -- what this commit writes has this version
 
@@ -145,7 +145,7 @@ local function check_meta(key)
   metas[key] = {epoch, written_by, offset}
 end
 
--- How many topics the session is in; it counts them itself.
+-- Return how many topics the session is in; its hash keeps the count.
 local function topics_now() return tonumber(call('HGET', SESSION, 'topics') or '0') or LIMIT end
 
 local function check_members(key, topic)
@@ -158,7 +158,7 @@ local function splice(text)
   return text
 end
 
--- A hash that holds nothing but its reserved field is gone.
+-- Delete a hash that holds only its reserved field; else write that field.
 local function touch(key, field)
   if call('HLEN', key) == 1 then
     call('DEL', key)
@@ -178,8 +178,8 @@ local function tell_cursor(topic, key)
   tell('[' .. topic .. ',"' .. metas[key][1] .. '",' .. format('%.0f', metas[key][3]) .. ']')
 end
 
--- What is published and kept is one text: a line 'epoch offset', with the epoch before it where
--- the epoch is new, and the frame's JSON.
+-- One text is published and kept: a line 'epoch offset', with the previous epoch behind them if
+-- the epoch is new, and then the frame's JSON.
 local function broadcast(key, stream, topic, head, data, length, ttl)
   local meta, after = metas[key], ''
   master = master or call('GET', KEYS[4]) or '-'
@@ -196,7 +196,7 @@ local function broadcast(key, stream, topic, head, data, length, ttl)
   call('SET', key, epoch .. ' ' .. master .. ' ' .. offset, 'PX', ttl + DAY)
   local id = offset .. '-0'
   if type(try('XADD', stream, 'MAXLEN', length, id, '', text)) == 'table' then
-    call('DEL', stream)   -- its top is beyond the topic's offset: it is of another history
+    call('DEL', stream)   -- its last id is beyond the topic's offset: it belongs to another history
     call('XADD', stream, id, '', text)
   end
   call('PEXPIRE', stream, ttl)

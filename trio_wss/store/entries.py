@@ -1,4 +1,4 @@
-"""What a declared read found: its version, and its value as JSON."""
+"""The result of a declared read: its version, and its value as JSON."""
 
 from __future__ import annotations
 
@@ -17,34 +17,34 @@ _MARK = 0xFF  # reserved fields begin with it; valid UTF-8 cannot
 
 
 class Unreadable(WssError):
-    """A read that can never be answered: the app's fault."""
+    """A read that can never be answered; the app is at fault."""
 
 
 class WrongType(Unreadable):
-    """A field was read of something that is not a map."""
+    """The app read a field of a key that is not a map."""
 
 
 class TooLarge(Unreadable):
-    """What an event reads is more than one answer may hold."""
+    """The reads of one event are larger than one answer may be."""
 
 
 @frozen
 class Entry:
-    """One read: `version` names the content for the commit, `value` is JSON or None if absent."""
+    """One read. `version` names the content for the commit; `value` is JSON, or None if absent."""
 
     version: bytes
     value: bytes | None
 
 
 def key_of(request: ReadRequest) -> Key:
-    """The key that a request reads."""
+    """Return the key that a request reads."""
     return ("m" if request.kind == "members" else "k", request.key)
 
 
 def afterwards(
     requests: Sequence[ReadRequest], entries: Sequence[Entry], ops: Sequence[Op]
 ) -> tuple[Entry, ...]:
-    """What is there once `ops` are written, where that can be said without Redis; else nothing."""
+    """Return the entries as they are after `ops`; none if only Redis can tell."""
     found = list(entries)
     for index, request in enumerate(requests):
         key = key_of(request)
@@ -64,7 +64,7 @@ def afterwards(
 
 
 def parse_entries(reply: Any) -> tuple[Entry, ...]:
-    """The entries of a script's reply. Raises WrongType."""
+    """Return the entries of a script's reply. Raises WrongType."""
     return tuple(_parse(entry) for entry in reply)
 
 

@@ -1,4 +1,4 @@
-"""The executor: the only thing that applies effects. It lays a plan out as one EVALSHA.
+"""The executor applies effects, and nothing else does. It sends each plan as one EVALSHA.
 
 It does not wait for one commit before it sends the next; answers come in the order of the commits.
 """
@@ -29,15 +29,15 @@ from trio_wss.store.scripts import ask, command
 
 log = structlog.get_logger(__name__)
 
-NEW: Final = "+"  # the generation of a session that is yet to begin
+NEW: Final = "+"  # the generation of a session that has not begun yet
 
-_MOVES: Final = frozenset({ops.JOIN_TOPIC, ops.LEAVE_TOPIC})  # what changes where a session is
+_MOVES: Final = frozenset({ops.JOIN_TOPIC, ops.LEAVE_TOPIC})  # they change a session's topics
 
-# Bytes of answers, for the link to know how many are on their way.
-ALLOWANCE: Final = 64 << 10  # of entries, where it is not known how many there are; as in reads.lua
+# Bytes of answers, so that the link knows how many are on their way.
+ALLOWANCE: Final = 64 << 10  # of entries of unknown size; the same number stands in reads.lua
 MAX_READ: Final = 16 << 20  # of the entries of one event
 _RECORDED: Final = 1 << 20  # of the answer that an earlier copy of a commit may have left
-_CHANGE: Final = 512  # of what an operation may tell: a topic and its cursor
+_CHANGE: Final = 512  # of what an operation may report: a topic and its cursor
 _META: Final = 128  # of a topic's cursor
 _NAME: Final = 272  # of a topic's name
 _PAGE: Final = 2 << 20  # page.lua stops at the first broadcast that makes it 1 MiB
@@ -49,7 +49,7 @@ def _ignore(*_: object) -> None:
 
 @define(eq=False)
 class Commit:
-    """All that one commit needs. `number` is the event's id; None lets the node number it."""
+    """One commit. `number` is the event's id; with None the node numbers the commit."""
 
     plan: Plan
     session: str = ""
@@ -59,13 +59,13 @@ class Commit:
     requests: Sequence[ReadRequest] = ()
     entries: Sequence[Entry] = ()
     lead: tuple[Op, ...] = ()  # operations before the plan's: a session's begin or end
-    again: bool = False  # an earlier copy may have been applied, which had another answer
-    expires: float | None = None  # on Trio's clock: then its outcome is Unknown
-    apply: Callable[[CommitOutcome], None] = _ignore  # does what comes of it, in the link's reader
+    again: bool = False  # an earlier copy, with another answer, may have been applied
+    expires: float | None = None  # on Trio's clock; after that its outcome is Unknown
+    apply: Callable[[CommitOutcome], None] = _ignore  # applies the outcome, in the link's reader
 
     @property
     def weight(self) -> int:
-        """How many bytes Redis may answer with."""
+        """The most bytes that Redis may answer with."""
         changes = _CHANGE * (len(self.plan.ops) + len(self.lead))
         answer = _RECORDED if self.again else len(self.answer)
         return LIGHT + changes + max(answer, ALLOWANCE if self.requests else 0)
@@ -73,7 +73,7 @@ class Commit:
 
 @define(eq=False)
 class Page:
-    """A page of a topic's history: whether it is unbroken, the topic's own cursor, the texts."""
+    """A page of a topic's history: whether it has no gap, the topic's own cursor, the texts."""
 
     whole: bool
     cursor: Cursor
@@ -81,7 +81,7 @@ class Page:
 
 
 class Executor:
-    """Applies commits and takes reads, over one link."""
+    """Apply commits and take reads, over one link."""
 
     def __init__(self, link: Link, keys: Keys, node: str, *, max_topics: int = 100) -> None:
         self._link = link
@@ -92,11 +92,11 @@ class Executor:
         self._most_topics = str(max_topics)
         self._names = max_topics * _NAME
         self._numbers = count(1)
-        self._waiting: dict[int, None] = {}  # those of them that have no answer yet, in order
+        self._waiting: dict[int, None] = {}  # the numbers without an answer yet, in order
 
     def commit(self, commit: Commit, answered: Callable[[CommitOutcome], None] = _ignore) -> None:
-        """Send one commit; there must be `room`. What comes of it is applied once, in the order of
-        the commits; then `answered` is told.
+        """Send one commit; there must be `room`. Its outcome is applied once, in the order of the
+        commits; then `answered` is called with it.
         """
         number = commit.number
         own = 0
@@ -125,7 +125,7 @@ class Executor:
         packed = self._pack(commit, owner, head)
         weight = commit.weight
         if any(letter in _MOVES for letter, _, _ in commit.plan.ops):
-            weight += self._names  # an earlier copy's record tells where the session is now
+            weight += self._names  # with an earlier copy's record come the session's topics
         self._link.submit(packed, answered, expires=commit.expires, weight=weight)
 
     async def room(self) -> None:
@@ -134,7 +134,7 @@ class Executor:
             await self._link.room()
 
     async def committed(self, commit: Commit) -> CommitOutcome:
-        """Send one commit and wait until what came of it was applied."""
+        """Send one commit, wait until its outcome is applied, and return the outcome."""
         outcome = Awaited[CommitOutcome]()
         await self.room()
         self.commit(commit, outcome.come)
@@ -143,8 +143,8 @@ class Executor:
     async def read(
         self, requests: Sequence[ReadRequest], *, expires: float | None = None
     ) -> tuple[Entry, ...]:
-        """Take all reads at one instant. Raises Unavailable, when it `expires` (on Trio's clock)
-        at the latest, and Unreadable for what can never be answered.
+        """Take all reads at one instant. Raises Unavailable, at the latest when it `expires` (on
+        Trio's clock), and Unreadable for a read that can never be answered.
         """
         keys: list[str] = []
         arguments = self._requests(requests, (), keys)
@@ -158,14 +158,15 @@ class Executor:
             if size > MAX_READ:
                 names = ", ".join(dict.fromkeys(request.key for request in requests))
                 raise TooLarge(f"{names}: {size} bytes, and {MAX_READ} can be read at once")
-            allowance = min(size + size // 4, MAX_READ)  # it may have grown when it is asked for
+            allowance = min(size + size // 4, MAX_READ)  # it may have grown by the next try
 
     def page(
         self, topic: str, after: Cursor, most: int, answered: Callable[[Page | None], None]
     ) -> None:
         """Ask for up to `most` broadcasts of a topic that follow a cursor.
 
-        `answered` is called once, in order with commits and pushes; with None if Redis did not say.
+        `answered` is called once, in order with commits and pushes; with None if Redis gave no
+        answer.
         """
         keys = [self._keys.meta(topic), self._keys.stream(topic)]
         arguments = [after.epoch, str(after.offset), str(most)]
@@ -187,9 +188,9 @@ class Executor:
     def cursors(
         self, topics: Sequence[str], answered: Callable[[list[Cursor | None] | None], None]
     ) -> None:
-        """Ask for the cursors of topics in Redis; None for one that cannot be read.
+        """Ask Redis for the cursors of topics; a cursor that cannot be read is None.
 
-        `answered` is called as that of a page is.
+        `answered` is called as in `page`.
         """
         metas = pack("MGET", *map(self._keys.meta, topics))
         self._link.submit(
@@ -200,8 +201,8 @@ class Executor:
         )
 
     def publish(self, topic: str, text: bytes) -> bool:
-        """Give a text to a topic's members on all nodes, if Redis takes it now: nothing is kept.
-        False: Redis is away.
+        """Send a text to a topic's members on all nodes if the link is up; nothing is kept.
+        Return False if Redis is away.
         """
         if self._link.up:
             self._link.submit(pack("PUBLISH", self._keys.channel + topic, b"\n" + text), _ignore)
@@ -210,7 +211,8 @@ class Executor:
     def _requests(
         self, requests: Sequence[ReadRequest], entries: Sequence[Entry], keys: list[str]
     ) -> list[str | bytes]:
-        """Lay requests out, with the versions that were seen, if any; their keys go to `keys`."""
+        """Return the requests as arguments, with the versions that were seen, if any; add their
+        keys to `keys`."""
         arguments: list[str | bytes] = []
         for number, request in enumerate(requests):
             place, name = key_of(request)
@@ -220,8 +222,9 @@ class Executor:
         return arguments
 
     def _pack(self, commit: Commit, owner: list[str], head: list[str | bytes]) -> bytes:
-        """One commit as one command; commit.lua says what stands where. `owner`: the keys of its
-        ring and its hash; `head`: slot, number, and up to which a node's own are over.
+        """Pack one commit as one command, laid out as commit.lua describes. `owner`: the keys of
+        its ring and its hash; `head`: slot, number, and the number up to which a node's own commits
+        are answered.
         """
         plan, prefix = commit.plan, self._keys.prefix
         session = self._keys.session(commit.session) if commit.session else self._owner

@@ -1,9 +1,10 @@
--- The last words of a hello: may this user do all that our scripts and our link do? Only then is the
--- master's name written; for an error in the middle of a script would leave its writes half done.
+-- The last step of a hello: check that this user may run all commands of our scripts and our link.
+-- Only then write the master's name. An error in the middle of a script would leave its writes half
+-- done.
 -- KEYS[1] the master's name. ARGV: that name, a channel, then a key of each kind.
--- Returns what is missing: 'COMMAND', or 'COMMAND on KEY' or channel where that is the reason.
--- Every example has all the arguments that its command needs: Valkey dies of one that has not.
-local CHANNEL, KEY = {}, {}   -- stand for one in an example
+-- Returns the missing rights: 'COMMAND', or 'COMMAND on KEY' (or channel) if only that is refused.
+-- Every example has all the arguments that its command needs: Valkey crashes if one is missing.
+local CHANNEL, KEY = {}, {}   -- placeholders in the examples
 local COMMANDS = {
   {'DEL', KEY}, {'EVALSHA', '0', '1', KEY}, {'EXISTS', KEY}, {'GET', KEY}, {'HDEL', KEY, 'f'},
   {'HEXISTS', KEY, 'f'}, {'HGET', KEY, 'f'}, {'HGETALL', KEY}, {'HINCRBY', KEY, 'f', '1'},
@@ -23,11 +24,11 @@ local function may(example, key)
     words[i] = word == KEY and key or word == CHANNEL and ARGV[2] or word
   end
   local known, allowed = pcall(redis.acl_check_cmd, unpack(words))
-  return known and allowed   -- not known: it has another name here
+  return known and allowed   -- not known: the command was renamed here
 end
 
 local missing = {}
-if redis.acl_check_cmd then   -- Redis 7 and any Valkey have it; what else says it is one may not
+if redis.acl_check_cmd then   -- Redis 7 and any Valkey have it; other servers may not
   local deaf = not may({'PUBLISH', CHANNEL, 'm'}) and not may({'SUBSCRIBE', CHANNEL})
   for _, example in ipairs(COMMANDS) do
     local refused = {}

@@ -1,5 +1,5 @@
-"""A topic's history in Redis: where one is in it, and the texts in which the commit script says and
-keeps that.
+"""A topic's history in Redis: cursors into it, and the texts that the commit script publishes and
+keeps.
 """
 
 from __future__ import annotations
@@ -14,18 +14,18 @@ from trio_wss.store.link.resp import Foreign
 
 @frozen
 class Cursor:
-    """A place in a topic's history: `[epoch, offset]`, as term and index are in Raft."""
+    """A place in a topic's history: `[epoch, offset]`, like term and index in Raft."""
 
     epoch: str
     offset: int
 
 
 NOWHERE: Final = Cursor("", 0)
-"""Where a topic is that has no history."""
+"""The cursor of a topic that has no history."""
 
 
 def text_head(epoch: str, offset: int) -> bytes:
-    """How the text of a broadcast begins whose epoch is not new."""
+    """Return the beginning of a broadcast's text if its epoch is not new."""
     return b"%b %d\n" % (epoch.encode(), offset)
 
 
@@ -33,8 +33,8 @@ _META: Final = re.compile(rb"([!-~]+) [!-~]+ ([0-9]{1,16})")
 
 
 def parse_meta(text: bytes | None) -> Cursor | None:
-    """The cursor in a topic's meta, `epoch master offset`, which may be missing; None for what is
-    no meta.
+    """Return the cursor in a topic's meta, `epoch master offset`: NOWHERE without a meta, None if
+    the text is not a meta.
     """
     if text is None:
         return NOWHERE
@@ -48,10 +48,10 @@ _TEXT: Final = re.compile(  # visible ASCII, as the script makes epochs; an offs
 
 
 def parse_text(text: bytes) -> tuple[Cursor | None, str, bytes]:
-    """Take apart what the commit script publishes and keeps of a broadcast.
+    """Parse the text that the commit script publishes and keeps of a broadcast.
 
-    Returns its cursor (None: volatile), the epoch of the entry before it, and the frame's JSON.
-    Raises Foreign for what is none: anybody may publish, by hand, say.
+    Return its cursor (None: volatile), the epoch of the entry before it, and the frame's JSON.
+    Raises Foreign for any other text: anybody may publish on the channel.
     """
     found = _TEXT.fullmatch(text)
     if found is None:

@@ -1,5 +1,5 @@
-"""The names of everything in Redis. One hash tag for all keys of a namespace, so that every commit
-is legal on a Cluster.
+"""The names of all keys and channels in Redis. All keys of a namespace share one hash tag, so that
+every commit is legal on a Cluster.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ class Keys:
 
     def __init__(self, namespace: str, database: int = 0) -> None:
         self.prefix: Final = f"{{{namespace}}}:"
-        # Channels are not scoped by database in Redis, so the number is in their names.
+        # In Redis, channels belong to no database, so the number is in their names.
         self.channel: Final = f"{{{namespace}}}/{database}:"
         self.nodes: Final = f"{self.prefix}nodes"
         self.master: Final = f"{self.prefix}master"
@@ -26,14 +26,14 @@ class Keys:
         self.sessions: Final = f"{self.prefix}sessions:"  # all of them
 
     def one_of_each(self) -> tuple[str, ...]:
-        """A key of each kind: rights to all of them are rights to everything."""
+        """Return a key of each kind: a user with rights to all of them has rights to every key."""
         named = (self.state, self.session, self.ring, self.node, self.sessions_of)
         topics = (self.meta, self.stream, self.members)
         keys = (key("name") for key in (*named, *topics))
         return (self.nodes, self.master, self.pulse, self.due, self.sessions, *keys)
 
     def state(self, key: str) -> str:
-        """What handlers store under `key`."""
+        """The value that handlers store under `key`."""
         return f"{self.prefix}k:{key}"
 
     def session(self, session: str) -> str:
@@ -66,5 +66,5 @@ class Keys:
 
 
 def topics_in(fields: Iterable[bytes]) -> frozenset[str]:
-    """The topics among the fields of a session's hash: those that it is in."""
+    """Return the topics that a session is in, from the fields of its hash."""
     return frozenset(field[2:].decode() for field in fields if field.startswith(b"t:"))

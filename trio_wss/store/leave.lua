@@ -1,6 +1,6 @@
--- A node's last words: its sessions are due after their grace, and nothing of it stays.
+-- Sign a node off: its sessions are due after their grace, and nothing of the node stays.
 -- KEYS: its record, its ring, the set of its sessions, the nodes, the due sessions.
--- ARGV: node, grace (ms), how many sessions in one call. Returns 1 when it is done, 0 to go on.
+-- ARGV: node, grace (ms), how many sessions in one call. Returns 1 when done, 0 to be called again.
 local call = redis.call
 local time = call('TIME')
 local due = tonumber(time[1]) * 1000 + math.floor(tonumber(time[2]) / 1000) + ARGV[2]

@@ -1,4 +1,4 @@
-"""What came of a commit, as a closed set; and how it is read off a reply of the commit script."""
+"""The outcomes of a commit, as a closed set; and how a reply of the commit script is parsed."""
 
 from __future__ import annotations
 
@@ -37,9 +37,9 @@ class Left:
 
 @define
 class Done:
-    """Applied, now or by an earlier copy of the same commit: what is recorded holds for both.
+    """Applied, now or by an earlier copy of the same commit: the record holds for both.
 
-    `seen`: it was an earlier copy, so the cursors are those of that time.
+    `seen`: an earlier copy was applied, so the cursors are those of that time.
     """
 
     answer: bytes
@@ -50,7 +50,7 @@ class Done:
 
 @frozen
 class Failed:
-    """A check refused it: nothing is applied, and that is recorded.
+    """A check refused the commit: nothing is applied, and the refusal is recorded.
 
     `fault` is `wrong_type KEY`, `overflow KEY` or `topics`.
     """
@@ -60,14 +60,14 @@ class Failed:
 
 @frozen
 class Changed:
-    """Something read has changed. `entries` are the fresh values; empty: read again."""
+    """A read has changed. `entries` are the fresh values; if they are empty, read again."""
 
     entries: tuple[Entry, ...]
 
 
 @frozen
 class Stale:
-    """The session has used a greater number in this place of the ring."""
+    """The session has used a greater number in this slot of the ring."""
 
 
 @frozen
@@ -77,16 +77,17 @@ class Fenced:
 
 @frozen
 class Gone:
-    """The session, or the node's own record, is no longer there, or is as it was before ours: a
-    failover has lost what came since.
+    """The session or the node's own record no longer exists, or is older than this commit expects:
+    a failover has lost the later changes.
     """
 
 
 @frozen
 class Unknown:
-    """Redis did not say. It may have been applied; the same number will get the true answer.
+    """Redis gave no answer. The commit may have been applied; the same number will get the true
+    answer.
 
-    `full`: it said that it is out of memory, so nothing of this copy was applied.
+    `full`: Redis is out of memory, so nothing of this copy was applied.
     """
 
     reason: str
@@ -103,7 +104,7 @@ _PLAIN: Final[dict[bytes, CommitOutcome]] = {
 
 
 def parse_outcome(reply: Any) -> CommitOutcome:
-    """What a reply of the commit script means, an error reply or a lost link included."""
+    """Return the outcome in a reply of the commit script; an error or a lost link is Unknown."""
     if isinstance(reply, Exception):
         if not isinstance(reply, Unavailable):
             log.error("commit not applied", error=str(reply))
@@ -122,8 +123,8 @@ def parse_outcome(reply: Any) -> CommitOutcome:
 
 
 def _parse_record(record: bytes, now: Iterable[bytes] | None = None) -> CommitOutcome:
-    """`now`: the fields of the session's hash, if it is an earlier copy of the commit that left
-    this record: what later ones did to the same memberships holds.
+    """Parse a record. `now`: the fields of the session's hash, if an earlier copy of the commit
+    left this record: later commits may have changed the same memberships, and theirs hold.
     """
     changes, newline, answer = record.partition(b"\n")
     if newline:

@@ -1,7 +1,7 @@
--- What a topic's stream holds after a cursor. KEYS: meta, stream. ARGV: epoch, offset, most. It
--- stops early at about 1 MiB, and reads few entries at a time, since each may be as long.
+-- Read a topic's stream from a cursor on. KEYS: meta, stream. ARGV: epoch, offset, most. The script
+-- stops early at about 1 MiB, and reads few entries at a time, since one entry may be that long.
 -- Returns {'whole' | 'broken', epoch, offset, text...}: the topic's own cursor, and the broadcasts
--- that follow ours. Broken: ours is neither the last entry nor still in the stream.
+-- after the given one. Broken: the given one is neither the last entry nor still in the stream.
 local text = redis.call('GET', KEYS[1])
 local epoch, offset = '', '0'
 if text then epoch, offset = string.match(text, '^(%S+) %S+ (%d+)$') end
@@ -14,7 +14,7 @@ local STEP, ENOUGH = 32, 1048576
 local left = tonumber(ARGV[3])
 local entries = read(ARGV[2] .. '-0', math.min(left + 1, STEP))
 local first = 2
-if ARGV[2] == '0' and ARGV[1] == '' then   -- nothing was there yet: all is ours from entry 1 on
+if ARGV[2] == '0' and ARGV[1] == '' then   -- the cursor of an empty topic
   first = 1
   if not entries[1] or entries[1][1] ~= '1-0' then return {'broken', epoch, offset} end
 elseif not entries[1] or entries[1][1] ~= ARGV[2] .. '-0'

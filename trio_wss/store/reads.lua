@@ -1,14 +1,14 @@
--- How declared reads are taken, and how a commit tells whether one has changed. read.lua and
--- commit.lua both begin with this text, so that a version means the same in both.
+-- Take declared reads, and detect in a commit whether one has changed. read.lua and commit.lua both
+-- begin with this text, so that a version means the same in both.
 -- A request is three arguments: what ('value', 'field' or 'members'), field, version; and one key.
 -- An entry is {version, kind, payload...}; an absent thing has version ''.
 local call, try = redis.call, redis.pcall
-local ALLOWANCE = 65536   -- bytes of fresh entries that a commit answers with; executor.py knows it
+local ALLOWANCE = 65536   -- most bytes of fresh entries in a commit's answer; as in executor.py
 local MAP, SET, MEMBERS = '\255m', '\255s', '\255p'   -- reserved fields; valid UTF-8 has no 0xFF
 
--- In a function of its own: commits that read nothing need not make all these.
+-- These are made in a function, so that commits that read nothing do not make them.
 local function readers()
-  -- The content of a list, each element behind its length, so that no two lists look alike.
+  -- Hash a list with each element's length before it, so that different lists never look alike.
   local function list_version(items)
     local parts = {}
     for i, item in ipairs(items) do parts[i] = #item .. ':' .. item end
@@ -50,7 +50,7 @@ local function readers()
     return read_members(key)
   end
 
-  -- The version alone: a map or a membership is not fetched for it.
+  -- Return only the version: no map or membership is fetched for it.
   local function version_of(what, key, field)
     if what == 'members' then return call('HGET', key, MEMBERS) or '' end
     if what == 'field' then return read_field(key, field)[1] end
@@ -65,8 +65,8 @@ local function readers()
   return read_one, version_of
 end
 
--- Take `count` reads, whose arguments and keys begin at these places. Returns the entries, and how
--- many bytes they are in an answer, where each text has a few more.
+-- Take `count` reads, whose arguments and keys begin at these places. Returns the entries and their
+-- size in an answer, in bytes, with a little more for each text.
 local function read_all(first, first_key, count)
   local read_one = readers()
   local entries, size = {}, 0

@@ -1,4 +1,4 @@
-"""The scripts that run inside Redis, by name, and how each is called."""
+"""The scripts that run inside Redis, by name, and the functions that call them."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ log = structlog.get_logger(__name__)
 
 
 def _load() -> dict[str, str]:
-    """The texts. Redis refuses a script when it is full, unless it is flagged allow-oom: those
-    that only free, and the nodes' own book-keeping, are.
+    """Return the texts. A full Redis refuses a script that is not flagged allow-oom; scripts that
+    only free memory and the nodes' own book-keeping have that flag.
     """
     folder = files(__package__)
 
@@ -55,8 +55,8 @@ _SHA: Final = {
 async def ask(
     link: Link, packed: bytes, *, expires: float | None = None, weight: int = LIGHT
 ) -> Any:
-    """Call and wait. `expires`: when to give up, on Trio's clock; `weight`: bytes that the answer
-    may have. Raises Unavailable, whatever kept Redis from answering.
+    """Send a command and return its reply. `expires`: when to give up, on Trio's clock; `weight`:
+    the most bytes of the reply. Raises Unavailable, whatever kept Redis from answering.
     """
     try:
         return await link.call(packed, expires=expires, weight=weight)
@@ -73,10 +73,10 @@ def link_to(
     patience: float = 10.0,
     deadline: float = 5.0,
 ) -> Link:
-    """A link with all scripts, for one namespace; the options are the link's.
+    """Return a link with all scripts, for one namespace; the options are the link's.
 
-    A commit that is sent again after a failover must meet the new master's name, so that is no
-    argument of it: every hello writes it, ahead of what was queued.
+    A commit that is sent again after a failover must see the new master's name, so the name is not
+    an argument of the commit: every hello writes it to Redis, before the queued commands.
     """
     names = (f"{keys.channel}all", *keys.one_of_each())
 
@@ -89,5 +89,5 @@ def link_to(
 
 
 def command(script: str, keys: Sequence[str], arguments: Sequence[str | bytes]) -> bytes:
-    """A call of a script, packed for the link."""
+    """Pack a call of a script for the link."""
     return pack("EVALSHA", _SHA[script], len(keys), *keys, *arguments)

@@ -1,5 +1,6 @@
-"""Sessions in Redis: begun and ended by a commit, taken over by a resume, due when their connection
-is gone. And the nodes that own them, each with a lease. Redis' clock alone decides what is due.
+"""Sessions in Redis, and the nodes that own them, each with a lease. A commit begins and ends a
+session, a resume takes it over, and it becomes due when its connection is gone. Only Redis' clock
+decides when a session is due.
 """
 
 from __future__ import annotations
@@ -26,20 +27,20 @@ from trio_wss.store.link.resp import pack
 from trio_wss.store.scripts import ask, command
 
 HEAVY: Final = 1 << 20
-"""Bytes of an answer that may hold what an app knows of a client, or the names of many."""
+"""Bytes of an answer that may hold an app's info about clients, or the names of many sessions."""
 
 AT_ONCE: Final = 500
-"""Sessions of one call, where nobody waits for their number: about a millisecond of Redis' time."""
+"""Sessions handled in one call of the background jobs: about a millisecond of Redis' time."""
 
-# Bytes of answers, for the link to know how many are on their way.
-_CLIENT: Final = 32 << 10  # of what is stored of a client: its query is part of a head of 16 KiB
+# Bytes of answers, so that the link knows how many are on their way.
+_CLIENT: Final = 32 << 10  # of a stored client: its query is part of a head of 16 KiB
 _NAME: Final = 320  # of a topic's name, and its cursor
 _NAMES: Final = 100 * _NAME  # of the topics that a session may be in
 
 
 @frozen
 class Taken:
-    """A session that was taken over. `cursors` are where its topics are now."""
+    """A session that was taken over. `cursors` are the present cursors of its topics."""
 
     client: Client
     generation: str
@@ -49,7 +50,7 @@ class Taken:
 
 @frozen
 class StoredSession:
-    """A session as it was found in Redis. A commit with its generation tells if it still is so."""
+    """A session as it was found in Redis. A commit with its generation fails if it has changed."""
 
     client: Client
     generation: str
@@ -58,8 +59,8 @@ class StoredSession:
 
 @frozen
 class Due:
-    """What a round of the janitor found: sessions to end, whether dead nodes have more of them that
-    are not due yet, and the nodes that it buried.
+    """The result of a round of the janitor: sessions to end, whether dead nodes have more sessions
+    that are not due yet, and the dead nodes that it removed.
     """
 
     sessions: Sequence[StoredSession]
@@ -80,9 +81,9 @@ class Sessions:
         self._node = node
 
     async def beat(self, lease: float, *, new: bool = False) -> bool:
-        """Register this node, or extend its lease (seconds). False: its record is gone.
+        """Register this node, or extend its lease (seconds). Return False if its record is gone.
 
-        Raises Unavailable, as all that asks Redis here does.
+        Raises Unavailable, as every method here that asks Redis does.
         """
         name = self._node
         keys = [self._keys.node(name), self._keys.nodes, self._keys.pulse, self._keys.ring(name)]
@@ -90,8 +91,8 @@ class Sessions:
         return bool(await ask(self._link, command("beat", keys, arguments)))
 
     async def sign_off(self, grace: float) -> None:
-        """Take this node's record away; sessions that are still its own are due after `grace`
-        seconds. None may be about to begin.
+        """Remove this node's record; sessions that it still owns become due after `grace` seconds.
+        No session may be about to begin.
         """
         name, grace_ms = self._node, _milliseconds(grace)
         keys = [
@@ -102,19 +103,19 @@ class Sessions:
             pass
 
     def begin(self, client: Client, token: str) -> tuple[Op, ...]:
-        """The operations that begin a session, and give the cursors of its implied topics."""
+        """Return the operations that begin a session and tell the cursors of its implied topics."""
         return (
             ops.begin_session(self._node, client.session, _stored(client), hash_token(token)),
             *(ops.tell_cursor(topic, encode(topic)) for topic in implied_topics(client)),
         )
 
     def end(self, session: str) -> tuple[Op, ...]:
-        """The operations that end a session and all its memberships."""
+        """Return the operations that end a session and all its memberships."""
         prefix = self._keys.prefix
         return (ops.end_session(session, f"{prefix}m:", f"{prefix}o:"),)
 
     async def find(self, token: str) -> StoredSession | None:
-        """The session of a token; None for a token of none."""
+        """Return the session of a token, or None if the token belongs to no session."""
         session, _, _ = token.partition(".")
         stored = pack("HGETALL", self._keys.session(session))
         found = _fields(await ask(self._link, stored, weight=_CLIENT + _NAMES))
@@ -129,8 +130,8 @@ class Sessions:
         """Take a session over from the generation that was seen; `generation` is the new one,
         `attempt` the client's count of its attempts, if it keeps one.
 
-        None: it has changed or gone. Raises Overtaken, and Unavailable where this node's own
-        record is gone.
+        Return None if the session has changed or is gone. Raises Overtaken, and Unavailable if
+        this node's own record is gone.
         """
         client = seen.client
         keys = [
@@ -162,13 +163,13 @@ class Sessions:
         return Taken(client, generation, int(rest[0]), cursors)
 
     async def away(self, session: str, generation: str, grace: float) -> None:
-        """Let a session be due after `grace` seconds, unless it has another generation."""
+        """Make a session due after `grace` seconds, unless it has another generation."""
         await ask(self._link, self._away(session, generation, grace))
 
     async def orphaned(self, sessions: Collection[str], grace: float) -> list[str]:
-        """Let those of these sessions be due that are this node's, and are not due yet.
+        """Make those of `sessions` due that this node owns and that are not due yet; return them.
 
-        All are told to Redis before anything else is, so that no resume comes in between.
+        All commands are queued in one step, so that no resume comes in between.
         """
         answers = [(session, Awaited[Any]()) for session in sessions]
         for session, answer in answers:
@@ -182,17 +183,17 @@ class Sessions:
         return command("away", keys, arguments)
 
     async def owned(self) -> frozenset[str]:
-        """The sessions that are this node's, by Redis' account."""
+        """Return the sessions that this node owns according to Redis."""
         names = pack("SMEMBERS", self._keys.sessions_of(self._node))
         found = await ask(self._link, names, weight=HEAVY)
         return frozenset(session.decode() for session in found)
 
     async def due(self, grace: float, most: int, again: float, lease: float) -> Due:
-        """Sessions to end now, `most` of them; those of a node whose lease is over get `grace`
-        seconds first, counted from its end.
+        """Return at most `most` sessions to end now. Sessions of a node whose lease is over become
+        due `grace` seconds after the lease's end.
 
-        They are due again after `again` seconds, if who asks does not end them. None are for
-        `lease` seconds after Redis was away from all nodes.
+        The returned sessions are due again after `again` seconds, unless the caller ends them.
+        After Redis was away from all nodes, no session is due for `lease` seconds.
         """
         prefix = self._keys.prefix
         arguments = [
@@ -210,10 +211,10 @@ class Sessions:
         return Due(sessions, bool(more), [node.decode() for node in buried])
 
     async def audit(self, place: str, grace: float) -> tuple[str, list[str]]:
-        """Look through some of all sessions, from `place` on ("0": the beginning), for those that
-        are no living node's and not due: they are due after `grace` seconds from now on.
+        """Check some of all sessions, from `place` on ("0": the beginning). A session that no
+        living node owns and that is not due becomes due in `grace` seconds.
 
-        Returns where to go on, and which were lost so.
+        Return the place to go on from, and the sessions that were lost in this way.
         """
         prefix = self._keys.prefix
         keys = [self._keys.sessions, self._keys.due, self._keys.nodes]
@@ -223,20 +224,20 @@ class Sessions:
 
 
 def next_generation(generation: str) -> str:
-    """The number after a generation's, with a mark of its own: a failover can bring an old one
-    back, and then two connections come after it.
+    """Return the next generation: the next number with a random mark. A failover can bring an old
+    generation back, and then two connections may follow it.
     """
     number, _, _ = generation.partition(".")
     return f"{int(number) + 1}.{secrets.token_hex(4)}"
 
 
 def new_token(session: str) -> str:
-    """What a client shows to resume: which session, and 128 random bits."""
+    """Make the token that a client resumes with: the session's name and 128 random bits."""
     return f"{session}.{secrets.token_urlsafe(16)}"
 
 
 def hash_token(token: str) -> str:
-    """What is stored of a token."""
+    """Return the hash of a token; only the hash is stored."""
     return hashlib.sha256(token.encode()).hexdigest()
 
 
@@ -249,7 +250,7 @@ def _client(session: str, stored: bytes) -> Client:
 
 
 def _fields(flat: Any) -> dict[bytes, bytes]:
-    """A hash, however the protocol shows it: scripts give pairs, commands a map."""
+    """Return a Redis hash as a dict: scripts return it as pairs, commands as a map."""
     if isinstance(flat, dict):
         return flat
     return dict(zip(flat[::2], flat[1::2], strict=True))

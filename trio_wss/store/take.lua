@@ -1,13 +1,14 @@
--- A connection takes a session over: the generation goes up, so the old one's commits are fenced.
+-- Take a session over for a new connection: the generation goes up, so that commits of the old
+-- connection are fenced.
 -- KEYS: the session's hash, its ring, the set of the sessions of this node, this node's record, the
 --       due sessions.
--- ARGV: the generation that was seen, the one to be, node, session, prefix of the nodes' sets,
+-- ARGV: the generation that was seen, the new one, node, session, prefix of the nodes' sets,
 --       prefix of the topics' metas, the client's attempt ('': it does not count them), topics that
 --       every connection is in.
 -- Returns {'taken', the highest id used, {topic, epoch, offset, ...}}, {'changed'}, {'gone'},
--- {'overtaken'}: a later attempt of this client came first, and this one has lain about somewhere;
--- or {'buried'}: this node counts as dead, and nobody would ever look for a session of its.
--- A late or second copy changes nothing: the generation it saw is no longer there.
+-- {'overtaken'}: a later attempt of this client came first, and this one was delayed on its way; or
+-- {'buried'}: this node counts as dead, and nobody would ever look for its sessions.
+-- A late or second copy changes nothing: the generation that it saw has been replaced.
 local call = redis.call
 local found = call('HMGET', KEYS[1], 'gen', 'node', 'attempt')
 if not found[1] then return {'gone'} end

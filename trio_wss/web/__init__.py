@@ -1,1 +1,1 @@
-"""The browser's side: its client, the page for those who run nodes, and an app's own files."""
+"""The browser's side: its client, the operators' page, and an app's own files."""

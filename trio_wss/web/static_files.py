@@ -1,5 +1,5 @@
-"""Static files: read once, at the start, into memory. A request is looked up among them and never
-reaches the file system, so there is no path to escape by.
+"""Static files, read into memory once, at the start. A request is looked up in memory and never
+reaches the file system, so no path can leave the folder.
 """
 
 from __future__ import annotations
@@ -17,10 +17,10 @@ from trio_wss.wire import Head, Response
 
 MAX_STATIC_FILES: Final = 10_000
 MAX_STATIC_BYTES: Final = 64 << 20
-"""Of all files together. What is larger belongs on a web server or a CDN."""
+"""The most bytes of all files together. Larger files belong on a web server or a CDN."""
 
 CLIENT: Final = "/trio-wss.js"
-"""Where every node serves the browser's client."""
+"""The path at which every node serves the browser's client."""
 
 TYPES: Final = {
     ".avif": "image/avif",
@@ -49,7 +49,7 @@ TYPES: Final = {
     ".woff2": "font/woff2",
     ".xml": "application/xml",
 }
-"""Of our own: what the machine's files say differs from machine to machine."""
+"""Our own table of media types: the systems' tables differ from machine to machine."""
 
 OTHER: Final = "application/octet-stream"
 
@@ -68,20 +68,20 @@ class StaticFiles:
     """The files of a folder, and the browser's client."""
 
     def __init__(self, folder: PurePath | None) -> None:
-        """Hidden files are left out, and links that lead out of the folder.
+        """Read the folder, without hidden files and links that lead out of it.
 
-        Raises RegistrationError for a folder that is not there, cannot be read or is too large.
+        Raises RegistrationError if the folder does not exist, cannot be read or is too large.
         """
         self._has_folder = folder is not None
         module = files("trio_wss") / "web" / CLIENT[1:]
-        # Pages of other origins may import it.
+        # Pages of other origins may import the client.
         anywhere = (("Access-Control-Allow-Origin", "*"),)
         self._files = {CLIENT: _file(CLIENT, module.read_bytes(), anywhere)}
         if folder is not None:
             self._files |= _read(Path(folder))
 
     def answer(self, head: Head) -> Response | None:
-        """The answer to a GET or HEAD; None if there is no folder in which the file could be."""
+        """Return the answer to a GET or HEAD; None for an unknown path if there is no folder."""
         found = self._files.get(head.path)
         if found is None:
             return Response(404, b"There is no such page.\n") if self._has_folder else None
@@ -96,7 +96,7 @@ class StaticFiles:
 
 
 def _read(folder: Path) -> dict[str, _File]:
-    """The files below a folder, by path; an `index.html` by that of its folder too."""
+    """Return the files below a folder, by path; an `index.html` also by its folder's path."""
     found: dict[str, _File] = {}
     left = MAX_STATIC_BYTES
     try:
@@ -121,7 +121,7 @@ def _read(folder: Path) -> dict[str, _File]:
 
 
 def _paths(folder: Path, root: Path) -> Iterator[Path]:
-    """The files below a folder that may be served."""
+    """Yield the files below a folder that may be served."""
     for path in sorted(folder.iterdir()):
         hidden = path.name.startswith(".") and path.name != ".well-known"  # RFC 8615
         if hidden or not path.resolve().is_relative_to(root):
@@ -138,6 +138,6 @@ def _file(name: str, body: bytes, headers: tuple[tuple[str, str], ...] = ()) -> 
 
 
 def _names(if_none_match: str, etag: str) -> bool:
-    """Whether If-None-Match names this ETag (RFC 9110 §13.1.2, weak comparison)."""
+    """Return True if If-None-Match names this ETag (RFC 9110 §13.1.2, weak comparison)."""
     named = {tag.strip().removeprefix("W/") for tag in if_none_match.split(",")}
     return etag in named or "*" in named

@@ -1,4 +1,4 @@
-"""One connection's bytes: frames, the fast lane, the outbox, the request head. Re-exports only."""
+"""The bytes of one connection: frames, lane, outbox, request head. This file only re-exports."""
 
 from trio_wss.wire.close_codes import CloseCode
 from trio_wss.wire.frames import text_frame

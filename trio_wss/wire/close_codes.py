@@ -1,4 +1,4 @@
-"""The codes of a Close that a node sends or tells of, each with its meaning and its source."""
+"""The close codes that a node sends or reports, each with its meaning and its source."""
 
 from __future__ import annotations
 
@@ -7,9 +7,10 @@ from typing import Final
 
 
 class CloseCode(IntEnum):
-    """RFC 6455 §7.4.1, the registry of IANA for those behind 1011, and docs/protocol.md for ours.
+    """Codes up to 1011 are from RFC 6455 §7.4.1, later ones from IANA's registry, and our own from
+    docs/protocol.md.
 
-    A handler's `Close` takes 1000, 1008 and any of 4000 to 4999 beside these.
+    A handler's `Close` takes 1000, 1008 and any of 4000 to 4999.
     """
 
     NORMAL = 1000
@@ -23,17 +24,17 @@ class CloseCode(IntEnum):
     ABNORMAL = 1006
     """The connection ended without a Close; it is never sent (RFC 6455 §7.4.1)."""
     INVALID_TEXT = 1007
-    """The client sent text that is no UTF-8 (RFC 6455 §7.4.1)."""
+    """The client sent text that is not UTF-8 (RFC 6455 §7.4.1)."""
     POLICY = 1008
     """A handler closed the connection (RFC 6455 §7.4.1)."""
     TOO_BIG = 1009
-    """A message over the limit, or of too many fragments (RFC 6455 §7.4.1)."""
+    """A message was over the limit, or in too many fragments (RFC 6455 §7.4.1)."""
     INTERNAL_ERROR = 1011
     """on_connect failed (RFC 6455 §7.4.1)."""
     RESTART = 1012
     """The client should come back, to any node (IANA: Service Restart)."""
     AGAIN_LATER = 1013
-    """The client fell behind, or its session could not begin or be resumed now (IANA: Try Again
+    """The client fell behind, or its session cannot begin or be resumed now (IANA: Try Again
     Later)."""
     TLS_FAILED = 1015
     """The TLS handshake failed; it is never sent (RFC 6455 §7.4.1)."""
@@ -44,4 +45,4 @@ class CloseCode(IntEnum):
 
 
 NEVER_SENT: Final = frozenset((CloseCode.NO_CODE, CloseCode.ABNORMAL, CloseCode.TLS_FAILED))
-"""They describe, and do not travel (RFC 6455 §7.4.1)."""
+"""Codes that only describe an end and are never sent (RFC 6455 §7.4.1)."""

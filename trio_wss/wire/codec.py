@@ -1,4 +1,4 @@
-"""The wire protocol's JSON: one event in, and every text that goes out. Version 1."""
+"""The JSON of the wire protocol, version 1: parse one event, and make every text that is sent."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _DIGITS: Final = frozenset("0123456789")
 
 @define
 class Message:
-    """What a client sent: an event, the id it wants an answer under, and its data."""
+    """A client's message: an event, the id for its answer, and its data."""
 
     event: str
     id: int | None = None
@@ -30,7 +30,7 @@ class Message:
 
 
 class Malformed(Invalid):
-    """Not an event. `number` is the message's id, where it has a good one."""
+    """A frame that is not an event. `number` is the message's id, if it has a good one."""
 
     def __init__(self, message: str, path: str = "", number: int | None = None) -> None:
         super().__init__(message, path)
@@ -38,7 +38,7 @@ class Malformed(Invalid):
 
 
 def parse_message(text: str | bytes) -> Message:
-    """Read one frame from a client. Unknown keys are ignored. Raises Malformed."""
+    """Parse one frame from a client; ignore unknown keys. Raises Malformed."""
     if isinstance(text, bytes):
         message = "binary frames are not part of the protocol: send JSON text"
         raise Malformed(message, number=look_again(text).number)
@@ -56,7 +56,7 @@ def parse_message(text: str | bytes) -> Message:
     event = found.get("event")
     if type(event) is not str:
         raise Malformed("an event's name is text", "event", number)
-    # Of 19 digits in a row, the fewest of an integer beyond 64 bits, one is here.
+    # An integer beyond 64 bits has at least 19 digits, so one of them is at such a place.
     if not _DIGITS.isdisjoint(text[18::19]) and (path := find_beyond(text)) is not None:
         raise Malformed(BEYOND, path, number)
     return Message(event, number, found.get("data"))
@@ -69,8 +69,8 @@ def _unreadable(text: str, message: str) -> Malformed:
 
 @frozen
 class Resume:
-    """A client's wish to go on with its session: its token, its cursor in each topic, and a number
-    that is greater at each of its attempts, if it counts them.
+    """A client's request to resume its session: its token, its cursor in each topic, and, if the
+    client counts its attempts, a number that grows with each.
     """
 
     token: str
@@ -79,8 +79,8 @@ class Resume:
 
 
 def parse_resume(text: str | bytes) -> Resume | None:
-    """Read a `wss.resume`; None if it is something else. A cursor that is none is left out, and so
-    is an attempt.
+    """Parse a `wss.resume`; return None for any other frame. Leave out invalid cursors and an
+    invalid attempt.
     """
     try:
         message = parse_message(text)
@@ -109,19 +109,19 @@ def _is_count(number: object) -> bool:
 
 
 def reply(event: str, number: int | None, data: bytes) -> bytes:
-    """A handler's Reply; `data` is JSON."""
+    """Return the frame of a handler's Reply; `data` is JSON."""
     if number is None:
         return b'{"event":%b,"data":%b}' % (orjson.dumps(event), data)
     return b'{"event":%b,"re":%d,"data":%b}' % (orjson.dumps(event), number, data)
 
 
 def ok(number: int) -> bytes:
-    """Committed, and the handler had nothing to say."""
+    """Return the answer to an event that is committed and had no Reply."""
     return b'{"event":"wss.ok","re":%d}' % number
 
 
 def error(number: int | None, code: str, message: str, path: str = "") -> bytes:
-    """An error answer; without a number it belongs to an event that had no id."""
+    """Return an error answer; without a number it is for an event that had no id."""
     data = {"code": code, "message": message}
     if path:
         data["path"] = path
@@ -129,28 +129,28 @@ def error(number: int | None, code: str, message: str, path: str = "") -> bytes:
 
 
 def joined(topic: str, epoch: str, offset: int, *, recovered: bool) -> bytes:
-    """In a topic: what comes next there is offset + 1."""
+    """Return the news that the client is in a topic; its next broadcast has offset + 1."""
     data = {"topic": topic, "epoch": epoch, "offset": offset, "recovered": recovered}
     return _own("wss.joined", None, data)
 
 
 def left(topic: str) -> bytes:
-    """No longer in a topic."""
+    """Return the news that the client is no longer in a topic."""
     return _own("wss.left", None, {"topic": topic})
 
 
 def pong() -> bytes:
-    """The answer to a `wss.ping`, for clients that see no pings of their own (browsers)."""
+    """Return the answer to a `wss.ping`, for clients that cannot send pings (browsers)."""
     return b'{"event":"wss.pong"}'
 
 
 def restart_reason(why: str, retry: float = 0.0) -> str:
-    """The reason of a Close 1012: how many seconds to wait before coming back, and why."""
+    """Return the reason of a Close 1012: the seconds to wait before coming back, and why."""
     return encode({"retry": round(retry, 2), "why": why}).decode()
 
 
 def welcome(session: str, token: str, node: str, *, resumed: bool, last: int) -> bytes:
-    """The first frame of every connection."""
+    """Return the first frame of every connection."""
     data = {
         "session": session, "token": token, "node": node,
         "resumed": resumed, "last": last, "protocol": PROTOCOL,

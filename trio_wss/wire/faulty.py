@@ -1,6 +1,6 @@
-"""A frame that is no event, read again and less strictly: whose it is and what is wrong with it.
-Whatever `JSON.stringify` or `json.dumps` can write shows its id here, so that its sender, who waits
-for an answer, gets one. This is slow, and for refusals alone.
+"""Read a refused frame again, less strictly, to find its id and its fault. The id is found in
+whatever `JSON.stringify` or `json.dumps` can write, so that a sender that waits for an answer gets
+one. This is slow, and only for refusals.
 """
 
 from __future__ import annotations
@@ -23,15 +23,15 @@ HALF: Final = "a text holds a lone surrogate: half of a character, such as an em
 NOT_FINITE: Final = "NaN and Infinity are no JSON"
 
 _TOKENS: Final = 100_000
-"""So many brackets and texts of a frame are looked at where it is too deep for a parser."""
+"""The most brackets and texts to look at in a frame that is too deep for a parser."""
 
 _VALUES: Final = 50_000
-"""So many values are looked at for what is wrong: it is only for the words of the answer."""
+"""The most values to look at for a fault: it only serves the text of the answer."""
 
 
 @frozen
 class Refusal:
-    """What a frame shows: its id if it has a good one, and a fault if one is known here."""
+    """A refused frame's id, if it has a good one, and its fault, if one was found."""
 
     number: int | None = None
     message: str = ""
@@ -39,7 +39,7 @@ class Refusal:
 
 
 def look_again(frame: str | bytes) -> Refusal:
-    """What a frame that was refused shows: nothing, if it is no JSON even so."""
+    """Return the id and the fault of a refused frame; neither if it is not even lenient JSON."""
     with suppress(ValueError, MemoryError):
         text = frame.decode() if isinstance(frame, bytes) else frame
         try:
@@ -54,12 +54,13 @@ def look_again(frame: str | bytes) -> Refusal:
 
 
 def good_id(number: object) -> int | None:
-    """The number if it may be an id: a whole one from 1 to 2^53 - 1."""
+    """Return the number if it may be an id: an integer from 1 to 2^53 - 1."""
     return number if type(number) is int and 0 < number < LARGEST_ID else None
 
 
-# orjson takes an integer beyond 64 bits for a float, without a word. Its digits give it away: of 19
-# or more in a row every sixth shows three, so a look at a sixth of the text clears nearly all.
+# orjson silently turns an integer beyond 64 bits into a float. Such an integer has 19 digits or
+# more in a row, so every sixth character of the text shows three of them in a row: a look at a
+# sixth of the text clears nearly all messages.
 _THREE: Final = re.compile("[0-9]{3}").search
 _LONG: Final = b"0" * 19
 _AS_ZERO: Final = bytes.maketrans(b"123456789", b"0" * 9)
@@ -68,7 +69,7 @@ _INTEGER: Final = re.compile(r"(?<![0-9.eE+-])-?[0-9]{19,}+(?![.eE])")
 
 
 def find_beyond(text: str) -> str | None:
-    """Where in the data of a good message an integer beyond 64 bits is; None: nowhere."""
+    """Return the path of an integer beyond 64 bits in the data of a good message, or None."""
     if _THREE(text[5::6]) is None or _LONG not in text.encode().translate(_AS_ZERO):
         return None
     if not any(map(_is_beyond, map(_integer, _INTEGER.findall(_TEXT.sub('""', text))))):
@@ -82,12 +83,12 @@ def _loads(text: str) -> Any:
         return json.loads(text)
     except json.JSONDecodeError:
         raise
-    except ValueError:  # an integer so long that Python does not read it
+    except ValueError:  # an integer too long for int()
         return json.loads(text, parse_int=_integer)
 
 
 def _integer(digits: str) -> int:
-    """An integer; one that is as much beyond 64 bits, where it is so long that int() is slow."""
+    """Return the integer; if it is so long that int() is slow, some other one beyond 64 bits."""
     return int(digits[:21])
 
 
@@ -96,8 +97,8 @@ def _is_beyond(number: int) -> bool:
 
 
 def _fault(message: dict[str, Any]) -> tuple[str, str] | None:
-    """Path and text of something in a message that cannot be taken; both empty, if it has so many
-    values that not all were looked at.
+    """Return path and text of a fault in a message; both empty if it has too many values to look
+    at them all.
     """
     left: list[Any] = [(message, "", None, 1)]  # a value, its step, what holds it, and its depth
     values = _VALUES
@@ -122,7 +123,7 @@ def _fault(message: dict[str, Any]) -> tuple[str, str] | None:
 
 
 def _reason(value: object) -> str:
-    """Why a scalar cannot be taken; empty: it can."""
+    """Return the reason to refuse a scalar; empty if there is none."""
     if type(value) is int and _is_beyond(value):
         return BEYOND
     if type(value) is float and not math.isfinite(value):
@@ -153,8 +154,8 @@ _ID: Final = re.compile(r"[ \t\r\n]*:[ \t\r\n]*([0-9]{1,16})(?![0-9.eE])")
 
 
 def _id_of_deep(text: str) -> int | None:
-    """The id at the top of an object whose brackets are all closed, as far as they are looked at:
-    nothing else is checked.
+    """Return the id at the top of an object whose brackets, as far as they are looked at, are all
+    closed. Nothing else is checked.
     """
     depth, number = 0, None
     tokens = _TOKEN.finditer(text)

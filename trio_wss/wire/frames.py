@@ -1,4 +1,4 @@
-"""RFC 6455 frames as bytes: how the server's are built and how a client's are told apart.
+"""RFC 6455 frames as bytes: build the server's frames and parse a client's.
 
 Pure: bytes in, bytes and messages out; no socket, clock or callback.
 """
@@ -26,19 +26,19 @@ _CODE: Final = Struct("!H")
 
 
 def text_frame(payload: bytes) -> bytes:
-    """One unfragmented, unmasked text frame; `payload` is UTF-8."""
+    """Return one unfragmented, unmasked text frame; `payload` is UTF-8."""
     return _frame(TEXT, payload)
 
 
 def ping_frame(payload: bytes = b"") -> bytes:
-    """A Ping of at most 125 bytes (RFC 6455 §5.5)."""
+    """Return a Ping of at most 125 bytes (RFC 6455 §5.5)."""
     return _frame(PING, payload[:125])
 
 
 def close_frame(code: int, reason: str = "") -> bytes:
-    """A Close with a code and as much of the reason as fits into 123 bytes of whole characters.
+    """Return a Close with a code and the reason, cut to 123 bytes of whole characters.
 
-    The codes that may not travel (1005, 1006, 1015) make a Close without a code.
+    The codes that are never sent (1005, 1006, 1015) make a Close without a code.
     """
     if code in NEVER_SENT:
         return _frame(CLOSE, b"")
@@ -56,7 +56,8 @@ def _frame(first: int, payload: bytes) -> bytes:
 
 
 def frame_end(frames: bytes, offset: int) -> int:
-    """Where the frame that holds byte `offset - 1` of `frames`, whole server frames, ends."""
+    """Return the end of the frame with byte `offset - 1` of `frames`, which are whole server
+    frames."""
     end = 0
     while end < offset:
         end += _frame_size(frames, end)
@@ -64,7 +65,7 @@ def frame_end(frames: bytes, offset: int) -> int:
 
 
 def _frame_size(data: Data, start: int) -> int:
-    """The size of the frame at `start`, whose header is there whole."""
+    """Return the size of the frame at `start`, whose header must be complete."""
     size = header_size(data, start)
     second = data[start + 1] & 127
     if second < 126:
@@ -73,7 +74,7 @@ def _frame_size(data: Data, start: int) -> int:
 
 
 def header_size(data: Data, start: int = 0) -> int:
-    """The size of the header at `start`, as far as its first two bytes tell; 2 without them."""
+    """Return the size of the header at `start` by its first two bytes; 2 if they are not there."""
     if len(data) < start + 2:
         return 2
     second = data[start + 1]
@@ -82,7 +83,7 @@ def header_size(data: Data, start: int = 0) -> int:
 
 
 def unmask(data: bytes, start: int, end: int) -> bytes:
-    """The payload `data[start:end]` XORed with the mask before it (RFC 6455 §5.3)."""
+    """Return the payload `data[start:end]` XORed with the mask before it (RFC 6455 §5.3)."""
     size = end - start
     if size > _SHORT:
         payload = bytearray(data[start:end])
@@ -95,7 +96,7 @@ def unmask(data: bytes, start: int, end: int) -> bytes:
     return (masked ^ mask * _REPEAT[words]).to_bytes(4 * words, "little")[:size]
 
 
-# Long integers beat table look-ups for a short payload, and lose to them for a long one.
+# For a short payload long integers are faster than table look-ups; for a long one they are slower.
 _SHORT: Final = 512
 _REPEAT: Final = [sum(1 << 32 * i for i in range(words)) for words in range(_SHORT // 4 + 1)]
 _XOR: Final = [bytes(byte ^ key for byte in range(256)) for key in range(256)]
@@ -103,11 +104,11 @@ _XOR: Final = [bytes(byte ^ key for byte in range(256)) for key in range(256)]
 
 @final
 class Parser:
-    """Sorts a client's bytes, cut anywhere, into messages and control frames while all is plain.
+    """Sort a client's bytes, cut anywhere, into messages and control frames while all are plain.
 
-    Plain: complete, masked, unfragmented, no reserved bit, length in its shortest form and at
-    most `limit`, text in UTF-8. The first frame that is not sets `slow`; it and all behind it
-    stay in `rest`, and `feed` must not be called again.
+    A plain frame is complete, masked and unfragmented, has no reserved bit, a length in its
+    shortest form of at most `limit`, and text in UTF-8. The first other frame sets `slow`; it and
+    all bytes behind it stay in `rest`, and `feed` must not be called again.
     """
 
     __slots__ = ("_limit", "_need", "closed", "rest", "slow")
@@ -118,12 +119,12 @@ class Parser:
         self.rest = bytearray()
         """Bytes not yet sorted."""
         self.slow = False
-        """A frame came that is not plain."""
+        """True once a frame came that is not plain."""
         self.closed = False
-        """A Close came; what was behind it is dropped."""
+        """True once a Close came; bytes behind it are dropped."""
 
     def feed(self, data: bytes) -> tuple[list[str | bytes], bytes]:
-        """Sort `data`: the messages in order, and the Pings and Closes in order, joined."""
+        """Sort `data`; return the messages in order, and the Pings and Closes in order, joined."""
         if self.rest:
             self.rest += data
             if len(self.rest) < self._need:
@@ -170,7 +171,7 @@ class Parser:
                 if first == CLOSE:
                     self.closed = True
                     return end
-            elif first != PONG:  # whom a Pong is for has seen that something came
+            elif first != PONG:  # a Pong needs no more: the reader has noted that bytes came
                 break
             position = end
         else:
@@ -179,8 +180,9 @@ class Parser:
         return position
 
     def _long(self, data: bytes, position: int, start: int) -> int:
-        """The length of the data frame at `position`, payload at `start`, in its long form; -1 when
-        it is not plain. 0 while not all of the length is here (then `start` is not here either)."""
+        """Return the long-form length of the data frame at `position`, with its payload at `start`:
+        -1 if it is not plain, 0 while the length is incomplete (then `start` is not here either).
+        """
         if data[position] not in (TEXT, BINARY):
             return -1  # RFC 6455 §5.5: a control frame has 125 bytes at most
         if start - 4 > len(data):
@@ -192,21 +194,21 @@ class Parser:
 
 @final
 class Walker:
-    """Follows the ends of a client's frames in bytes cut anywhere; judges and unmasks nothing."""
+    """Find the ends of a client's frames in bytes cut anywhere; validate and unmask nothing."""
 
     __slots__ = ("_first", "_header", "_left", "closed", "fragments")
 
     def __init__(self) -> None:
-        self._header = bytearray()  # of the frame whose header is not here whole
+        self._header = bytearray()  # of the frame whose header is incomplete
         self._first = 0
         self._left = 0  # bytes of payload still to come
         self.fragments = 0
-        """Frames of the message that is not yet whole."""
+        """Frames of the message that is not yet complete."""
         self.closed = False
         """The end of a Close frame has passed."""
 
     def step(self, data: Data, start: int = 0) -> int:
-        """Walk from `start` to the end of the frame there, or of `data`; return where that is."""
+        """Walk from `start` to the end of the frame there, or of `data`; return that place."""
         if not self._left:
             header = self._header
             while (missing := header_size(header) - len(header)) > 0:
@@ -236,7 +238,7 @@ class Walker:
 
 
 def first_joined(frames: Iterable[bytes], at_most: int) -> tuple[bytes, int]:
-    """The first frames joined to about `at_most` bytes (one at least), and how many they are."""
+    """Join frames, at least one, to about `at_most` bytes; return the bytes and the count."""
     size = count = 0
     taken = []
     for frame in frames:

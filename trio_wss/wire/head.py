@@ -1,5 +1,5 @@
-"""The request head: read to the blank line and no further in meaning, judged, and answered where
-it is plain HTTP or may not become a WebSocket (RFC 6455 §4.2)."""
+"""The request head: read it to the blank line, judge it, and answer it if it is plain HTTP or may
+not become a WebSocket (RFC 6455 §4.2). Bytes behind the blank line are not interpreted."""
 
 from __future__ import annotations
 
@@ -24,24 +24,24 @@ PIECE_SECONDS: Final = 10.0
 @final
 @frozen
 class Head:
-    """What a client asked for."""
+    """A client's request."""
 
     path: str
     """Percent-decoded, without the query."""
     query: dict[str, str] = field(factory=dict)
-    """Of a name that comes twice, the last value."""
+    """If a name comes twice, the last value counts."""
     headers: Mapping[str, str] = field(factory=dict)
-    """Names in lower case. Values of a name that comes twice are joined: cookies with "; ", lists
-    with ", "; where the name is of a single value, the first counts or the request is refused."""
+    """Names in lower case. If a name comes twice, its values are joined: cookies with "; ", lists
+    with ", ". If the name may have only one value, the first counts or the request is refused."""
     remote: str | None = None
-    """The peer's address, where the transport has one."""
+    """The peer's address, if the transport has one."""
     method: str = "GET"
 
 
 @final
 @frozen
 class Response:
-    """A plain HTTP answer; the connection is closed behind it."""
+    """A plain HTTP answer; the connection is closed after it."""
 
     status: int
     body: bytes = b""
@@ -52,8 +52,8 @@ class Response:
 
 
 class BadHead(Exception):
-    """The head may not become a WebSocket; `response` says so to the client, if it is not None.
-    `warning` is for whoever runs this, with its `values`.
+    """The head may not become a WebSocket. `response` tells the client, if it is not None.
+    `warning` is for the operator's log, with its `values`.
     """
 
     def __init__(self, response: Response | None, warning: str = "", **values: str) -> None:
@@ -66,7 +66,7 @@ class BadHead(Exception):
 @final
 @frozen
 class Opening:
-    """A head that was read, with the frames that came behind it."""
+    """A head that was read, with the frames that came after it."""
 
     head: Head
     version: str
@@ -76,7 +76,7 @@ class Opening:
 async def read_head(stream: trio.abc.Stream, limits: WireLimits) -> Opening:
     """Read a request head of at most `head_bytes`.
 
-    Raises BadHead: 400 malformed, 431 too long, no response where the peer sent nothing or left.
+    Raises BadHead: 400 malformed, 431 too long, no response if the peer sent nothing or left.
     """
     data, seen = b"", 0
     try:
@@ -101,7 +101,7 @@ async def read_head(stream: trio.abc.Stream, limits: WireLimits) -> Opening:
 _MALFORMED: Final = Response(400, b"Malformed request.\n")
 
 _PROXY: Final = re.compile(rb"PROXY (TCP4|TCP6|UNKNOWN)|\r\n\r\n\0\r\nQUIT\n")
-"""How the two versions of the PROXY protocol begin."""
+"""The beginnings of the two versions of the PROXY protocol."""
 
 _TLS: Final = re.compile(rb"\x16\x03")  # a handshake, RFC 8446 §5.1
 
@@ -115,7 +115,7 @@ _STRANGERS: Final = (
 
 
 def _strange(data: bytes) -> BadHead:
-    """What begins as no request does, by its name if it is known."""
+    """Return the error for bytes that do not begin a request; it names their protocol if known."""
     for begins, warning in _STRANGERS:
         if begins.match(data):
             body = f"{warning[0].upper()}{warning[1:]}.\n"
@@ -123,7 +123,7 @@ def _strange(data: bytes) -> BadHead:
     return BadHead(_MALFORMED)
 
 
-# RFC 9112 §2-5, with a bare line feed for a line's end (§2.2), without folded lines (§5.2).
+# RFC 9112 §2-5, also with a bare line feed as a line's end (§2.2), without folded lines (§5.2).
 _TOKEN: Final = r"[!#$%&'*+.^_`|~0-9A-Za-z-]+"
 _LINE: Final = re.compile(rf"({_TOKEN}) ([!-~]+) HTTP/([0-9]\.[0-9])\r?\n")
 _FIELD: Final = re.compile(
@@ -134,7 +134,7 @@ _END: Final = re.compile(rb"\n\r?\n")
 
 
 def parse_head(data: bytes, remote: str | None = None) -> tuple[str, Head]:
-    """Take a whole head apart: its HTTP version and what it asks for. Raises ValueError."""
+    """Parse a whole head; return its HTTP version and the request. Raises ValueError."""
     text = data.decode("latin-1")
     line = _LINE.match(text)
     if line is None:
@@ -167,7 +167,8 @@ _ONCE: Final = frozenset(
         *("sec-fetch-site", "sec-fetch-mode", "sec-fetch-dest", "sec-fetch-user"),
     )
 )
-"""These say who comes, from where, and to whom: a proxy may take another one for the true one."""
+"""Fields that identify the client, its origin and its target. A second one is refused, because a
+proxy may trust a different one of the two."""
 
 _FIRST: Final = frozenset(
     (
@@ -175,12 +176,12 @@ _FIRST: Final = frozenset(
         *("if-modified-since", "if-unmodified-since", "upgrade-insecure-requests", "dnt"),
     )
 )
-"""These only describe, so a second one is no reason to send anybody away."""
+"""Fields that only describe the request: a second one is ignored."""
 
 
 def _combined(name: str, before: str, value: str) -> str:
-    """The value of a field that comes again. RFC 9110 §5.3 joins lists alone, by commas; what is
-    not known here counts as one. Raises ValueError where two are a fault.
+    """Return the value of a field that comes again. RFC 9110 §5.3 joins only lists, by commas; a
+    field that is not known here counts as a list. Raises ValueError if two are a fault.
     """
     if name in _ONCE:
         raise ValueError(f"{name} comes twice")
@@ -192,9 +193,9 @@ def _combined(name: str, before: str, value: str) -> str:
 def accept_key(
     opening: Opening, origins: tuple[str, ...], plain: Callable[[Head], Response | None]
 ) -> str:
-    """The Sec-WebSocket-Accept of a request to become a WebSocket (RFC 6455 §4.2.2).
+    """Return the Sec-WebSocket-Accept for a request to become a WebSocket (RFC 6455 §4.2.2).
 
-    Raises BadHead with the answer to plain HTTP, and to what may not be upgraded.
+    Raises BadHead, with the answer, for plain HTTP and for a request that may not be upgraded.
     """
     head = opening.head
     headers = head.headers
@@ -224,7 +225,7 @@ def accept_key(
 
 
 def upgraded(accept: str) -> bytes:
-    """The answer that makes a WebSocket of the connection."""
+    """Return the answer that makes the connection a WebSocket."""
     return _UPGRADED % accept.encode()
 
 
@@ -238,7 +239,7 @@ ANY_UPGRADE: Final = (
     b"GET / HTTP/1.1\r\nHost: _\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"
     b"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: MDEyMzQ1Njc4OWFiY2RlZg==\r\n\r\n"
 )
-"""A request that trio-websocket accepts, for a connection that has shaken hands already."""
+"""A request that trio-websocket accepts, for a connection whose real handshake is over."""
 
 
 def _tokens(headers: Mapping[str, str], name: str) -> list[str]:
@@ -246,7 +247,8 @@ def _tokens(headers: Mapping[str, str], name: str) -> list[str]:
 
 
 async def answer(stream: trio.abc.Stream, response: Response, method: str = "GET") -> None:
-    """Send a plain HTTP answer and wait a moment for the peer to close, so that it is not lost.
+    """Send a plain HTTP answer and wait a moment for the peer to close, so that the answer is not
+    lost.
 
     A peer that takes less than a piece in `PIECE_SECONDS` is given up.
     """
@@ -272,14 +274,14 @@ def _answer_head(response: Response) -> bytes:
         f"Cache-Control: {response.cache}",
         *(f"{name}: {value}" for name, value in response.headers),
     ]
-    if response.status != 304:  # there they would be those of the body that is not sent
+    if response.status != 304:  # a 304 has no body to describe
         lines.append(f"Content-Type: {response.content_type}")
         lines.append(f"Content-Length: {len(response.body)}")
     return "\r\n".join(lines).encode("ascii") + b"\r\n\r\n"
 
 
 def remote_address(stream: trio.abc.Stream) -> str | None:
-    """The peer's address; None for what has none (a Unix socket, a memory stream)."""
+    """Return the peer's address; None for a stream without one (Unix socket, memory stream)."""
     if isinstance(stream, trio.SSLStream):
         return remote_address(stream.transport_stream)
     if not isinstance(stream, trio.SocketStream):
@@ -291,4 +293,4 @@ def remote_address(stream: trio.abc.Stream) -> str | None:
     if not isinstance(peer, tuple):
         return None
     host: str = peer[0]
-    return host.removeprefix("::ffff:")  # IPv4 on a socket for both
+    return host.removeprefix("::ffff:")  # IPv4 on a dual-stack socket

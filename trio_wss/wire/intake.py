@@ -1,5 +1,5 @@
 """The frames of one connection that wait for their turn. While the reader waits for Redis, a task
-listens in its stead, so that the client's signs of life are answered all the same.
+listens in its place, so that the client's `wss.ping` is still answered.
 """
 
 from __future__ import annotations
@@ -14,8 +14,8 @@ from attrs import define, field
 from trio_wss.wire import codec
 from trio_wss.wire.socket import Closed, WebSocket
 
-AHEAD: Final = 64  # frames that are kept while the reader waits; a client has so many unanswered
-PING_LENGTH: Final = 100  # characters: a longer frame is not looked at before its turn
+AHEAD: Final = 64  # frames kept while the reader waits: as many as a client may have unanswered
+PING_LENGTH: Final = 100  # characters; a longer frame is not looked at before its turn
 
 
 @define(eq=False)
@@ -27,34 +27,34 @@ class Listening:
 
 
 class Intake:
-    """Takes frames from a socket. `arrived` is when the one came that was popped last."""
+    """Take frames from a socket. `arrived` is when the frame that was popped last had come."""
 
     def __init__(self, socket: WebSocket, answer_ping: Callable[[], bool]) -> None:
-        """`answer_ping` answers a sign of life, unless it may not: then it waits for its turn."""
+        """`answer_ping` answers a `wss.ping`; if it returns False, the ping waits for its turn."""
         self.arrived = 0.0
         self._socket = socket
         self._answer_ping = answer_ping
-        self._frames: deque[tuple[float, str | bytes]] = deque()  # each with when it came
+        self._frames: deque[tuple[float, str | bytes]] = deque()  # each with its time of arrival
         self._listening: Listening | None = None
-        self._end: Closed | None = None  # of the socket, if the task found it out
+        self._end: Closed | None = None  # how the socket ended, if the task saw it
 
     def __len__(self) -> int:
         return len(self._frames)
 
     @property
     def size(self) -> int:
-        """Characters and bytes of the frames that are kept."""
+        """The size of the kept frames, in characters (text) and bytes (binary)."""
         return sum(len(frame) for _, frame in self._frames)
 
     def pop(self) -> str | bytes | None:
-        """The next frame, if there is one."""
+        """Return the next frame, or None."""
         if not self._frames:
             return None
         self.arrived, frame = self._frames.popleft()
         return frame
 
     def push_back(self, frame: str | bytes) -> None:
-        """Let a frame be the next one again."""
+        """Put a frame back, so that it is the next one again."""
         self._frames.appendleft((self.arrived, frame))
 
     async def receive(self) -> None:
@@ -73,13 +73,13 @@ class Intake:
         self._frames.extend((now, frame) for frame in batch)
 
     def listen(self, nursery: trio.Nursery) -> None:
-        """Hear the client, beside the reader."""
+        """Start a task that listens while the reader waits."""
         if self._listening is None and self._end is None:
             self._listening = Listening()
             nursery.start_soon(self._listen, self._listening)
 
     async def _listen(self, listening: Listening) -> None:
-        """Until the reader takes over or the socket ends; with enough frames kept, hear no more."""
+        """Listen until the reader takes over, the socket ends, or enough frames are kept."""
         outbox = self._socket.outbox
         try:
             with listening.scope:
@@ -95,7 +95,7 @@ class Intake:
             listening.over.set()
 
     def _answer_pings(self) -> None:
-        """Answer those that are kept, and take them out."""
+        """Answer the kept pings, and take them out."""
         kept = [one for one in self._frames if not (_is_ping(one[1]) and self._answer_ping())]
         if len(kept) < len(self._frames):
             self._frames.clear()

@@ -1,9 +1,9 @@
-"""One connection's socket, read: messages that are plain go past trio-websocket.
+"""Read the socket of one connection: plain messages bypass trio-websocket.
 
-Pings and Closes go through trio-websocket, which answers them; the first data that is not plain
-makes the connection slow for good: from there every byte does. The socket is read only when
-somebody asks, a chunk at a time; `aclose` is the only place that closes it. How the lane goes from
-one state to another stands in `states.py`, what trio-websocket sees of it in `library.py`.
+Pings and Closes go through trio-websocket, which answers them. The first data that is not plain
+makes the connection slow for good: from there every byte goes through trio-websocket. The socket
+is read only on request, a chunk at a time; only `aclose` closes it. `states.py` has the lane's
+states and transitions, `library.py` the stream that trio-websocket sees.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from trio_wss.wire.outbox import Outbox
 from trio_wss.wire.states import LANE, PEER, LaneState, LibraryState, PeerState
 
 _CHUNK: Final = 64 * 1024
-# To look a member up in its enum costs more than the comparison.
+# Looking a member up in its enum costs more than the comparison.
 _PLAIN: Final = PeerState.PLAIN
 _SLOW: Final = PeerState.SLOW
 _OPEN: Final = LaneState.OPEN
@@ -33,12 +33,12 @@ _HUNGRY: Final = LibraryState.HUNGRY
 
 
 def _nothing() -> None:
-    """The hooks that nobody has set."""
+    """Do nothing: the default of the hooks."""
 
 
 @final
 class Lane(trio.abc.AsyncResource):
-    """`read` gives the plain messages to the connection, and the rest to trio-websocket."""
+    """A connection's socket: `read` returns plain messages and gives trio-websocket the rest."""
 
     __slots__ = (
         "_calm",
@@ -67,7 +67,7 @@ class Lane(trio.abc.AsyncResource):
         limits: WireLimits,
         early: bytes,
     ) -> None:
-        """`early` came with the request head and is frames; trio-websocket runs in `nursery`."""
+        """`early`: frames that came with the request head; trio-websocket runs in `nursery`."""
         self._stream = stream
         self._nursery = nursery
         self.outbox = outbox
@@ -78,16 +78,16 @@ class Lane(trio.abc.AsyncResource):
         self._calm: trio.Event | None = None
         self._free: trio.Event | None = None
         self.before_close: Callable[[], None] = _nothing
-        """Called in the same step as the close, before it."""
+        """Called right before the close, in the same step."""
         self.when_hungry: Callable[[], None] = _nothing
         """Called when trio-websocket asks for bytes and there are none."""
         self.library: Library | None = None
-        """Made when there is something for trio-websocket."""
+        """Made when trio-websocket gets its first bytes."""
         self.walker: Walker | None = None
-        """Once slow or sealed: where a frame ends."""
+        """Finds the ends of frames once the lane is slow or sealed."""
         self.peer = _PLAIN
         self.state = _OPEN
-        # Two facts that are no states: they change with every read, whatever else is the case.
+        # These two flags are not states: they change with every read, in every state.
         self.reading = False
         """A task waits for bytes from the peer."""
         self.heard = False
@@ -95,27 +95,27 @@ class Lane(trio.abc.AsyncResource):
 
     @property
     def hungry(self) -> bool:
-        """trio-websocket has used up what it was given, and may be given more."""
+        """True if trio-websocket has used up its bytes and may be given more."""
         library = self.library
         return (library is None or library.state is _HUNGRY) and self.state is not _SHUT
 
     @property
     def websocket(self) -> WebSocketConnection | None:
-        """trio-websocket's connection, once there was something for it to do."""
+        """trio-websocket's connection, once it has had something to do."""
         return None if self.library is None else self.library.websocket
 
     @property
     def clean(self) -> bool:
-        """The peer said Close, and it was well-formed."""
+        """True if the peer has sent a well-formed Close."""
         return self.peer is PeerState.CLEAN
 
     @property
     def closed(self) -> bool:
-        """The socket is closed."""
+        """True if the socket is closed."""
         return self.state is _SHUT
 
     def start_writer(self) -> None:
-        """For the outbox."""
+        """Start the outbox's writer task; the outbox calls it."""
         self._nursery.start_soon(self._write)
 
     async def _write(self) -> None:
@@ -124,14 +124,14 @@ class Lane(trio.abc.AsyncResource):
             await trio.aclose_forcefully(self)
 
     async def settled(self) -> None:
-        """Wait until trio-websocket has done all it can with what it was given."""
+        """Wait until trio-websocket has used all bytes that it was given."""
         while (library := self.library) is not None:
             if library.state is _HUNGRY or self.state is not _OPEN:
                 break
             await self._until_calm()
 
     async def made(self) -> WebSocketConnection | None:
-        """trio-websocket's connection, once there is one; None if it came to an end first."""
+        """Wait for trio-websocket's connection; return None if the lane ends first."""
         while (library := self.library) is not None:
             if library.websocket is not None or self.state is not _OPEN:
                 return library.websocket
@@ -139,9 +139,9 @@ class Lane(trio.abc.AsyncResource):
         return None
 
     async def read(self) -> list[str | bytes]:
-        """Read the socket once; the plain messages that came, in order, maybe none.
+        """Read the socket once; return the plain messages that came, in order, maybe none.
 
-        Call it when `settled`, so that no more than a chunk ever waits for trio-websocket.
+        Call it when `settled`, so that never more than a chunk waits for trio-websocket.
         """
         while self.reading:  # one at a time
             if self._free is None:
@@ -172,22 +172,22 @@ class Lane(trio.abc.AsyncResource):
         return self._sort(chunk)
 
     def used_up(self) -> None:
-        """trio-websocket asks for bytes and there are none."""
+        """Note that trio-websocket asks for bytes and there are none."""
         self.calm_down()
         self.when_hungry()
 
     def ends(self) -> None:
-        """The connection has begun to close, or trio-websocket knows that the peer is gone."""
+        """Note that the connection begins to close, or trio-websocket knows the peer is gone."""
         self.state = LANE[self.state]["end"]
         self.calm_down()
 
     async def farewell(self, code: int = CloseCode.NORMAL, reason: str = "") -> None:
-        """Say Close if nobody has, and wait for the peer's. The outbox's writer sees to the
-        deadline. Cancelled, it leaves the socket open: that is for `aclose`."""
+        """Send Close if none was sent, and wait for the peer's. The outbox's writer keeps the
+        deadline. If cancelled, leave the socket open: `aclose` closes it."""
         self.ends()
         fault = None if self.websocket is None else self.websocket.closed
         if self.peer is PeerState.GONE and (fault is None or fault.code == CloseCode.ABNORMAL):
-            return  # nobody to say it to
+            return  # there is no peer to send it to
         if fault is not None:  # trio-websocket sends no Close for a broken protocol
             code, reason = fault.code, fault.reason or ""
         self.outbox.seal(code, reason)
@@ -198,7 +198,7 @@ class Lane(trio.abc.AsyncResource):
                 await self.read()
 
     async def aclose(self) -> None:
-        """Say farewell and close; cancelled, close at once."""
+        """Do the closing handshake and close the socket; if cancelled, close at once."""
         try:
             await self.farewell()
         finally:
@@ -217,7 +217,7 @@ class Lane(trio.abc.AsyncResource):
             await self._stream.aclose()
 
     def _sort(self, chunk: bytes) -> list[str | bytes]:
-        """Part what came into messages, returned, and what trio-websocket must see."""
+        """Return the messages in `chunk`, and pass to trio-websocket the bytes it must see."""
         if not chunk:
             self._end()
         elif self.outbox.sealed:
@@ -237,7 +237,7 @@ class Lane(trio.abc.AsyncResource):
         return []
 
     def _unsorted(self) -> bytes:
-        """What the parser has left, for trio-websocket to see a frame at a time."""
+        """Take the parser's rest, which trio-websocket gets a frame at a time."""
         rest = bytes(self._parser.rest)
         self._parser.rest.clear()
         if self.walker is None:
@@ -245,9 +245,9 @@ class Lane(trio.abc.AsyncResource):
         return rest
 
     def _end(self) -> None:
-        """The peer's bytes have ended; trio-websocket is told, with the frame that is not whole."""
+        """End the peer's bytes: give trio-websocket the incomplete frame and the end."""
         self.peer = PEER[self.peer]["end"]
-        if self.websocket is None and not self._parser.rest:  # nobody to tell
+        if self.websocket is None and not self._parser.rest:  # trio-websocket was not needed
             self.state = LANE[self.state]["end"]
         elif self.outbox.sealed:
             self._skip(b"")
@@ -255,10 +255,10 @@ class Lane(trio.abc.AsyncResource):
             self._give(self._unsorted())
 
     def _skip(self, chunk: bytes) -> None:
-        """Behind our Close: all is dropped, only the peer's Close is looked for."""
+        """After our Close: drop everything, and look only for the peer's Close."""
         if self.peer is PeerState.CLOSED or self.clean:
             return
-        # Pings, or all that a slow peer sent: then nothing is unsorted.
+        # Pings, or, of a slow peer, all its bytes: then nothing is unsorted.
         pending = b"" if self.library is None else self.library.take_back()
         walker = self.walker = self.walker or Walker()
         walker.skip(pending + self._unsorted() + chunk)
@@ -273,7 +273,8 @@ class Lane(trio.abc.AsyncResource):
             self.library.give(feed)
 
     def is_too_long(self, message: str | bytes) -> bool:
-        """Whether a message of trio-websocket's, which counts characters, has too many bytes."""
+        """Return True if a message from trio-websocket, which counts characters, has too many
+        bytes."""
         limit = self._limits.message_bytes
         if isinstance(message, bytes) or len(message) * 4 <= limit or message.isascii():
             return False
@@ -285,7 +286,7 @@ class Lane(trio.abc.AsyncResource):
         await self._calm.wait()
 
     def calm_down(self) -> None:
-        """Something has changed for those who wait for trio-websocket."""
+        """Wake the tasks that wait for trio-websocket: something has changed."""
         if self._calm is not None:
             self._calm.set()
             self._calm = None

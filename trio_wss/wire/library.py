@@ -1,8 +1,9 @@
-"""What trio-websocket sees of a connection: a stream of the bytes that it is given.
+"""The stream that trio-websocket reads: the bytes that the lane gives it.
 
-Those are control frames; of a slow peer they are everything, a frame at a time, since it fails on a
-ping that comes in one piece with what made it say Close. It is not made before there is something
-for it, and shakes hands with nobody: the client has had our answer.
+These are control frames; for a slow peer they are all bytes, one frame at a time, because
+trio-websocket fails on a ping that comes in one piece with the frame that makes it close. Its
+connection is made only when it is needed. Its handshake is with this stream alone: the client has
+already had our answer.
 """
 
 from __future__ import annotations
@@ -23,33 +24,33 @@ _CLOSE: Final = bytes((CLOSE,))
 
 
 class Beside(Protocol):
-    """The lane, as this stream beside it knows it."""
+    """The part of the lane that this stream uses."""
 
     outbox: Outbox
     peer: PeerState
     walker: Walker | None
-    """Where a frame of a slow peer ends."""
+    """Finds the ends of a slow peer's frames."""
 
     @property
     def closed(self) -> bool:
-        """The socket is closed."""
+        """True if the socket is closed."""
 
     def calm_down(self) -> None:
-        """Something has changed for those who wait for trio-websocket."""
+        """Wake the tasks that wait for trio-websocket: something has changed."""
 
     def used_up(self) -> None:
-        """trio-websocket asks for bytes and there are none."""
+        """Note that trio-websocket asks for bytes and there are none."""
 
     def ends(self) -> None:
-        """trio-websocket has been told that the peer is gone."""
+        """Note that trio-websocket knows that the peer is gone."""
 
     async def aclose(self) -> None:
-        """Say farewell and close the socket."""
+        """Do the closing handshake and close the socket."""
 
 
 @final
 class Library(trio.abc.Stream):
-    """The stream under trio-websocket. Its close is the connection's."""
+    """The stream under trio-websocket. Closing it closes the connection."""
 
     __slots__ = ("_at", "_feed", "_head", "_lane", "_limits", "_wake", "state", "websocket")
 
@@ -59,10 +60,10 @@ class Library(trio.abc.Stream):
         self._head = ANY_UPGRADE
         self._feed = feed  # from `_at` on
         self._at = 0
-        self._wake: trio.Event | None = None  # there is something for it
+        self._wake: trio.Event | None = None  # set when it has bytes to read
         self.state = LibraryState.MAKING
         self.websocket: WebSocketConnection | None = None
-        """Set when it is made."""
+        """trio-websocket's connection, once it is made."""
 
     async def make(self, nursery: trio.Nursery) -> None:
         """Make trio-websocket's connection, which runs in `nursery`."""
@@ -79,7 +80,7 @@ class Library(trio.abc.Stream):
         self.wake_up()
 
     def give(self, feed: bytes) -> None:
-        """Let it have these bytes. It has used up what it was given before."""
+        """Give it these bytes. It must have used up the bytes before."""
         self._feed = feed
         self._at = 0
         self.state = LIBRARY[self.state]["given"]
@@ -87,20 +88,20 @@ class Library(trio.abc.Stream):
             self.wake_up()
 
     def take_back(self) -> bytes:
-        """What it has not asked for yet."""
+        """Return and remove the bytes that it has not asked for yet."""
         rest = self._feed[self._at :]
         self._feed = b""
         self._at = 0
         return rest
 
     def wake_up(self) -> None:
-        """There are bytes, or the socket is closed."""
+        """Wake it: there are bytes, or the socket is closed."""
         if self._wake is not None:
             self._wake.set()
             self._wake = None
 
     async def receive_some(self, max_bytes: int | None = None) -> bytes:
-        """The next of the bytes that it was given; none at the end."""
+        """Return the next of the bytes that it was given; none at the end."""
         await trio.lowlevel.checkpoint()
         if self._head:
             head, self._head = self._head, b""
@@ -134,10 +135,10 @@ class Library(trio.abc.Stream):
         return feed[start:end]
 
     async def send_all(self, data: bytes | bytearray | memoryview) -> None:
-        """Queue `data`, whole frames, and wait until it is out."""
+        """Queue `data`, whole frames, and wait until it is written."""
         if self.websocket is None:
             await trio.lowlevel.checkpoint()
-            return  # its answer to the handshake: the client has had ours
+            return  # drop its answer to the handshake: the client already has ours
         frames, lane = bytes(data), self._lane
         if frames[:1] == _CLOSE:
             if lane.peer is PeerState.CLOSED:  # this answers it
@@ -148,7 +149,7 @@ class Library(trio.abc.Stream):
         await lane.outbox.sent()
 
     async def wait_send_all_might_not_block(self) -> None:
-        """For the interface; trio-websocket does not use it."""
+        """Do nothing; the interface has it, and trio-websocket does not use it."""
         await trio.lowlevel.checkpoint()
 
     async def aclose(self) -> None:

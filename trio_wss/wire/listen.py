@@ -1,5 +1,5 @@
-"""Taking connections in: all that wait at once. Trio takes one in each turn of its loop, and who
-comes alone is served alone; those that come together share turns, and writes to Redis.
+"""Accept connections: many waiting ones in one turn of the loop, where Trio's own listener accepts
+one. Connections that are accepted together share turns of the loop, and writes to Redis.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ log = structlog.get_logger(__name__)
 _BACKLOG: Final = 65_535  # the kernel cuts it to its own limit
 _AT_ONCE: Final = 64  # connections before other tasks get their turn
 _FULL: Final = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)  # accept(2)
-_REST: Final = 0.1  # seconds, where there is no room for another one
+_REST: Final = 0.1  # seconds of pause when the system has no room for another one
 
 Handle = Callable[[trio.SocketStream], Awaitable[None]]
 
@@ -27,8 +27,8 @@ Handle = Callable[[trio.SocketStream], Awaitable[None]]
 async def listen(
     listeners: list[trio.SocketListener], handle: Handle, nursery: trio.Nursery
 ) -> None:
-    """Run `handle`, which closes its stream, in `nursery` for each connection that comes, until
-    cancelled; then the listeners are closed.
+    """Run `handle`, which closes its stream, in `nursery` for each new connection, until cancelled;
+    then close the listeners.
     """
     async with trio.open_nursery() as doors:
         for listener in listeners:
@@ -36,7 +36,7 @@ async def listen(
 
 
 async def listen_everywhere(port: int) -> trio.SocketListener:
-    """Listen on every address of the machine, IPv4 and IPv6, by one socket; 0 takes a free port.
+    """Listen on all addresses of the machine, IPv4 and IPv6, with one socket; 0 takes a free port.
 
     Raises OSError.
     """
@@ -72,7 +72,7 @@ async def _take_in(listener: trio.SocketListener, handle: Handle, nursery: trio.
 
 
 def _waiting(door: socket.socket) -> Iterator[trio.SocketStream]:
-    """Those that wait already. What is wrong with the next one is for who waits for it."""
+    """Yield the connections that wait already; the caller's next accept meets any error."""
     with suppress(OSError):
         for _ in range(_AT_ONCE):
             accepted, _ = door.accept()

@@ -1,5 +1,5 @@
-"""Which pages' browsers may connect. An origin is scheme, host and port (RFC 6454 §4), compared as
-such: `https://example.org` and `HTTPS://example.org:443` are one.
+"""The origins of web pages that may connect. An origin is scheme, host and port (RFC 6454 §4), and
+is compared so: `https://example.org` and `HTTPS://example.org:443` are the same.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ _HOST: Final = re.compile(_NAME)
 
 @frozen
 class Origin:
-    """Where a page is from. `port` is None where the scheme has no default and none is named."""
+    """The origin of a page. `port` is None if none is named and the scheme has no default."""
 
     scheme: str
     host: str
@@ -25,7 +25,7 @@ class Origin:
 
 
 def parse_origin(text: str) -> Origin | None:
-    """An origin as browsers write it; None for what is none, such as "null"."""
+    """Parse an origin as browsers write it; return None for any other text, such as "null"."""
     found = _ORIGIN.fullmatch(text.lower())
     if found is None:
         return None
@@ -34,10 +34,10 @@ def parse_origin(text: str) -> Origin | None:
 
 
 def origin_allowed(origin: str | None, host: str, origins: tuple[str, ...]) -> bool:
-    """Whether a browser's Origin is the Host's own or one of `origins` ("*": any).
+    """Return True if a browser's Origin is the Host's own or one of `origins` ("*": any).
 
-    No Origin means no browser: allowed (RFC 6455 §10.2). A Host has no scheme, and TLS may end
-    before this server: without a port it is that of http and of https.
+    A request without an Origin is from no browser and is allowed (RFC 6455 §10.2). A Host has no
+    scheme, and TLS may end before this server: a Host without a port matches http and https.
     """
     if origin is None or "*" in origins:
         return True

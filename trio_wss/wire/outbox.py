@@ -1,9 +1,9 @@
-"""The only writer of one socket: a bounded queue of whole frames, memory only until flush().
+"""The only writer of one socket: a bounded queue of whole frames, written by flush().
 
-What flush() cannot write at once is left to a task that there is only while it is needed. A Close
-seals it: nothing follows, and the socket has `close_seconds` left. Whoever lets it grow over its
-bound falls behind: all but the frame begun is dropped, then Close 1013. How it goes from one
-state to another stands in `states.py`.
+Frames that flush() cannot write at once are left to a task that lives only while it is needed. A
+Close seals the outbox: nothing follows, and the socket has `close_seconds` left. A client whose
+outbox grows over its bound falls behind: all but the begun frame is dropped, and Close 1013 is
+sent. `states.py` has the outbox's states and transitions.
 """
 
 from __future__ import annotations
@@ -30,15 +30,15 @@ _OPEN: Final = OutboxState.OPEN
 
 
 class Owner(Protocol):
-    """Who has the socket."""
+    """The owner of the socket."""
 
     def start_writer(self) -> None:
-        """Start a task that calls `run`, and closes the socket if it has failed then."""
+        """Start a task that calls `run`, and then closes the socket if it has failed."""
 
 
 @final
 class Outbox:
-    """What waits to be written to one client."""
+    """The frames that wait to be written to one client."""
 
     __slots__ = (
         "_begun",
@@ -70,48 +70,49 @@ class Outbox:
     ) -> None:
         self._stream = stream
         self.fd = stream.socket.fileno() if isinstance(stream, trio.SocketStream) else -1
-        """The socket's, until it is closed; -1: there is none. Nobody else keeps it."""
+        """The socket's file descriptor until it is closed; -1: there is none. Nothing else keeps
+        a copy."""
         self._limits = limits
         self._on_dirty = on_dirty
         self.owner: Owner | None = None
         """Set before anything is pushed."""
         # A list, not a deque: an empty deque keeps 700 bytes, and there is one per connection.
         self._queue: list[bytes] = []
-        # The first item is the rest of a frame that is partly out. A fact about the queue: it comes
-        # and goes in every state in which something is written.
+        # The first item is the rest of a frame that is partly written. This flag is not a state:
+        # it changes in every state in which something is written.
         self._begun = False
         self._flying = 0  # bytes inside send_all, no longer in the queue
         self._out = 0  # bytes written or dropped, ever
         self._bound = self.limit = limits.outbox_bytes  # -1 once it is not open
         self._progress: trio.Event | None = None
         self._life: trio.CancelScope | None = None  # of the writer task, while there is one
-        self._close_at = inf  # once sealed: when the socket is to be closed at the latest
+        self._close_at = inf  # once sealed: the latest time to close the socket
         self.state = _OPEN
         self.size = 0
         """Bytes that wait."""
         self.dirty = False
-        """Something was pushed since the last flush(). No state: it goes up and down with each."""
+        """True if frames were pushed since the last flush(). Not a state: it changes with each."""
         self.code: int | None = None
-        """The code of the Close that our side decided on."""
+        """The code of the Close that our side decided to send."""
         self.reason = ""
 
     @property
     def sealed(self) -> bool:
-        """A Close was queued: nothing follows it, whatever became of the socket."""
+        """True once a Close was queued: nothing follows it, even if the socket has failed."""
         return self._close_at < inf
 
     @property
     def failed(self) -> bool:
-        """The socket is of no more use."""
+        """True if the socket is unusable."""
         return self.state is OutboxState.FAILED or self.detached
 
     @property
     def detached(self) -> bool:
-        """The socket is closed, or about to be: nothing is written any more."""
+        """True if the socket is closed or about to be: nothing is written any more."""
         return self.state is OutboxState.DETACHED
 
     def _enter(self, event: OutboxEvent) -> None:
-        """Go on to another state. None of them is the first again, so nothing is taken from now."""
+        """Go to the next state. None of them is OPEN again, so no frame is accepted from now on."""
         self.state = OUTBOX[self.state][event]
         self._bound = -1
 
@@ -126,13 +127,13 @@ class Outbox:
             self._on_dirty(self)
 
     def push_now(self, frames: bytes) -> None:
-        """Push, and flush: what does not wait for company."""
-        self.dirty = True  # so that nobody else is asked to flush
+        """Push and flush: for frames that must not wait for others."""
+        self.dirty = True  # so that push() does not ask for a flush
         self.push(frames)
         self.flush()
 
     def flush(self) -> None:
-        """Try one write that does not wait; leave what remains to the writer task."""
+        """Try one write that does not wait; leave the remainder to the writer task."""
         self.dirty = False
         if not self._queue or self._life is not None:
             return
@@ -142,9 +143,9 @@ class Outbox:
             self._have_writer()
 
     def seal(self, code: int, reason: str = "") -> None:
-        """Queue a Close behind all that waits; the first Close wins, later ones do nothing.
+        """Queue a Close behind all waiting frames; the first Close wins, later ones do nothing.
 
-        From here the socket has `close_seconds`, whatever the peer does.
+        From here the socket has `close_seconds` left, whatever the peer does.
         """
         if self.state is _OPEN:
             self.code, self.reason = code, reason
@@ -164,11 +165,11 @@ class Outbox:
         self._have_writer()
 
     def fail(self) -> None:
-        """The socket is of no more use: the writer task ends and the lane closes it."""
+        """Mark the socket as unusable: the writer task ends and the lane closes it."""
         self._give_up("fail")
 
     def detach(self) -> None:
-        """Forget the socket, in the same step as its close: its fd may soon be another's."""
+        """Forget the socket, in the same step as its close: its fd may soon be reused."""
         self.fd = -1
         self._give_up("detach")
 
@@ -180,9 +181,9 @@ class Outbox:
         self._have_writer()
 
     async def sent(self) -> None:
-        """Wait until all that is queued now is out, or dropped because the client is behind.
+        """Wait until all frames queued now are written, or dropped because the client is behind.
 
-        Raises trio.BrokenResourceError when the socket failed or was closed first.
+        Raises trio.BrokenResourceError if the socket failed or was closed first.
         """
         mark = self._out + self.size
         await trio.lowlevel.checkpoint()
@@ -198,9 +199,9 @@ class Outbox:
             await self._next_progress()
 
     async def run(self) -> None:
-        """The writer task: sends what flush() left, and behind a Close waits for the end.
+        """The writer task: send the bytes that flush() left; after a Close wait for the end.
 
-        `failed` is set when a write failed, the client took nothing for `stall_seconds`, or
+        `failed` is set if a write failed, the client took nothing for `stall_seconds`, or
         `close_seconds` have passed since a Close was queued: the socket should be closed now.
         """
         life = self._life
@@ -241,7 +242,7 @@ class Outbox:
             self.fail()
 
     def _front(self) -> tuple[bytes, int]:
-        """The next bytes to write, and how many items of the queue they are."""
+        """Return the next bytes to write, and the number of queue items in them."""
         queue = self._queue
         if len(queue) == 1:
             return queue[0], 1
@@ -250,7 +251,7 @@ class Outbox:
         return first_joined(queue, _CHUNK)
 
     def _write(self) -> None:
-        """One write to the socket that does not wait."""
+        """Write once to the socket, without waiting."""
         chunk, count = self._front()
         try:
             written = os.write(self.fd, chunk)
@@ -267,7 +268,7 @@ class Outbox:
         self._count_out(written)
 
     def _drop_written(self, written: int) -> None:
-        """Take `written` bytes off the queue's front, and cut there what is part of a frame."""
+        """Take `written` bytes off the queue's front, and keep the rest of a begun frame."""
         queue = self._queue
         gone = 0
         while written >= len(queue[gone]):
@@ -292,12 +293,12 @@ class Outbox:
         await self._progress.wait()
 
     def _over(self, frames: bytes) -> None:
-        """The last push went over the bound."""
+        """Handle a push that went over the bound."""
         if self.state is not _OPEN:
             self._queue.pop()
             self.size -= len(frames)
         elif self.size == len(frames):
-            # All else is out, so this client is not behind, however long the one item is.
+            # Everything else is written, so this client is not behind, however long the item is.
             self.dirty = True
             self._on_dirty(self)
         else:

@@ -1,10 +1,10 @@
-"""A token bucket: how many events a connection may send. Given the time, it does the sum."""
+"""A token bucket that limits the events of a connection. The caller passes the time."""
 
 from __future__ import annotations
 
 
 class RateLimit:
-    """`rate` events per second in the long run, `burst` at once; a rate of 0 sets no limit."""
+    """Allow `rate` events per second in the long run, `burst` at once; `rate` 0 sets no limit."""
 
     __slots__ = ("_burst", "_left", "_rate", "_then")
 
@@ -15,7 +15,7 @@ class RateLimit:
         self._then = 0.0
 
     def take(self, now: float) -> bool:
-        """Take one token. False: there is none."""
+        """Take one token; return False if there is none."""
         if not self._rate:
             return True
         self._left = min(self._burst, self._left + (now - self._then) * self._rate)
@@ -26,6 +26,6 @@ class RateLimit:
         return True
 
     def borrow(self) -> float:
-        """Take a token that is not there yet. Returns the seconds until it is."""
+        """Take a token that is not there yet; return the seconds until it is."""
         self._left -= 1
         return -self._left / self._rate

@@ -1,6 +1,6 @@
-"""The sockets of one listener: how many there may be at once, and that a failure ends one alone.
+"""The sockets of one listener: bound their number, and let a failure end only its own connection.
 
-Here is one of the places that catch every exception: what goes wrong inside a connection ends that
+This is one of the places that catch every exception: an error inside a connection ends that
 connection and no other.
 """
 
@@ -20,7 +20,7 @@ log = structlog.get_logger(__name__)
 
 
 class Reception(Host[AdmittedT]):
-    """A host that counts its sockets. Subclasses say what is answered, and who is let in."""
+    """A host that counts its sockets. Subclasses define the answers and admit clients."""
 
     def __init__(
         self,
@@ -32,8 +32,8 @@ class Reception(Host[AdmittedT]):
         most: int,
         origins: tuple[str, ...] = (),
     ) -> None:
-        """`node`: whose it is, for the log. `most` sockets at once: what comes then is just
-        closed.
+        """`node`: the node's name, for the log. `most`: sockets at once; further ones are closed
+        without an answer.
         """
         self.limits = limits
         self.keep_alive = keep_alive
@@ -44,7 +44,7 @@ class Reception(Host[AdmittedT]):
         self._most = most
 
     async def handle(self, stream: trio.abc.Stream) -> None:
-        """One socket's life, from its first byte."""
+        """Serve one socket from its first byte to its end."""
         if self.sockets >= self._most:
             await trio.aclose_forcefully(stream)
             return

@@ -1,5 +1,5 @@
-"""Warnings that anybody out there can cause, each said at most once a minute, with what others sent
-escaped and cut: nobody fills a disk or forges a line of the log from afar.
+"""Log warnings that any client can cause: each at most once a minute, with the client's data
+escaped and cut, so that nobody can fill the disk or forge a line of the log.
 """
 
 from __future__ import annotations
@@ -18,14 +18,14 @@ MAX_VALUE: Final = 128  # characters of a value
 
 @final
 class Seldom:
-    """When each warning was said last. The warnings are texts of ours, so they are few."""
+    """The time of each warning's last log line. The texts are our own, so they are few."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
         self._said: dict[str, tuple[float, int]] = {}
 
     def warning(self, event: str, **values: str) -> None:
-        """Log it, with how often it was left out since the last time; or count it as left out."""
+        """Log a warning with the number of those left out since the last one, or leave it out."""
         now = self._clock()
         last, left_out = self._said.get(event, (now - REPEAT_PAUSE, 0))
         if now - last < REPEAT_PAUSE:

@@ -1,6 +1,6 @@
 """One WebSocket connection as the node sees it: batches of messages in, an outbox out.
 
-serve_stream() owns the stream and every task of the connection; its end leaves neither.
+serve_stream() owns the stream and every task of the connection; when it returns, both have ended.
 """
 
 from __future__ import annotations
@@ -42,8 +42,8 @@ AdmittedT = TypeVar("AdmittedT")
 class Closed(Exception):
     """There will be no more messages.
 
-    `code` is the peer's (1005: it gave none), ours, or 1006 where the peer just vanished; `clean`
-    is true when the peer said Close.
+    `code` is the peer's (1005: it gave none), ours, or 1006 if the peer just vanished; `clean`
+    is true if the peer sent a Close.
     """
 
     def __init__(self, code: int, reason: str = "", clean: bool = False) -> None:
@@ -64,25 +64,25 @@ class WebSocket:
     ) -> None:
         """`early`: frames that came with the request head."""
         self.nursery = nursery
-        """Tasks of the connection: they are cancelled when its socket is closed."""
+        """For tasks of the connection: they are cancelled when its socket is closed."""
         self.outbox = Outbox(stream, host.limits, host.mark_dirty)
         self.lane = Lane(stream, nursery, self.outbox, host.limits, early)
 
     @property
     def clean(self) -> bool:
-        """Whether the peer has said Close."""
+        """True if the peer has sent a Close."""
         return self.lane.clean
 
     def before_close(self, hook: Callable[[], None]) -> None:
-        """Have `hook` called in the same step as the close of the socket, before it; at once if
-        that is past. One hook; it must not raise."""
+        """Call `hook` right before the close of the socket, in the same step; at once if the socket
+        is closed. There is one hook; it must not raise."""
         if self.lane.closed:
             hook()
         else:
             self.lane.before_close = hook
 
     async def receive(self) -> list[str | bytes]:
-        """The next messages, one at least, in order: str for text, bytes for binary.
+        """Return the next messages, at least one, in order: str for text, bytes for binary.
 
         The socket is read only in here. Cancelling it loses nothing. Raises Closed.
         """
@@ -97,16 +97,16 @@ class WebSocket:
         return [await self._slow_message()]
 
     async def close(self, code: int = CloseCode.NORMAL, reason: str = "") -> None:
-        """Send Close behind all that waits, wait for the peer's, close the socket.
+        """Send Close behind all waiting frames, wait for the peer's, close the socket.
 
-        Takes at most `close_seconds`. On a connection that is closing already: wait for its end.
-        Cancelling it leaves the rest to the end of serve_stream().
+        It takes at most `close_seconds`. On a connection that is closing already, it waits for the
+        end. If it is cancelled, the end of serve_stream() does the rest.
         """
         await self.lane.farewell(code, reason)
         await self.lane.aclose()
 
     async def _slow_message(self) -> str | bytes:
-        """The next message through trio-websocket, which is fed while it asks for more."""
+        """Return the next message from trio-websocket; feed it while it asks for more bytes."""
         lane = self.lane
         while True:
             if lane.hungry:
@@ -139,31 +139,31 @@ class WebSocket:
 
 
 class Host(Protocol[AdmittedT]):
-    """What takes connections: what the wire asks of a node."""
+    """The interface of a node that the wire needs to serve connections."""
 
     limits: WireLimits
     origins: tuple[str, ...]
-    """Of browsers that may connect, beside those of the node's own pages."""
+    """Origins of browsers that may connect, beside the node's own."""
     keep_alive: KeepAlive
     """Runs in a task of the host's."""
     mark_dirty: Callable[[Outbox], None]
     """Called when an outbox has something to flush."""
 
     def plain(self, head: Head) -> Response | None:
-        """The answer to a GET that asks for no upgrade; None: 426."""
+        """Return the answer to a GET that asks for no upgrade; None: 426."""
 
     async def admit(self, head: Head) -> Response | AdmittedT:
-        """Judge an upgrade: a Response refuses it, all else is handed to `talk`."""
+        """Judge an upgrade: a Response refuses it, any other value is passed to `talk`."""
 
     async def talk(self, socket: WebSocket, admitted: AdmittedT) -> None:
-        """Be the other side of a connection. Takes Closed for an end."""
+        """Converse with the client until the connection ends. Closed counts as an end."""
 
 
 async def serve_stream(stream: trio.abc.Stream, host: Host[AdmittedT]) -> None:
-    """Make a WebSocket of a fresh stream and let the host talk, or answer it over plain HTTP.
+    """Make a WebSocket of a new stream and run the host's `talk`, or answer it over plain HTTP.
 
-    When `talk` ends this says Close 1000 if nobody has, waits at most `close_seconds`, and closes.
-    What `talk` raises comes out in a group, as from a nursery.
+    When `talk` ends, send Close 1000 if no Close was sent, wait at most `close_seconds`, and close.
+    Errors of `talk` are raised in a group, as from a nursery.
     """
     opened = None
     try:
@@ -177,7 +177,7 @@ async def serve_stream(stream: trio.abc.Stream, host: Host[AdmittedT]) -> None:
         socket = WebSocket(stream, nursery, host, opened.early)
         socket.outbox.push_now(opened.answer)
         talk = host.talk(socket, opened.admitted)
-        del opened  # not for as long as the connection lives
+        del opened  # do not keep it as long as the connection lives
         host.keep_alive.add(socket.lane)
         try:
             await talk
@@ -192,7 +192,7 @@ async def serve_stream(stream: trio.abc.Stream, host: Host[AdmittedT]) -> None:
 
 @frozen
 class _Opened(Generic[AdmittedT]):
-    """A handshake that was accepted: the answer to it, who came, and what came behind the head."""
+    """An accepted handshake: the answer, the admitted client, and the bytes after the head."""
 
     answer: bytes
     admitted: AdmittedT
@@ -200,7 +200,7 @@ class _Opened(Generic[AdmittedT]):
 
 
 async def _open(stream: trio.abc.Stream, host: Host[AdmittedT]) -> _Opened[AdmittedT] | None:
-    """Read and judge the head; None once a plain answer has been given."""
+    """Read and judge the head; return None if it got a plain answer."""
     opening: Opening | None = None
     response = Response(408, b"The request head took too long.\n")
     try:

@@ -1,8 +1,8 @@
-"""The states of one connection, and every way from one to another: what the peer has said, what
-trio-websocket has to do, how far the lane is, and whether the outbox takes frames.
+"""The states of one connection and all transitions: of the peer, of trio-websocket, of the lane and
+of the outbox.
 
-A table names the next state by the state and what happens. What stands in no table cannot happen:
-then the look-up fails, as it should.
+A table gives the next state for a state and an event. A pair that is in no table cannot happen; the
+look-up then fails, as it should.
 """
 
 from __future__ import annotations
@@ -12,22 +12,22 @@ from typing import Final, Literal
 
 
 class PeerState(Enum):
-    """What the peer has said so far, with its last word."""
+    """The frames that the peer has sent so far; the last kind counts."""
 
     PLAIN = auto()
-    """Nothing but plain frames: its messages go past trio-websocket."""
+    """Only plain frames: its messages bypass trio-websocket."""
     SLOW = auto()
-    """Something that is not plain: from there every byte goes through trio-websocket."""
+    """A frame that is not plain: from there every byte goes through trio-websocket."""
     CLOSED = auto()
-    """A Close: nothing counts that comes behind it."""
+    """A Close: bytes behind it are ignored."""
     CLEAN = auto()
-    """A Close that was well-formed."""
+    """A well-formed Close."""
     GONE = auto()
-    """Its bytes have ended, and there was no Close."""
+    """The end of its bytes, without a Close."""
 
 
 PeerEvent = Literal["odd", "close", "clean", "end"]
-"""A frame that is not plain; a Close; that a Close was well-formed; the end of the bytes."""
+"""A frame that is not plain; a Close; the finding that it is well-formed; the end of the bytes."""
 
 PEER: Final[dict[PeerState, dict[PeerEvent, PeerState]]] = {
     PeerState.PLAIN: {
@@ -51,7 +51,7 @@ PEER: Final[dict[PeerState, dict[PeerEvent, PeerState]]] = {
         "clean": PeerState.CLEAN,
         "end": PeerState.CLEAN,
     },
-    PeerState.GONE: {  # a Close may be found in what had come before the end
+    PeerState.GONE: {  # a Close may be found in the bytes from before the end
         "close": PeerState.CLOSED,
         "clean": PeerState.CLEAN,
         "end": PeerState.GONE,
@@ -60,18 +60,18 @@ PEER: Final[dict[PeerState, dict[PeerEvent, PeerState]]] = {
 
 
 class LibraryState(Enum):
-    """What trio-websocket has to do on a connection where there was something for it."""
+    """The state of trio-websocket on a connection that needs it."""
 
     MAKING = auto()
     """Its connection is being made."""
     FED = auto()
-    """It has not used up what it was given."""
+    """It has not used up its bytes."""
     HUNGRY = auto()
     """It waits for more bytes."""
 
 
 LibraryEvent = Literal["given", "made", "asks"]
-"""There are bytes for it; its connection is made; it asks for bytes and there are none."""
+"""It was given bytes; its connection is made; it asks for bytes and there are none."""
 
 LIBRARY: Final[dict[LibraryState, dict[LibraryEvent, LibraryState]]] = {
     LibraryState.MAKING: {
@@ -84,12 +84,12 @@ LIBRARY: Final[dict[LibraryState, dict[LibraryEvent, LibraryState]]] = {
 
 
 class LaneState(Enum):
-    """How far the connection is."""
+    """The progress of the connection."""
 
     OPEN = auto()
     ENDING = auto()
-    """trio-websocket, or our side, has begun to close; or the peer left, and all who have to know
-    have been told."""
+    """trio-websocket or our side has begun to close; or the peer has left, and trio-websocket, if
+    it is needed, knows it."""
     SHUT = auto()
     """The socket is closed."""
 
@@ -104,13 +104,13 @@ LANE: Final[dict[LaneState, dict[LaneEvent, LaneState]]] = {
 
 
 class OutboxState(Enum):
-    """Whether an outbox takes frames, and writes them."""
+    """The state of an outbox: whether it accepts frames, and writes them."""
 
     OPEN = auto()
     SEALED = auto()
-    """A Close is queued or out: nothing follows."""
+    """A Close is queued or written: nothing follows."""
     FAILED = auto()
-    """The socket is of no more use: nothing is written."""
+    """The socket is unusable: nothing is written."""
     DETACHED = auto()
     """The socket is closed, or about to be in the same step."""
 

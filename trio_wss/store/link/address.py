@@ -1,6 +1,6 @@
-"""Where Redis is and how to reach it: REDIS_SERVER parsed by redis-py, opened as a Trio stream;
-with Sentinels, a stream to the server that is the primary at that moment.
-A password never leaves this object except through `password`: not in a repr, not in an error."""
+"""The address of Redis: redis-py parses REDIS_SERVER, and the address opens a Trio stream; with
+Sentinels, to the server that is the primary at that moment.
+A password leaves this object only through `password`, never in a repr or an error."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ _VERIFY: Final = {
 class Address:
     """A Redis server: `path` for a Unix socket, else host and port, with TLS if `tls` is set.
 
-    With `sentinels` it is the server that they name, whose host and port nobody knows before.
+    With `sentinels` it is the server that they name at each connection.
     """
 
     host: str = "localhost"
@@ -55,7 +55,7 @@ class Address:
 
     async def open(self) -> trio.abc.Stream:
         """Connect, TLS handshake included. Raises OSError or trio.BrokenResourceError; with
-        Sentinels, LinkLost that says what they said."""
+        Sentinels, LinkLost with their reasons."""
         if self.sentinels is not None:
             return await self._open_primary(self.sentinels)
         if self.path is not None:
@@ -81,9 +81,9 @@ class Address:
 
 
 def parse_address(url: str) -> Address:
-    """The address that the setting `redis` names. Raises WrongSetting with the cure.
+    """Parse the setting `redis`. Raises WrongSetting with the cure.
 
-    No part of the URL is in the error: a password with a stray `/` or `?` could be anywhere in it.
+    The error contains no part of the URL: a password with a stray `/` or `?` could be anywhere.
     """
     cure, sentinels = _CURE, None
     if url.partition("://")[0] in sentinel.SCHEMES:
@@ -120,8 +120,8 @@ def parse_address(url: str) -> Address:
 
 
 def _for_sentinels(options: dict[str, Any], *, tls: bool) -> dict[str, Any]:
-    """What redis-py needs for the Sentinels themselves, taken out of `options`; the TLS options
-    are theirs too."""
+    """Return redis-py's options for the connections to the Sentinels. Their user and password are
+    taken out of `options`; the TLS options also hold for the Sentinels."""
     own = {name: options.pop(f"sentinel_{name}", None) for name in ("username", "password")}
     if tls:
         own |= {name: value for name, value in options.items() if name.startswith("ssl_")}
@@ -135,7 +135,7 @@ def _yes(value: object) -> bool:
 
 
 def _tls_context(options: dict[str, Any]) -> ssl.SSLContext:
-    """Takes redis-py's `ssl_…` options out of `options`."""
+    """Make a TLS context of redis-py's `ssl_…` options, and take them out of `options`."""
     verify = _VERIFY.get(options.pop("ssl_cert_reqs", "required"))
     if verify is None:
         raise WrongSetting("redis", "must have none, optional or required as its ssl_cert_reqs")

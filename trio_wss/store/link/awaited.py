@@ -1,4 +1,4 @@
-"""One answer to wait for: from the callback in which the link's reader gives it, to a task."""
+"""Pass one answer from a callback of the link's reader to the task that waits for it."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ T = TypeVar("T")
 
 @final
 class Awaited(Generic[T]):
-    """Comes once, before or while one task waits for it."""
+    """A value that comes once, before or while one task waits for it."""
 
     __slots__ = ("_found", "_task")
 
@@ -21,14 +21,14 @@ class Awaited(Generic[T]):
         self._task: trio.lowlevel.Task | None = None
 
     def come(self, value: T) -> None:
-        """Here it is: synchronous, and it must come once."""
+        """Deliver the value, without waiting. Call it once."""
         self._found.append(value)
         if self._task is not None:
             trio.lowlevel.reschedule(self._task, Value(None))
             self._task = None
 
     async def wait(self) -> T:
-        """Wait for it. Cancelled, nobody waits any more; it may still come."""
+        """Wait for the value and return it. After a cancellation the value may still come."""
         if not self._found:
             self._task = trio.lowlevel.current_task()
             await trio.lowlevel.wait_task_rescheduled(self._abandon)

@@ -1,8 +1,8 @@
 """The commands that Redis has not answered: queued, then sent, in one order that never changes.
 
-Each is answered exactly once. A sent one keeps its place until the connection ends, for Redis
-answers by place and not by name. The answers that are on their way are bounded by their bytes:
-Redis cuts a connection that does not take them fast enough.
+Each is answered exactly once. A sent command keeps its place until the connection ends, because
+Redis answers in the order of the commands. The bytes of the answers on their way are bounded:
+Redis cuts a connection that does not take its answers fast enough.
 """
 
 from __future__ import annotations
@@ -19,11 +19,11 @@ from trio_wss.errors import Unavailable
 
 Answered = Callable[[Any], None]
 
-_WRITE: Final = 1 << 20  # a write stops growing here: what waits behind it has not been sent
-_BYTES: Final = 64 << 20  # at which the backlog is full
-_ON_THEIR_WAY: Final = 16 << 20  # bytes of answers: half of what Redis by itself allows our kind
+_WRITE: Final = 1 << 20  # bytes at which a write stops growing; commands behind it are not sent yet
+_BYTES: Final = 64 << 20  # bytes at which the backlog is full
+_ON_THEIR_WAY: Final = 16 << 20  # bytes of answers: half of Redis' default limit for subscribers
 _LOSSES: Final = 2  # connections that one command may have been sent on
-LIGHT: Final = 256  # bytes of the answer to a command of which nobody said more
+LIGHT: Final = 256  # bytes of an answer, unless the command has another weight
 
 _LATE: Final = "Redis did not answer in time; the outcome is not known"
 _LOST: Final = "the link was lost twice with it; the outcome is not known"
@@ -32,38 +32,39 @@ _OVERTAKEN: Final = "Redis had lost the scripts, and took a later command first;
 
 @define(eq=False)
 class Slot:
-    """A command and who waits for its answer."""
+    """A command and the callback for its answer."""
 
     packed: bytes
     answered: Answered | None  # None: nobody waits (any more)
     expires: float = math.inf
     ours: bool = False  # the link's own: it ends with the connection
-    confirmations: int = 0  # pushes still to come: a (un)subscription has no other answer
+    confirmations: int = 0  # pushes still to come: they are the answer to an (un)subscription
     sent: float = 0.0
     retried: bool = False  # refused once already because Redis had lost the scripts
-    urgent: bool = False  # goes before all that is not, and at once
+    urgent: bool = False  # is sent at once, before all commands that are not urgent
     weight: int = LIGHT  # bytes that its answer may have
     losses: int = 0  # connections that ended while its answer was due
 
 
 @define(eq=False)
 class Backlog:
-    """Bounded by count and by bytes; `full` says so, nothing is refused here.
+    """A queue bounded by count and by bytes. At the bound it is `full`, but it refuses nothing.
 
-    Where Redis has lost the scripts, nothing more is written on that connection: it is `drained`
-    when all that was sent is answered, and what had no script goes out again on the next one, but
-    not behind a later command that another node's scripts were there for.
+    If Redis has lost the scripts, nothing more is written on that connection. The backlog is
+    `drained` when all sent commands are answered. Commands that found no script are sent again on
+    the next connection, unless Redis has executed a later command meanwhile (another node may have
+    loaded the scripts): then they are given up.
     """
 
     bound: int
     urgent: deque[Slot] = field(factory=deque)  # not sent on the present connection
-    queued: deque[Slot] = field(factory=deque)  # nor these
+    queued: deque[Slot] = field(factory=deque)  # not sent on it either
     sent: deque[Slot] = field(factory=deque)
-    refused: deque[Slot] = field(factory=deque)  # sent before those, and there was no script
+    refused: deque[Slot] = field(factory=deque)  # sent before those; Redis had lost the scripts
     draining: bool = False
-    size: int = 0  # bytes of all
-    due: int = 0  # bytes of the answers to what is sent, at most
-    patient: int = 0  # how many of those that are sent are not urgent
+    size: int = 0  # bytes of all commands
+    due: int = 0  # the most bytes of the answers to sent commands
+    patient: int = 0  # number of sent commands that are not urgent
 
     @property
     def full(self) -> bool:
@@ -71,7 +72,7 @@ class Backlog:
 
     @property
     def free(self) -> int:
-        """How many more commands fit by count."""
+        """The number of commands that still fit, by count."""
         return self.bound - self.unanswered
 
     @property
@@ -80,7 +81,7 @@ class Backlog:
 
     @property
     def drained(self) -> bool:
-        """All that will be answered on this connection is."""
+        """True when no more answers will come on this connection."""
         return self.draining and not self.sent
 
     def put(self, slot: Slot) -> None:
@@ -88,16 +89,16 @@ class Backlog:
         self.size += len(slot.packed)
 
     def put_sent(self, slot: Slot, now: float) -> None:
-        """For a command that goes out ahead of the queue."""
+        """Add a command that the caller sends ahead of the queue."""
         self._send(slot, now)
         self.size += len(slot.packed)
 
     def next_write(self, now: float, *, held: bool = False) -> bytes:
-        """All that waits, at most about 1 MiB, as one write; from here on it counts as sent.
+        """Return the waiting commands, at most about 1 MiB, as one write; they now count as sent.
 
-        `held`: only what is urgent. What is not waits, too, while the answers that are due are
-        heavy: but for one, which may weigh more than all of them should. What is urgent, and comes
-        all the time, keeps that one not waiting.
+        `held`: return only urgent commands. Other commands also wait while the answers on their way
+        are too large; but one of them is always let through, however large its answer. Urgent
+        commands never make that one wait.
         """
         parts: list[bytes] = []
         length = 0
@@ -129,9 +130,10 @@ class Backlog:
         return slot
 
     def answer_first(self, reply: Any, *, executed: bool = True) -> None:
-        """Answer the oldest sent command and give its place free.
+        """Answer the oldest sent command and free its place.
 
-        `executed`: it was, so those that were refused before it must not go out behind it.
+        `executed`: Redis has executed it, so commands that were refused before it must not be sent
+        after it.
         """
         slot = self._take_first()
         self.size -= len(slot.packed)
@@ -144,14 +146,14 @@ class Backlog:
             slot.answered(reply)
 
     def refuse_first(self) -> None:
-        """The oldest sent command had no script: it shall go out again, once."""
+        """Keep the oldest sent command, which found no script, to send it again once."""
         slot = self._take_first()
         slot.retried = True
         self.refused.append(slot)
         self.draining = True
 
     def expire(self, now: float) -> None:
-        """Answer Unavailable to all whose time is over; forget those that were not sent."""
+        """Answer Unavailable to all expired commands; forget those that were not sent."""
         late = [slot for slot in self._all() if slot.expires <= now]
         if not late:
             return
@@ -161,9 +163,9 @@ class Backlog:
         _give_up(late, _LATE)
 
     def disconnected(self) -> None:
-        """Queue again what was sent, before what was not; forget what nobody waits for.
+        """Queue sent commands again, before the others; forget commands that nobody waits for.
 
-        Not what two connections were lost with: it may be the reason.
+        Commands with which two connections were lost are given up: one may be the reason.
         """
         for slot in self.sent:
             slot.losses += 1
@@ -190,7 +192,7 @@ class Backlog:
 
 
 def _give_up(slots: Iterable[Slot], why: str) -> None:
-    """Answer Unavailable to all who still wait."""
+    """Answer Unavailable to all commands that still have a callback."""
     for slot in slots:
         answered, slot.answered, slot.expires = slot.answered, None, math.inf
         if answered is not None:

@@ -1,6 +1,6 @@
-"""The first words on a new connection to Redis, in two round trips: who we are, and which server
-this is; then our scripts, our greeting and our channels, to none but a primary that can serve us.
-Nothing of a node's own work is sent before they have been answered."""
+"""The hello on a new connection to Redis, in two round trips. The first authenticates and checks
+the server; the second loads the scripts, sends the greeting and subscribes, and only a primary that
+can serve us gets it. Commands of the node itself are sent only after both are answered."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ _CURES: Final = {
     "ERR DB index": "set a database that it has",
     "ERR SELECT is not allowed": "leave the database out",
 }
-"""How the errors begin that no waiting will mend, each with what will."""
+"""The beginnings of errors that waiting will not mend, each with its cure."""
 
 
 class Conversation(Protocol):
@@ -43,16 +43,16 @@ class Conversation(Protocol):
         """Send commands as one write."""
 
     async def hear(self) -> Any:
-        """The reply to the next command, None to a SUBSCRIBE. Raises RedisError for an error."""
+        """Return the reply to the next command; None for a SUBSCRIBE. Raises RedisError."""
 
 
 class Asker:
-    """Talks on a connection, ahead of all that is queued; its replies come from the reader."""
+    """A conversation on a link's connection, ahead of the queue; the reader passes the replies."""
 
     def __init__(self, stream: trio.abc.Stream, backlog: Backlog) -> None:
         self._stream = stream
         self._backlog = backlog
-        self._replies: deque[Any] = deque()  # no more than commands were said
+        self._replies: deque[Any] = deque()  # at most one for each command sent
         self._there = trio.Event()
 
     async def say(self, commands: Iterable[Words]) -> None:
@@ -63,7 +63,7 @@ class Asker:
             slot = Slot(pack(*command), self._heard, ours=True, confirmations=confirmations)
             self._backlog.put_sent(slot, trio.current_time())
             written.append(slot.packed)
-        # A Redis that hung up at once may have said why: the reader finds that, or the end.
+        # If Redis hung up at once, the reader finds its reason, or the end of the stream.
         with suppress(trio.BrokenResourceError):
             if written:
                 await self._stream.send_all(b"".join(written))
@@ -73,7 +73,8 @@ class Asker:
         self._there.set()
 
     async def hear(self) -> Any:
-        """As Conversation. At once if it is there: the reader may soon find that Redis hung up."""
+        """As Conversation. Return a reply that is here without a checkpoint: the reader may soon
+        find that Redis hung up."""
         if not self._replies:
             self._there = trio.Event()
             await self._there.wait()
@@ -85,15 +86,15 @@ class Asker:
 
 @frozen
 class Server:
-    """What the hello found. `maxmemory_policy` is None when CONFIG is forbidden."""
+    """The server found by the first round trip. `maxmemory_policy`: None if CONFIG is forbidden."""
 
     replid: bytes  # the replication history this server's data belongs to
     maxmemory_policy: str | None
 
 
 async def meet(talk: Conversation, address: Address, name: str) -> Server:
-    """The first round trip. Raises LinkLost with the reason when Redis does not take us, or is none
-    that can serve us: WrongRedis where no waiting will change that.
+    """Make the first round trip. Raises LinkLost with the reason if Redis refuses us or cannot
+    serve us: WrongRedis if waiting will not change that.
     """
     credentials: tuple[str, ...] = ()
     if address.password is not None:
@@ -129,8 +130,8 @@ async def prepare(
     greeting: Words | None,
     channels: Sequence[bytes],
 ) -> None:
-    """The second round trip. `greeting` is answered with what this user may not do, if with a list.
-    Raises as `meet` does.
+    """Make the second round trip. If the reply to `greeting` is a list, it names the commands that
+    this user may not run. Raises as `meet` does.
     """
     chunks = [channels[at : at + _CHUNK] for at in range(0, len(channels), _CHUNK)]
     with _refusals(address):
@@ -153,7 +154,7 @@ async def prepare(
 
 
 def _named(missing: Sequence[bytes]) -> str:
-    """What hello.lua found to be missing, as words."""
+    """Return the rights that hello.lua found to be missing, as words."""
     names = [item.decode(errors="replace") for item in missing]
     more = [f"{len(names) - _NAMED} more"] if len(names) > _NAMED else []
     return ", ".join([*names[:_NAMED], *more])
@@ -161,13 +162,13 @@ def _named(missing: Sequence[bytes]) -> str:
 
 @contextmanager
 def _refusals(address: Address) -> Iterator[None]:
-    """An error reply becomes the end of the link that says so."""
+    """Turn an error reply into LinkLost with its text."""
     try:
         yield
     except BusyLoadingError:
         raise LinkLost(f"{address} is still loading its data") from None
     except RedisError as error:
-        # A server without HELLO repeats its arguments: the password, or how a long one begins.
+        # A server without HELLO repeats its arguments: the password, or the start of a long one.
         text = str(error).partition(", with args")[0].replace(address.password or "\0", "…")
         for beginning, cure in _CURES.items():
             if text.startswith(beginning):
@@ -190,7 +191,7 @@ def _check_version(answer: Any, address: Address) -> None:
 
 
 async def _hear_if_allowed(talk: Conversation) -> Any:
-    """None: it is forbidden or renamed, as managed services do."""
+    """Return the next reply; None if its command is forbidden or renamed (managed services)."""
     try:
         return await talk.hear()
     except ResponseError:

@@ -39,7 +39,7 @@ __all__ = ["Link", "LinkLost"]
 
 log = structlog.get_logger(__name__)
 
-FOREIGN_EVERY: Final = 60.0  # seconds between two words about what others publish on our channels
+FOREIGN_EVERY: Final = 60.0  # seconds between two warnings about foreign messages
 _READ: Final = 1 << 16  # bytes of one read
 _PING: Final = pack("PING")
 
@@ -54,13 +54,13 @@ def _sha1(source: str) -> str:
 
 @frozen
 class Listener:
-    """Who is told of what a link brings, in the link's reader: each returns at once, and raises
-    nothing; but `hear` may raise Foreign for what is none of ours.
+    """The callbacks that the link's reader calls. Each returns at once and raises nothing, except
+    that `hear` may raise Foreign for a message that is not ours.
     """
 
     hear: Callable[[bytes, bytes], None] = _ignore  # channel and payload
-    begin_batch: Callable[[], None] = _ignore  # one read is about to be handed on
-    end_batch: Callable[[], None] = _ignore  # and all of it was
+    begin_batch: Callable[[], None] = _ignore  # the items of one read follow
+    end_batch: Callable[[], None] = _ignore  # all of them were handed on
     up: Callable[[], None] = _ignore  # the link is new: pushes may have been missed
 
 
@@ -69,7 +69,7 @@ NO_LISTENER: Final = Listener()
 
 @final
 class Link:
-    """One per node. `run` is one connection's life; everything else outlives it.
+    """A node's link to Redis. `run` is one connection's life; everything else outlives it.
 
     `scripts`: source by name, loaded at every hello; the attribute `scripts` holds their SHA-1.
     `patience`: seconds from submit until a command is answered with Unavailable.
@@ -77,7 +77,7 @@ class Link:
     `idle`: seconds without a command after which a PING goes out, so that a dead peer is found.
     `hello_deadline`: seconds for connecting and the whole hello.
     `bound`: unanswered commands at which the link is full.
-    `greeting`: of a server's replication id, the command that the hello ends with, see `prepare`.
+    `greeting`: makes, of a server's replication id, the last command of the hello; see `prepare`.
     """
 
     def __init__(
@@ -135,23 +135,23 @@ class Link:
         urgent: bool = False,
         weight: int = LIGHT,
     ) -> None:
-        """Queue a packed command, before all that is not urgent if it is `urgent`; it leaves with
-        all that was queued in this tick. `weight`: how many bytes its answer may have, at most;
-        what is not urgent waits while too many are on their way.
+        """Queue a packed command; an `urgent` one goes before all others. It is sent together with
+        all commands that were queued in this tick. `weight`: the most bytes of its answer; commands
+        that are not urgent wait while too many bytes of answers are on their way.
 
         `answered` is called exactly once, from the link's reader or timer, with the reply (a
-        hiredis value), a RedisError (an error reply), or Unavailable when `expires` (on Trio's
-        clock; default: `patience` from now) passed, or two connections were lost with it. It must
-        neither raise nor block. After a reconnect an unanswered command is sent again, byte for
-        byte, in the original order.
-        Never refuses: await `room()` first when `full`.
+        hiredis value), a RedisError (an error reply), or Unavailable if `expires` (on Trio's
+        clock; default: `patience` from now) has passed or two connections were lost with the
+        command. It must neither raise nor block. After a reconnect an unanswered command is sent
+        again, byte for byte, in the original order.
+        It never refuses a command: await `room()` first if the link is `full`.
         """
         if expires is None:
             expires = trio.current_time() + self._patience
         self._put(Slot(command, answered, expires, urgent=urgent, weight=weight))
 
     def hold_back(self, seconds: float) -> None:
-        """Send only what is urgent until `go_on`, for so many seconds at most."""
+        """Send only urgent commands until `go_on`, for at most so many seconds."""
         self._held_until = trio.current_time() + seconds
 
     def go_on(self) -> None:
@@ -168,7 +168,7 @@ class Link:
     ) -> Any:
         """Submit and wait for the reply. Raises RedisError or Unavailable.
 
-        Cancelled, it stops waiting; the command may still be carried out.
+        After a cancellation the command may still be carried out.
         """
         if self.full:
             await self.room()
@@ -181,7 +181,7 @@ class Link:
 
     @property
     def unanswered(self) -> int:
-        """How many commands are queued or sent."""
+        """The number of commands that are queued or sent."""
         return self._backlog.unanswered
 
     @property
@@ -210,13 +210,13 @@ class Link:
         self._tell(b"SUBSCRIBE", channel)
 
     def unsubscribe(self, channel: bytes) -> None:
-        """Stop receiving `channel`; what Redis sent before it heard of it still comes."""
+        """Stop receiving `channel`; messages that Redis has already sent still come."""
         self._channels.discard(channel)
         self._tell(b"UNSUBSCRIBE", channel)
 
     def _tell(self, command: bytes, channel: bytes) -> None:
         if self._tells:  # else the next hello does
-            # Urgent: a page of history, which is so too, must be read when what follows is heard.
+            # Urgent, as a page of history is: the page must be read after the subscription.
             packed = pack(command, channel)
             self._put(Slot(packed, None, ours=True, confirmations=1, urgent=True))
 
@@ -228,14 +228,14 @@ class Link:
         *,
         task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED,
     ) -> NoReturn:
-        """Connect, say hello, send again what is unanswered, then serve until the link is lost.
+        """Connect, say hello, send unanswered commands again, then serve until the link is lost.
 
-        Raises LinkLost; nothing of the connection is left then. Call it again after a `rest`.
+        Raises LinkLost, when nothing of the connection is left. Call it again after a `rest`.
         """
         losses: list[LinkLost] = []
         self._listener = listener
         try:
-            # The stream is closed when no task uses it any more: else that would be the reason.
+            # Close the stream only when no task uses it: else the close would look like the reason.
             async with AsyncExitStack() as stack, trio.open_nursery() as nursery:
                 guard = partial(self._until_lost, losses, nursery.cancel_scope)
                 nursery.start_soon(guard, self._keep_time)
@@ -246,7 +246,7 @@ class Link:
         raise losses[0]
 
     async def rest(self, seconds: float) -> None:
-        """Sleep between two runs; meanwhile commands whose time is over are answered."""
+        """Sleep between two runs; meanwhile answer commands that expire."""
         with trio.move_on_after(seconds):
             await self._keep_time()
 
@@ -257,13 +257,13 @@ class Link:
         job: Callable[..., Awaitable[NoReturn]],
         *args: Any,
     ) -> None:
-        """The one edge at which the errors of a connection become LinkLost; the first counts."""
+        """Run a job; turn a connection's errors into LinkLost, only here. The first one counts."""
         try:
             await job(*args)
         except LinkLost as error:
             losses.append(error)
         except LOSSES as error:
-            # A hello that was refused by hanging up knows better why, and is about to say so.
+            # If Redis hung up to refuse the hello, the hello is about to raise a better reason.
             await trio.lowlevel.cancel_shielded_checkpoint()
             losses.append(lost_by(error, self.address))
         scope.cancel()
@@ -334,18 +334,18 @@ class Link:
                 self._let_in()
             if self._backlog.drained:
                 raise LinkLost(f"{self.address} has lost the scripts")
-            if self._backlog.queued:  # perhaps the answers that were due weighed too much
+            if self._backlog.queued:  # they may have waited for large answers
                 self._wake.set()
 
     def _take_answer(self, item: Any) -> None:
         if not self._backlog.sent:
             raise LinkLost(f"{self.address} sent an answer to no command ({item!s:.200})")
         slot = self._backlog.sent[0]
-        if slot.confirmations and slot.answered is None:  # else the hello says so
+        if slot.confirmations and slot.answered is None:  # else the hello raises it
             raise LinkLost(f"{self.address} refused a subscription ({item})")
         unknown = isinstance(item, NoScriptError)
         if unknown and not slot.retried and not slot.ours:
-            self._backlog.refuse_first()  # goes out again when the hello has loaded them
+            self._backlog.refuse_first()  # it is sent again after the next hello
         else:
             self._backlog.answer_first(item, executed=not unknown)
         self.answered += 1
@@ -354,7 +354,7 @@ class Link:
         if isinstance(item, RedisError) and not slot.ours and lacks_rights(item):
             raise LinkLost(
                 f"{self.address} has taken rights from us ({item})"
-            )  # a hello says which
+            )  # the next hello tells which
 
     def _take_push(self, item: list[Any]) -> None:
         kind = item[0]
@@ -372,7 +372,7 @@ class Link:
                 self._backlog.answer_first(None)
 
     def _tell_foreign(self, channel: bytes, payload: bytes) -> None:
-        """Somebody else has published on a channel of ours: nothing is lost by that."""
+        """Warn that somebody else has published on a channel of ours; nothing is lost by that."""
         now = trio.current_time()
         if now - self._told_foreign >= FOREIGN_EVERY:
             self._told_foreign = now
@@ -401,7 +401,7 @@ class Link:
             return
         oldest = self._backlog.sent[0]
         if now - oldest.sent > self._deadline:
-            # One more tick: if it was this process that stood still, answers lie unread.
+            # Wait one more tick: if this process itself stood still, answers may lie unread.
             if self._suspect is oldest:
                 raise LinkLost(f"{self.address} has not answered for {self._deadline:g} s")
             self._suspect = oldest

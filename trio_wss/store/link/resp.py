@@ -1,5 +1,5 @@
-"""RESP3 by hiredis: commands packed, items parsed, error replies as redis-py's exceptions with the
-whole text of Redis, its code first; and what the end of a connection means."""
+"""RESP3 by hiredis: pack commands, parse items, and turn error replies into redis-py's exceptions
+with Redis' whole text, its code first; also the errors that end a connection."""
 
 from __future__ import annotations
 
@@ -25,23 +25,23 @@ _CLASSES: Final[dict[str, type[exceptions.RedisError]]] = {
 
 
 class LinkLost(WssError):
-    """The connection to Redis ended or could not be made; the text says why, with no secret."""
+    """The connection to Redis ended or could not be made; the text says why, without secrets."""
 
 
 class WrongRedis(LinkLost):
-    """No waiting will mend it: another server is needed, or other rights on this one. The text says
-    what would."""
+    """Waiting will not help: another server is needed, or other rights on this one. The text names
+    the cure."""
 
 
 class Foreign(WssError):
-    """A push on one of our channels that is none of ours: anybody may publish."""
+    """A message on one of our channels that no node of ours sent: anybody may publish."""
 
 
 LOSSES: Final = (hiredis.ProtocolError, OSError, trio.BrokenResourceError)
 
 
 def lost_by(error: BaseException, address: object) -> LinkLost:
-    """What one of LOSSES says about the connection to `address`."""
+    """Return the LinkLost for one of LOSSES on the connection to `address`."""
     if isinstance(error, hiredis.ProtocolError):
         return WrongRedis(
             f"{address} does not speak RESP3 ({error}): name a Redis, by rediss:// if it has TLS"
@@ -50,7 +50,7 @@ def lost_by(error: BaseException, address: object) -> LinkLost:
 
 
 def _first_cause(error: BaseException) -> str:
-    """Trio wraps the errors of an attempt to connect; the innermost says what it was."""
+    """Return the text of the innermost error: Trio wraps the errors of an attempt to connect."""
     while error.__cause__ is not None:
         error = error.__cause__
     if isinstance(error, BaseExceptionGroup):
@@ -59,18 +59,18 @@ def _first_cause(error: BaseException) -> str:
 
 
 def pack(*command: str | bytes | int) -> bytes:
-    """A command as bytes for the wire."""
+    """Return a command as bytes for the wire."""
     packed: bytes = hiredis.pack_command(command)  # type: ignore[arg-type]  # stub: a 1-tuple
     return packed
 
 
 def new_reader() -> hiredis.Reader:
-    """A parser for one connection; error replies come as values, not as exceptions."""
+    """Make a parser for one connection; it returns error replies as values and does not raise."""
     return hiredis.Reader(replyError=redis_error, notEnoughData=NO_ITEM)
 
 
 def redis_error(text: str) -> exceptions.RedisError:
-    """The exception for an error reply, `str()` of which is the whole reply."""
+    """Return the exception for an error reply; its `str()` is the whole reply."""
     return _CLASSES.get(text.partition(" ")[0], exceptions.ResponseError)(text)
 
 
@@ -81,11 +81,11 @@ _RIGHTS: Final = (
 
 
 def lacks_rights(error: exceptions.RedisError) -> bool:
-    """True if a command was refused, or a script broken off, for want of rights."""
+    """Return True if missing rights made Redis refuse a command or break a script off."""
     text = str(error).removeprefix("ERR ")
     return isinstance(error, exceptions.NoPermissionError) or text.startswith(_RIGHTS)
 
 
 def is_push(item: Any) -> bool:
-    """True for what Redis sends of its own accord: messages and (un)subscribe confirmations."""
+    """Return True for a push: a message, or the confirmation of a (un)subscription."""
     return isinstance(item, hiredis.PushNotification)

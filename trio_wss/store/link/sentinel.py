@@ -1,5 +1,5 @@
-"""Who the primary is, asked of its Sentinels: through redis-py, in a worker thread, anew at each
-connection. The answer is a hint; the hello finds out whether it is true."""
+"""Ask the Sentinels for the primary: through redis-py, in a worker thread, anew at each connection.
+The answer is a hint; the hello checks whether it is true."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ from trio_wss.store.link.resp import LinkLost
 PORT: Final = 26379
 SCHEMES: Final = {"redis+sentinel": "redis", "rediss+sentinel": "rediss"}
 
-_PATIENCE: Final = 1.0  # seconds for a step with one Sentinel: the next one may know
-_SERVICE: Final = re.compile(r"[\w.-]+", re.ASCII)  # what a Sentinel takes for a name
+_PATIENCE: Final = 1.0  # seconds for a step with one Sentinel, before the next is asked
+_SERVICE: Final = re.compile(r"[\w.-]+", re.ASCII)  # the names that Sentinel allows
 CURE: Final = (
     "use redis+sentinel://[user:password@]host[:port][,host[:port]…]/service[/database]"
     " (rediss+sentinel:// with TLS and its ssl_… options), with sentinel_username and"
@@ -34,9 +34,9 @@ CURE: Final = (
 
 @frozen
 class Sentinels:
-    """Those that watch over the servers of one `service`, in the order in which they are asked.
+    """The Sentinels of one `service`, in the order in which they are asked.
 
-    `options` are redis-py's for the connections to them, secrets among them.
+    `options` are redis-py's options for the connections to them; they may contain secrets.
     """
 
     members: tuple[tuple[str, int], ...]
@@ -47,9 +47,9 @@ class Sentinels:
         return f"{','.join(starmap(host_and_port, self.members))}/{self.service}"
 
     async def primary(self) -> tuple[str, int]:
-        """Host and port of the primary. Raises LinkLost with what each Sentinel said.
+        """Return host and port of the primary. Raises LinkLost with the reason of each Sentinel.
 
-        Cancelled, it stops waiting; the thread ends when its Sentinels have answered or not.
+        After a cancellation the thread goes on until its Sentinels have answered or timed out.
         """
         return await trio.to_thread.run_sync(self._ask_all, abandon_on_cancel=True)
 
@@ -81,9 +81,9 @@ class Sentinels:
 
 
 def split(url: str) -> tuple[str, Sentinels]:
-    """The URL of a single server that has all that is not about Sentinels; and the Sentinels.
+    """Split a URL into that of a single server, with all other options, and the Sentinels.
 
-    Raises WrongSetting, with no part of the URL in it.
+    Raises WrongSetting, without any part of the URL.
     """
     scheme, _, rest = url.partition("://")
     place, question, query = rest.partition("?")
@@ -101,7 +101,7 @@ def split(url: str) -> tuple[str, Sentinels]:
 
 
 def _member(text: str) -> tuple[str, int]:
-    """Raises ValueError."""
+    """Parse one `host[:port]`. Raises ValueError."""
     parts = urlsplit(f"//{text}")
     if not parts.hostname or parts.netloc != text:
         raise ValueError(text)
