@@ -16,8 +16,8 @@ NODES: Final[dict[str, Mutant]] = {
         "answers before it has filled the gaps of a lost link",
     ),
     "doubt-settled": Mutant(
-        "node/topics/hub.py", "if topic.cursor == cursor:\n            topic.settle()",
-        "if cursor is not None:\n            topic.settle()",
+        "node/topics/hub.py", "if topic.cursor == cursor:\n            topic.go_live()",
+        "if cursor is not None:\n            topic.go_live()",
         "takes a topic for whole after a lost link, wherever it is",
     ),
     "gap-overlooked": Mutant(

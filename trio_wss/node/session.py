@@ -265,7 +265,7 @@ class Session:
         began = perf_counter()
 
         def apply(outcome: CommitOutcome) -> None:
-            parts.statistics.settled(decision, outcome, perf_counter() - began)
+            parts.statistics.committed(decision, outcome, perf_counter() - began)
             self._apply(decision, outcome)
             for topic in held:
                 hub.release(topic)

@@ -142,7 +142,7 @@ class Statistics(Counters):
         self.worst_lag = 0.0  # since it was last taken
         self.faults: deque[Incident] = deque(maxlen=INCIDENTS)
 
-    def settled(self, decision: Counted, outcome: CommitOutcome, seconds: float) -> None:
+    def committed(self, decision: Counted, outcome: CommitOutcome, seconds: float) -> None:
         """Count an event by the outcome of its commit, which took `seconds`."""
         commits = self.commits
         commits.counts[bisect_left(BOUNDS, seconds)] += 1  # observe(), without the call

@@ -250,7 +250,7 @@ async def test_the_subscriber_task_surveys_doubts_and_fills_gaps() -> None:
     async def fill_gap(topic: Topic) -> None:
         assert not topic.live
         filled.append(topic)
-        topic.settle()
+        topic.go_live()
 
     async with trio.open_nursery() as nursery:
         nursery.start_soon(hub.run, survey, fill_gap)

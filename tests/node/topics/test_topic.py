@@ -56,7 +56,7 @@ def test_pushes_follow_each_other_and_none_does_during_a_gap() -> None:
     found.interrupt()
     assert not found.follow(pushed(at(12), 12))
     assert [said["n"] for said in member.box.said] == [9, 10, 11]
-    found.settle()
+    found.go_live()
     assert found.follow(pushed(at(12), 12))
 
 
@@ -118,13 +118,13 @@ def test_where_it_goes_on_is_told_to_every_member(recovered: bool) -> None:
 def test_who_waits_for_a_gap_to_be_filled_is_told_once() -> None:
     found, _ = topic(at(1))
     found.interrupt()
-    first = found.settled
-    assert found.settled is first
+    first = found.went_live
+    assert found.went_live is first
     assert (found.live, first.is_set()) == (False, False)
-    found.settle()
+    found.go_live()
     assert (found.live, first.is_set()) == (True, True)
     found.interrupt()
-    assert not found.settled.is_set()
+    assert not found.went_live.is_set()
 
 
 def test_its_repr_says_where_it_is() -> None:

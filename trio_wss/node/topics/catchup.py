@@ -89,7 +89,7 @@ class CatchUp:
                 taken += 1
                 size += len(frame)
             if topic.cursor == page.cursor:
-                topic.settle()
+                topic.go_live()
             return Progress(taken, topic.live)
 
         await self._read_pages(topic, lambda: topic.cursor, apply)
@@ -131,7 +131,7 @@ class CatchUp:
         async def ready() -> None:
             await outbox.room()
             if not topic.live:
-                await topic.settled.wait()
+                await topic.went_live.wait()
 
         await self._read_pages(topic, lambda: at, apply, ready)
 

@@ -171,7 +171,7 @@ class Hub:
         gap.
         """
         if topic.cursor == cursor:
-            topic.settle()
+            topic.go_live()
             self._found(topic)
         else:
             self.open_gap(topic)

@@ -30,7 +30,7 @@ class Topic:
     """A topic that a client on this node is in, or is about to join."""
 
     __slots__ = (
-        "_epoch", "_next", "_offset", "_recent", "_settled", "channel", "holds", "live", "members",
+        "_epoch", "_next", "_offset", "_recent", "_went_live", "channel", "holds", "live", "members",
         "name",
     )  # fmt: skip
 
@@ -45,7 +45,7 @@ class Topic:
         self.members: Final[dict[Outbox, TopicMember]] = {}
         self.holds = 0  # joins in flight and members catching up: reasons to stay subscribed
         self.live = True  # False: pushes are dropped until the missed broadcasts are found
-        self._settled: trio.Event | None = None  # exists while a task waits for it
+        self._went_live: trio.Event | None = None  # exists while a task waits for it
 
     def __repr__(self) -> str:
         state = "" if self.live else " gap"
@@ -122,15 +122,15 @@ class Topic:
         self.forget()
 
     @property
-    def settled(self) -> trio.Event:
+    def went_live(self) -> trio.Event:
         """Set when the topic is live again."""
-        if self._settled is None:
-            self._settled = trio.Event()
-        return self._settled
+        if self._went_live is None:
+            self._went_live = trio.Event()
+        return self._went_live
 
-    def settle(self) -> None:
+    def go_live(self) -> None:
         """Be live again: the next push follows the cursor."""
         self.live = True
-        if self._settled is not None:
-            self._settled.set()
-            self._settled = None
+        if self._went_live is not None:
+            self._went_live.set()
+            self._went_live = None
