@@ -42,7 +42,7 @@ def _ignore() -> None:
 @define(eq=False)
 class WatchedStream(trio.abc.Stream):
     """The stream that trio-websocket reads and writes. It is needed because trio-websocket waits on
-    for its handshake when the peer has gone, and does not report the bytes of an incomplete message.
+    for its handshake when the peer has gone, and reports no bytes of an incomplete message.
     """
 
     stream: trio.abc.Stream

@@ -30,8 +30,8 @@ class Topic:
     """A topic that a client on this node is in, or is about to join."""
 
     __slots__ = (
-        "_epoch", "_next", "_offset", "_recent", "_went_live", "channel", "holds", "live", "members",
-        "name",
+        "_epoch", "_next", "_offset", "_recent", "_went_live", "channel", "holds", "live",
+        "members", "name",
     )  # fmt: skip
 
     def __init__(self, name: str, channel: bytes) -> None:
