@@ -15,8 +15,11 @@ from harness.faults.harm import FAULTS, LEASE
 from harness.faults.record import History, Record
 from harness.faults.timing import timed
 from harness.faults.trouble import EVERYBODY, Stay, Troubles
-from harness.faults.world import Timeline
+from harness.faults.world import Timeline, Windows
 from tests.support.histories import Violation
+
+Timed = Sequence[tuple[Timeline, Windows]]
+"""Each timeline, and what real time says of it."""
 
 UNAWARE: Final = LEASE + GRACE + 2.0  # seconds from a lease's loss to what may come of it, at most
 CROWD: Final = "room:crowd"  # of clients that say nothing, and never come back
@@ -36,8 +39,9 @@ def check_sessions(history: History, timelines: Sequence[Timeline]) -> str:
                     f"{client} asked for session {before['session']}, which was there, and got"
                     f" another: {dict(welcome)}"
                 )
-    spared = _check_spared(history, timelines)
-    orphans, closed = _check_orphans(history, timelines), _check_closed(history, timelines)
+    trouble, both = _Trouble(history), timed(history, timelines)
+    spared = _check_spared(history, trouble, both)
+    orphans, closed = _check_orphans(history, trouble, both), _check_closed(history, trouble, both)
     return (
         f"{number} times a client asked for its session, {spared} ends of sessions, {orphans} of"
         f" clients that died with their node, {closed} that the app closed"
@@ -71,12 +75,12 @@ def _was_there(session: str, welcome: Record, timelines: Sequence[Timeline]) -> 
     )
 
 
-def _check_spared(history: History, timelines: Sequence[Timeline]) -> int:
+def _check_spared(history: History, trouble: _Trouble, both: Timed) -> int:
     """No session is ended, but by its client's goodbye, within its grace after a sign that it had
     a connection. Returns how many ends there were."""
     number = 0
-    signs, trouble = _Signs(history), _Trouble(history)
-    for timeline, windows in timed(history, timelines):
+    signs = _Signs(history)
+    for timeline, windows in both:
         events = signs.of_events(timeline)
         for session, place in timeline.ended.items():
             if place < timeline.kept or session in signs.goodbyes or session in timeline.closed:
@@ -98,11 +102,10 @@ def _check_spared(history: History, timelines: Sequence[Timeline]) -> int:
     return number
 
 
-def _check_orphans(history: History, timelines: Sequence[Timeline]) -> int:
+def _check_orphans(history: History, trouble: _Trouble, both: Timed) -> int:
     """Sessions whose clients died with their node have its lease, and then their grace. Returns how
     many ends there were."""
-    trouble, number = _Trouble(history), 0
-    both = timed(history, timelines)
+    number = 0
     for orphans in history.of("orphans"):
         first = orphans["at"] + orphans["lease"] + GRACE  # what is left was asked for later
         for timeline, windows in both:
@@ -120,12 +123,12 @@ def _check_orphans(history: History, timelines: Sequence[Timeline]) -> int:
     return number
 
 
-def _check_closed(history: History, timelines: Sequence[Timeline]) -> int:
+def _check_closed(history: History, trouble: _Trouble, both: Timed) -> int:
     """What the app closes is over at once, and not after its grace. Returns how many were closed
     while nothing was wrong."""
-    trouble, number = _Trouble(history), 0
+    number = 0
     byes = [op for op in history.ops.values() if op.event == "bye" and op.how == "ok"]
-    for timeline, windows in timed(history, timelines):
+    for timeline, windows in both:
         for bye in byes:
             done = bye.done
             if done is None or bye.name not in timeline.places:

@@ -129,7 +129,7 @@ def test_a_snapshot_is_of_all_parts() -> None:
     statistics.fault("gap", "one")
     for histogram in (statistics.commits, statistics.delivery, statistics.delivery):
         histogram.observe(0.1)
-    made.hub.gaps = 8
+    made.hub.counters.gaps = 8
     found = made.snapshot()
     assert (found.node, found.url, found.started) == (made.id, made.url, made.started)
     assert (found.connections, found.outbox_bytes, found.outbox_most) == (3, 42, 30)

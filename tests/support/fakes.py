@@ -22,7 +22,7 @@ from trio_wss.node.topics.topic import Topic, TopicMember
 from trio_wss.node.transaction import Endings, Transactions
 from trio_wss.ops.rates import rates_between
 from trio_wss.ops.snapshot import Snapshot
-from trio_wss.ops.statistics import Durations, Statistics
+from trio_wss.ops.statistics import Counters, Durations, Statistics
 from trio_wss.reads import Client, ReadRequest
 from trio_wss.store.entries import Entry
 from trio_wss.store.executor import Commit, Executor
@@ -115,7 +115,7 @@ class FakeHub(Hub):
 
     def __init__(self) -> None:
         self.link = FakeLink()
-        super().__init__(cast(Link, self.link), KEYS)
+        super().__init__(cast(Link, self.link), KEYS, Counters())
 
     def said(self, topic: str, text: bytes) -> None:
         """Redis pushes this."""

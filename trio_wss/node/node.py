@@ -58,7 +58,7 @@ class Node:
         self.link: Final[Link] = link_to(server, keys, patience=patience, deadline=deadline)
         self.executor: Final = Executor(self.link, keys, self.id, max_topics=settings.max_topics)
         self.sessions: Final = Sessions(self.link, keys, self.id)
-        self.hub: Final = Hub(self.link, keys)
+        self.hub: Final = Hub(self.link, keys, self.statistics)
         self.nodes_topic: Final = NodesTopic(self.hub, self.executor.publish)
         self.writes: Final = Writes(self.statistics.delivery.observe)
         self.listener: Final = self._listener()
@@ -194,7 +194,7 @@ class Node:
             commits=statistics.commits.snapshot(),
             delivery=statistics.delivery.snapshot(),
             lag=statistics.lag.snapshot(),
-            **{**statistics.counted(), "gaps": self.hub.gaps},
+            **statistics.counted(),
             outbox_bytes=sum(sizes),
             outbox_most=max(sizes, default=0),
             faults=tuple(statistics.faults),

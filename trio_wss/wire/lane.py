@@ -154,9 +154,8 @@ class Lane(trio.abc.AsyncResource):
                 chunk, self._early = self._early, b""
             elif self.outbox.fd >= 0:
                 await trio.lowlevel.wait_readable(self.outbox.fd)
-                chunk = os.read(
-                    self.outbox.fd, _CHUNK
-                )  # the same, or -1 if it was closed meanwhile
+                # The same fd, or -1 if it was closed meanwhile.
+                chunk = os.read(self.outbox.fd, _CHUNK)
             else:
                 chunk = bytes(await self._stream.receive_some(_CHUNK))
         except BlockingIOError:

@@ -153,7 +153,7 @@ def test_a_push_is_given_where_it_follows_and_left_out_where_it_is_old(
     room = Room()
     room.hear(text)
     assert numbers(room.member) == given
-    assert (room.topic.cursor, room.topic.live, room.hub.gaps) == (cursor, True, 0)
+    assert (room.topic.cursor, room.topic.live, room.hub.counters.gaps) == (cursor, True, 0)
 
 
 @pytest.mark.parametrize(
@@ -171,7 +171,7 @@ def test_a_push_that_does_not_follow_opens_one_gap(text: bytes) -> None:
     room.hear(pushed(at(6), 2))
     room.hear(pushed(None, 3))  # what is volatile has no place, so it misses none
     assert numbers(room.member) == [3]
-    assert (room.topic.cursor, room.topic.live, room.hub.gaps) == (at(5), False, 1)
+    assert (room.topic.cursor, room.topic.live, room.hub.counters.gaps) == (at(5), False, 1)
 
 
 def test_a_topic_that_expired_in_silence_goes_on_without_a_gap() -> None:
@@ -179,7 +179,7 @@ def test_a_topic_that_expired_in_silence_goes_on_without_a_gap() -> None:
     room.hear(pushed(at(1, "f"), 1, before=""))
     assert room.member.joined == [("room", NOWHERE, True)]
     assert numbers(room.member) == [1]
-    assert (room.topic.cursor, room.hub.gaps) == (at(1, "f"), 0)
+    assert (room.topic.cursor, room.hub.counters.gaps) == (at(1, "f"), 0)
 
 
 def test_the_first_push_of_a_topic_says_where_it_is() -> None:
@@ -201,7 +201,7 @@ def test_what_no_commit_has_published_is_refused() -> None:
     room = Room()
     with pytest.raises(Foreign):
         room.hear(b"hello")
-    assert (numbers(room.member), room.hub.gaps) == ([], 0)
+    assert (numbers(room.member), room.hub.counters.gaps) == ([], 0)
 
 
 # --- what was missed
@@ -215,9 +215,9 @@ def test_after_a_lost_link_commits_wait_until_all_topics_are_compared() -> None:
     assert [topic.live for topic in (here, there, unseen)] == [False, False, True]
     assert hub.link.held == [HOLD_BACK]
     hub.compare(here, at(5))
-    assert (here.live, hub.link.held, hub.gaps) == (True, [HOLD_BACK], 0)
+    assert (here.live, hub.link.held, hub.counters.gaps) == (True, [HOLD_BACK], 0)
     hub.compare(there, at(7))
-    assert (there.live, hub.link.held, hub.gaps) == (True, [], 0)
+    assert (there.live, hub.link.held, hub.counters.gaps) == (True, [], 0)
 
 
 @pytest.mark.parametrize("cursor", [at(8), at(7, "f"), NOWHERE, None])
@@ -226,7 +226,7 @@ def test_a_topic_that_is_elsewhere_in_redis_has_a_gap(cursor: Cursor | None) -> 
     topic = hub.at("room", at(7))
     hub.reset()
     hub.compare(topic, cursor)
-    assert (topic.live, hub.link.held, hub.gaps) == (False, [HOLD_BACK], 1)
+    assert (topic.live, hub.link.held, hub.counters.gaps) == (False, [HOLD_BACK], 1)
 
 
 def test_a_node_that_follows_nothing_yet_holds_nothing_back() -> None:

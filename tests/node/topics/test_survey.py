@@ -111,7 +111,7 @@ async def test_topics_that_missed_nothing_are_not_read(
                 for one in (first, second):
                     await one.received(ROOMS[-1], 2)
                     check_all_heard(one, 2)
-                assert (pages, node.hub.gaps) == ([], 0)
+                assert (pages, node.hub.counters.gaps) == ([], 0)
                 assert all(topic.live for topic in node.hub.topics())
 
 
@@ -128,7 +128,7 @@ async def test_only_topics_that_missed_something_are_read(redis_url: str, pages:
             await listener.received(ROOMS[1], 49)
             await listener.received(ROOMS[6], 4)
             assert set(pages) == {ROOMS[1], ROOMS[6]}
-            assert cut.hub.gaps == 2
+            assert cut.hub.counters.gaps == 2
             for room in ROOMS:
                 check_gap_free(listener.of(room), first=1)
 

@@ -13,6 +13,7 @@ from typing import Final
 import trio
 
 from trio_wss.node.topics.topic import Topic, TopicMember
+from trio_wss.ops.statistics import Counters
 from trio_wss.store.history import NOWHERE, Cursor, parse_text
 from trio_wss.store.keys import Keys
 from trio_wss.store.link.link import Link
@@ -32,7 +33,7 @@ def _has_room(outbox: Outbox, frames: Sequence[bytes]) -> bool:
 class Hub:
     """The topics of one node."""
 
-    def __init__(self, link: Link, keys: Keys) -> None:
+    def __init__(self, link: Link, keys: Keys, counters: Counters) -> None:
         self._link = link
         self._prefix = keys.channel
         self._topics: dict[bytes, Topic] = {}
@@ -42,7 +43,7 @@ class Hub:
         self._recent: dict[Topic, None] = {}  # topics that remember their recent broadcasts
         self._recent_size = 0
         self._recent_since = 0  # how many answers had come before the oldest of them
-        self.gaps = 0
+        self.counters = counters
         self.heard: dict[Topic, int] = {}  # broadcasts since the counts were last taken
         self._wake = trio.Event()
 
@@ -189,7 +190,7 @@ class Hub:
     def open_gap(self, topic: Topic) -> None:
         """Let a task read what follows the topic's cursor from the stream."""
         topic.interrupt()
-        self.gaps += 1
+        self.counters.gaps += 1
         self._gaps.append(topic)
         self._wake.set()
 
