@@ -145,18 +145,18 @@ class PendingEvents:
         item = self._queue.popleft()
         self._changed.unpark_all()
         if isinstance(item, str):
+            self._latest = None
             return item
+        self._latest = item
         self._written += 1
         item.place, item.sent = "out", True
         item.position, item.since = self._written, trio.current_time()
-        self._latest = item
         return item.frame()
 
     def written(self) -> None:
         """The last frame is out: an answer to its event is due from now on."""
         if self._latest is not None:
             self._latest.since = trio.current_time()
-            self._latest = None
 
     def answered(self, number: int, answer: Answer | EventError, *, retry: bool) -> Pending | None:
         """Settle an event with its answer. Raises BadFrame if no event waits for it.
